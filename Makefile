@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The one build file.  "make help" lists the targets.
+#
+#   CC=gcc|clang      compiler            SAN=asan|ubsan   sanitizer (pmdb)
+#   T=suite[/case]    which tests         V=1 K=1          show, keep work dirs
+#   BUILD=build       where output goes   DESTDIR PREFIX   where install goes
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+CC := gcc
+CXX := g++
+AR := ar
+PREFIX ?= /usr/local
+DESTDIR ?=
+bindir ?= $(PREFIX)/bin
+libdir ?= $(PREFIX)/lib
+includedir ?= $(PREFIX)/include
+mandir ?= $(PREFIX)/share/man
+BUILD ?= build
+VERSION := 0.1.0
+B := $(BUILD)/$(notdir $(CC))$(if $(SAN),-$(SAN))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wundef -Wvla \
+	-Wformat=2 -Wimplicit-fallthrough -Wswitch-enum -Wdouble-promotion
+DEVELOPER ?= 1
+WARN += $(if $(filter 1,$(DEVELOPER)),-Werror)
+COMMON := -std=gnu11 -g -fno-common -fno-strict-aliasing \
+	-ffile-prefix-map=$(CURDIR)=. $(WARN)
+OPT ?= -O2
+SANFLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address,undefined) \
+	$(if $(filter ubsan,$(SAN)),-fsanitize=undefined)
+
+# product 1: into other people's processes
+KMEM_CFLAGS := $(COMMON) $(OPT) -fPIC -fvisibility=hidden -fno-builtin \
+	-fno-omit-frame-pointer -fno-eliminate-unused-debug-types \
+	-ftls-model=initial-exec -fno-plt -fcf-protection=none -Isrc -Isrc/kmem
+# product 2: the debugger; only src/ is on the path, so "floor/file.h" is said
+PMDB_CFLAGS := $(COMMON) $(OPT) $(SANFLAGS) -Isrc -DPMDB_VERSION='"$(VERSION)"' \
+	-DPMDB_LIBDIR='"$(libdir)/pmdb"'
+PMDB_LIBS := -ldw -lelf -lreadline -ljansson -lpthread
+
+FLOORS := base target types heap graph shell
+floor_src = $(sort $(wildcard src/$(1)/*.c))
+objs = $(patsubst %.c,$(B)/%.o,$(1))
+
+PRELOAD_SRC := $(sort $(wildcard src/kmem/malloc*.c src/kmem/preload*.c))
+KMEM_SRC := $(filter-out $(PRELOAD_SRC),$(sort $(wildcard src/kmem/*.c))) \
+	$(call floor_src,snap)
+KMEM_OBJ := $(call objs,$(KMEM_SRC))
+PRELOAD_OBJ := $(call objs,$(PRELOAD_SRC))
+PMDB_OBJ := $(call objs,$(call floor_src,pmdb)) \
+	$(call objs,$(sort $(wildcard dcmds/*.c)))
+# highest first: the order the linker needs
+FLOOR_LIBS := $(foreach f,shell graph heap types target base,$(B)/lib$(f).a)
+
+FIX_C := $(sort $(wildcard fixtures/prog/*.c))
+FIX_CC := $(sort $(wildcard fixtures/prog/*.cc))
+FIXTURES := $(patsubst fixtures/prog/%.c,$(B)/fixtures/%,$(FIX_C)) \
+	$(patsubst fixtures/prog/%.cc,$(B)/fixtures/%,$(FIX_CC))
+UNIT_SRC := $(sort $(wildcard tests/unit/*/t-*.c))
+UNIT := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRC))
+KTEST_SRC := $(sort $(wildcard tests/kmem/*.c))
+KTEST := $(patsubst tests/%.c,$(B)/tests/%,$(KTEST_SRC))
+
+.PHONY: all check check-programs demo bench lint fmt fmt-check install uninstall \
+	help deps clean tests pre
+all: $(B)/libkmem.so.1 $(B)/libkmem_preload.so $(B)/pmdb ## build everything
+
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' Makefile
+
+# ---- set-up -----------------------------------------------------------------
+include deps.mk
+ifeq (,$(filter clean help deps,$(MAKECMDGOALS)))
+-include $(BUILD)/.deps.mk
+endif
+$(BUILD)/.deps.mk: deps.mk
+	@mkdir -p $(@D)
+	@tests/deps $(DEPS_PACKAGES)
+	@echo "# installed" > $@
+deps: ## install the Debian packages that are missing
+	@tests/deps $(DEPS_PACKAGES)
+
+# ---- compile ----------------------------------------------------------------
+flags_of = $(CC) $(1)
+$(B)/.kmem-flags: FORCE
+	@mkdir -p $(@D); echo '$(CC) $(KMEM_CFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(KMEM_CFLAGS)' > $@
+$(B)/.pmdb-flags: FORCE
+	@mkdir -p $(@D); echo '$(CC) $(PMDB_CFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(PMDB_CFLAGS)' > $@
+FORCE:
+.PHONY: FORCE
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1) $(2)")
+
+$(B)/src/kmem/%.o: src/kmem/%.c $(B)/.kmem-flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(KMEM_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/src/snap/%.o: src/snap/%.c $(B)/.kmem-flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(KMEM_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/src/%.o: src/%.c $(B)/.pmdb-flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(PMDB_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/dcmds/%.o: dcmds/%.c $(B)/.pmdb-flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(PMDB_CFLAGS) -MMD -MP -c -o $@ $<
+
+define FLOOR_RULE
+$(B)/lib$(1).a: $$(call objs,$$(call floor_src,$(1)))
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && $(AR) rcs $$@ $$^
+endef
+$(foreach f,$(FLOORS),$(eval $(call FLOOR_RULE,$(f))))
+
+$(B)/libkmem.so.1: $(KMEM_OBJ) src/kmem/libkmem.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ -Wl,-soname,libkmem.so.1 -Wl,-z,now -Wl,-z,defs \
+		-Wl,-z,nodelete -Wl,--build-id=sha1 \
+		-Wl,--version-script=src/kmem/libkmem.map $(KMEM_OBJ) -lpthread
+	$(Q)ln -sf libkmem.so.1 $(B)/libkmem.so
+$(B)/libkmem_preload.so: $(KMEM_OBJ) $(PRELOAD_OBJ) src/kmem/preload.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ -Wl,-soname,libkmem_preload.so -Wl,-z,now \
+		-Wl,-z,defs -Wl,-z,nodelete -Wl,--build-id=sha1 \
+		-Wl,--version-script=src/kmem/preload.map \
+		$(KMEM_OBJ) $(PRELOAD_OBJ) -lpthread -ldl
+$(B)/pmdb: $(PMDB_OBJ) $(FLOOR_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SANFLAGS) -o $@ -rdynamic $(PMDB_OBJ) $(FLOOR_LIBS) $(PMDB_LIBS)
+
+# ---- fixtures and tests -----------------------------------------------------
+# A fixture is an ordinary program, built as a distribution builds: -O2, no
+# frame pointers.  One that calls kmem_* itself links libkmem and says so in a
+# comment: LINK: kmem
+fix_link = $(if $(shell grep -l 'LINK: kmem' $(1)),-L$(B) -lkmem -Wl$(,)-rpath$(,)'$$ORIGIN/..')
+, := ,
+$(B)/fixtures/%: fixtures/prog/%.c $(wildcard fixtures/*.h) $(B)/libkmem.so.1
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 -O2 -g -fno-builtin-malloc -Wall -Ifixtures -Isrc/kmem \
+		-o $@ $< $(call fix_link,$<) -lpthread
+$(B)/fixtures/%: fixtures/prog/%.cc $(wildcard fixtures/*.h) $(B)/libkmem.so.1
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(Q)$(CXX) -std=gnu++17 -O2 -g -Wall -Ifixtures -Isrc/kmem \
+		-o $@ $< $(call fix_link,$<) -lpthread
+
+# A unit test of a floor links that floor and those below, nothing above.
+unit_libs_base := base
+unit_libs_target := target base
+unit_libs_types := types target base
+unit_libs_heap := heap types target base
+unit_libs_graph := graph heap types target base
+unit_libs_shell := shell graph heap types target base
+define UNIT_RULE
+$(B)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $$(foreach l,$$(unit_libs_$(1)),$(B)/lib$$(l).a)
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$<)
+	$$(Q)$$(CC) $$(PMDB_CFLAGS) -o $$@ $$< $$(filter %.a,$$^) -lcmocka $$(PMDB_LIBS)
+endef
+$(foreach f,$(FLOORS),$(eval $(call UNIT_RULE,$(f))))
+# Tests of libkmem's insides link its objects; INSIDE: is not needed for those
+# that use the public API only.
+$(B)/tests/unit/kmem/%: tests/unit/kmem/%.c $(KMEM_OBJ)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(COMMON) $(OPT) -Isrc -Isrc/kmem -o $@ $< $(KMEM_OBJ) -lcmocka -lpthread
+$(B)/tests/unit/snap/%: tests/unit/snap/%.c $(KMEM_OBJ)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(COMMON) $(OPT) -Isrc -Isrc/kmem -o $@ $< $(KMEM_OBJ) -lcmocka -lpthread
+# Programs of tests/kmem run under the preload library or against libkmem.so.
+$(B)/tests/kmem/%: tests/kmem/%.c $(B)/libkmem.so.1
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 -O2 -g -fno-builtin -Wall -Isrc/kmem -o $@ $< \
+		$(call fix_link,$<) -lpthread -ldl
+
+tests: all $(FIXTURES) $(UNIT) $(KTEST)
+check: tests ## run the tests; T=suite[/case] for some of them
+	@B=$(abspath $(B)) tests/run $(if $(V),-v) $(if $(K),-k) $(T)
+
+lint: all ## floors, headers, docstrings, exports, licences, spelling
+	@B=$(abspath $(B)) tests/run lint
+demo: all ## the main job on real input: find a real program's leak
+	@B=$(abspath $(B)) tests/demo
+bench: tests ## measure; ratios against peers in one run
+	@B=$(abspath $(B)) tests/bench/run
+
+FMT_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
+fmt: ## lay out all C files
+	@clang-format-14 -i $(FMT_FILES)
+fmt-check: ## fail if a C file is not laid out
+	@test -n "$(FMT_FILES)" && clang-format-14 --dry-run -Werror $(FMT_FILES)
+
+# ---- install ----------------------------------------------------------------
+install: all ## install to DESTDIR, PREFIX
+	install -D -m 755 $(B)/pmdb $(DESTDIR)$(bindir)/pmdb
+	install -D -m 755 $(B)/libkmem.so.1 $(DESTDIR)$(libdir)/libkmem.so.1
+	ln -sf libkmem.so.1 $(DESTDIR)$(libdir)/libkmem.so
+	install -D -m 755 $(B)/libkmem_preload.so $(DESTDIR)$(libdir)/pmdb/libkmem_preload.so
+	install -D -m 644 src/kmem/kmem.h $(DESTDIR)$(includedir)/kmem.h
+	install -D -m 644 src/kmem/vmem.h $(DESTDIR)$(includedir)/vmem.h
+	for f in doc/man/*.1; do install -D -m 644 $$f $(DESTDIR)$(mandir)/man1/$${f##*/}; done
+	for f in doc/man/*.3; do install -D -m 644 $$f $(DESTDIR)$(mandir)/man3/$${f##*/}; done
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(bindir)/pmdb $(DESTDIR)$(libdir)/libkmem.so.1 \
+		$(DESTDIR)$(libdir)/libkmem.so $(DESTDIR)$(includedir)/kmem.h \
+		$(DESTDIR)$(includedir)/vmem.h $(DESTDIR)$(libdir)/pmdb/libkmem_preload.so
+	-rmdir $(DESTDIR)$(libdir)/pmdb
+	for f in doc/man/*.1; do rm -f $(DESTDIR)$(mandir)/man1/$${f##*/}; done
+	for f in doc/man/*.3; do rm -f $(DESTDIR)$(mandir)/man3/$${f##*/}; done
+clean: ## remove build output
+	rm -rf $(BUILD)
+
+-include $(wildcard $(B)/src/*/*.d) $(wildcard $(B)/dcmds/*.d)

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The structures of kmem.  Their member names are the contract with the
+ * debugger (src/contract/contract.def): add, never rename or reuse.
+ */
+#ifndef KMEM_IMPL_H
+#define KMEM_IMPL_H
+
+#include <stdint.h>
+#include "kmem.h"
+#include "vmem_impl.h"
+
+/* cache_flags */
+#define KMF_AUDIT 0x00000001
+#define KMF_DEADBEEF 0x00000002
+#define KMF_REDZONE 0x00000004
+#define KMF_CONTENTS 0x00000008
+#define KMF_NOMAGAZINE 0x00000020
+#define KMF_FIREWALL 0x00000040
+#define KMF_LITE 0x00000100
+#define KMF_HASH 0x00000200
+#define KMF_RANDOMIZE 0x00000400
+#define KMF_BUFTAG (KMF_DEADBEEF | KMF_REDZONE)
+#define KMF_TOUCH (KMF_BUFTAG | KMF_LITE | KMF_CONTENTS)
+#define KMF_RANDOM (KMF_TOUCH | KMF_AUDIT | KMF_NOMAGAZINE)
+#define KMF_DEBUG (KMF_RANDOM | KMF_FIREWALL)
+
+/* patterns: exported to the debugger as kmem_patterns below */
+#define KMEM_FREE_PATTERN 0xdeadbeefdeadbeefULL
+#define KMEM_UNINITIALIZED_PATTERN 0xbaddcafebaddcafeULL
+#define KMEM_REDZONE_PATTERN 0xfeedfacefeedfaceULL
+#define KMEM_REDZONE_BYTE 0xbb
+#define KMEM_BUFTAG_ALLOC 0xa110c8edUL
+#define KMEM_BUFTAG_FREE 0xf4eef4eeUL
+#define KMEM_SIZE_ENCODE(n) (251 * (uint32_t)(n) + 1)
+#define KMEM_SIZE_DECODE(e) ((e) / 251)
+#define KMEM_SIZE_VALID(e) ((e) % 251 == 1)
+
+struct kmem_slab;
+struct kmem_cache;
+
+/* which call made a transaction: bc_kind, vs_kind */
+enum kmem_kind {
+	KMEM_KIND_NONE,
+	KMEM_KIND_KMEM,	     /* kmem_alloc, kmem_zalloc / kmem_free */
+	KMEM_KIND_CACHE,     /* kmem_cache_alloc / kmem_cache_free */
+	KMEM_KIND_MALLOC,    /* malloc, calloc, realloc / free */
+	KMEM_KIND_MEMALIGN,  /* memalign and relations */
+	KMEM_KIND_NEW,	     /* operator new / operator delete */
+	KMEM_KIND_NEW_ARRAY, /* operator new[] / operator delete[] */
+	KMEM_KIND_VMEM,	     /* vmem_alloc, vmem_xalloc */
+};
+
+/* what a transaction did: bc_what */
+enum kmem_what {
+	KMEM_WHAT_NONE,
+	KMEM_WHAT_ALLOC,
+	KMEM_WHAT_FREE,
+	KMEM_WHAT_FAIL, /* failure log: bc_addr is the size asked for */
+	KMEM_WHAT_SLAB, /* slab log: bc_addr is the slab's memory */
+};
+
+typedef struct kmem_bufctl {
+	struct kmem_bufctl *bc_next; /* slab free list, or hash chain */
+	void *bc_addr;
+	struct kmem_slab *bc_slab;
+} kmem_bufctl_t;
+
+/* prefix identical to kmem_bufctl_t; also the record of every log */
+typedef struct kmem_bufctl_audit {
+	struct kmem_bufctl *bc_next;
+	void *bc_addr;
+	struct kmem_slab *bc_slab;
+	struct kmem_cache *bc_cache;
+	hrtime_t bc_timestamp;
+	struct kmem_bufctl_audit *bc_lastlog; /* most recent log record of this
+					       * buffer; in a record, the one
+					       * before it */
+	void *bc_contents; /* in the content log, or NULL */
+	uint32_t bc_thread : 24; /* tid */
+	uint32_t bc_kind : 4;	 /* enum kmem_kind */
+	uint32_t bc_what : 4;	 /* enum kmem_what */
+	uint32_t bc_stack;	 /* stack depot id, 0 none */
+} kmem_bufctl_audit_t; /* 64 bytes */
+
+typedef struct kmem_buftag {
+	uint64_t bt_redzone; /* upper half: encoded size of a sized request */
+	kmem_bufctl_t *bt_bufctl;
+	intptr_t bt_bxstat; /* bt_bufctl ^ KMEM_BUFTAG_ALLOC or _FREE */
+} kmem_buftag_t;
+
+typedef struct kmem_slab {
+	struct kmem_cache *slab_cache;
+	void *slab_base; /* first buffer = slab memory + colour */
+	struct kmem_slab *slab_next; /* complete or partial list */
+	struct kmem_slab *slab_prev;
+	kmem_bufctl_t *slab_head; /* first free bufctl */
+	uint32_t slab_refcnt;	  /* buffers outside the slab layer */
+	uint32_t slab_chunks;	  /* buffers in this slab */
+	uint32_t slab_flags;
+} kmem_slab_t;
+
+typedef struct kmem_magazine {
+	struct kmem_magazine *mag_next;
+	void *mag_round[1]; /* mt_magsize of them */
+} kmem_magazine_t;
+
+typedef struct kmem_magtype {
+	uint32_t mt_magsize;
+	uint32_t mt_align;
+	uint32_t mt_minbuf;
+	uint32_t mt_maxbuf;
+	kmem_cache_t *mt_cache;
+} kmem_magtype_t;
+
+typedef struct kmem_cpu_cache {
+	kmem_mutex_t cc_lock;
+	uint32_t cc_flags;
+	uint64_t cc_alloc;
+	uint64_t cc_free;
+	kmem_magazine_t *cc_loaded;
+	kmem_magazine_t *cc_ploaded;
+	int32_t cc_rounds;  /* -1: cc_loaded is NULL */
+	int32_t cc_prounds; /* -1: cc_ploaded is NULL */
+	int32_t cc_magsize; /* 0: no magazine layer */
+	char cc_pad[12];
+} kmem_cpu_cache_t; /* 64 bytes, 64-aligned */
+
+typedef struct kmem_maglist {
+	kmem_magazine_t *ml_list;
+	int64_t ml_total;
+	int64_t ml_min;
+	int64_t ml_reaplimit;
+	uint64_t ml_alloc;
+} kmem_maglist_t;
+
+#define KMEM_CACHE_NAMELEN 31
+
+struct kmem_cache {
+	/* statistics */
+	uint64_t cache_slab_create;
+	uint64_t cache_slab_destroy;
+	uint64_t cache_slab_alloc;
+	uint64_t cache_slab_free;
+	uint64_t cache_alloc_fail;
+	uint64_t cache_buftotal;
+	uint64_t cache_bufmax;
+	uint64_t cache_bufslab;
+	uint64_t cache_reap;
+	uint64_t cache_rescale;
+	uint64_t cache_lookup_depth;
+	uint64_t cache_depot_contention;
+	uint64_t cache_depot_contention_prev;
+	/* properties */
+	char cache_name[KMEM_CACHE_NAMELEN + 1];
+	size_t cache_bufsize;
+	size_t cache_align;
+	int (*cache_constructor)(void *, void *, int);
+	void (*cache_destructor)(void *, void *);
+	void (*cache_reclaim)(void *);
+	void *cache_private;
+	vmem_t *cache_arena;
+	int cache_cflags;
+	int cache_flags;
+	uint32_t cache_mtbf;
+	kmem_cache_t *cache_next; /* kmem_caches, in order of creation */
+	kmem_cache_t *cache_prev;
+	/* slab layer */
+	kmem_mutex_t cache_lock;
+	size_t cache_chunksize;
+	size_t cache_slabsize;
+	size_t cache_maxchunks;
+	size_t cache_bufctl; /* offset of the bufctl word in a raw buffer */
+	size_t cache_buftag; /* offset of the buftag, 0 none */
+	size_t cache_verify;
+	size_t cache_contents;
+	size_t cache_color;
+	size_t cache_mincolor;
+	size_t cache_maxcolor;
+	size_t cache_hash_shift;
+	size_t cache_hash_mask;
+	kmem_slab_t *cache_complete_slabs;
+	uint64_t cache_complete_slab_count;
+	kmem_slab_t *cache_partial_slabs;
+	uint64_t cache_partial_slab_count;
+	kmem_cache_t *cache_bufctl_cache;
+	kmem_bufctl_t **cache_hash_table;
+	/* depot */
+	kmem_mutex_t cache_depot_lock;
+	kmem_magtype_t *cache_magtype;
+	kmem_maglist_t cache_full;
+	kmem_maglist_t cache_empty;
+	/* one element a CPU; kmem_max_ncpus of them */
+	kmem_cpu_cache_t cache_cpu[] __attribute__((aligned(64)));
+};
+
+typedef struct kmem_cpu_log_header {
+	kmem_mutex_t clh_lock;
+	int32_t clh_chunk;
+	char *clh_current;
+	size_t clh_avail;
+	uint64_t clh_hits;
+	char clh_pad[32];
+} kmem_cpu_log_header_t;
+
+typedef struct kmem_log_header {
+	kmem_mutex_t lh_lock;
+	char *lh_base;
+	int32_t *lh_free;
+	size_t lh_chunksize;
+	int32_t lh_nchunks;
+	int32_t lh_head;
+	int32_t lh_tail;
+	uint64_t lh_hits;
+	kmem_cpu_log_header_t lh_cpu[]; /* kmem_max_ncpus of them */
+} kmem_log_header_t;
+
+/*
+ * The stack depot: each distinct stack is stored once.  An id is
+ * chunk << KMEM_STACK_SHIFT | offset / 8; 0 means no stack.  A stack is never
+ * moved or freed.
+ */
+#define KMEM_STACK_SHIFT 17 /* chunks of 1 MiB */
+#define KMEM_STACK_CHUNKS 4096
+#define KMEM_STACK_BUCKETS 65536
+#define KMEM_STACK_DEPTH 64 /* upper bound of audit=N */
+
+typedef struct kmem_stack {
+	uint32_t st_next; /* id of the next in the hash chain, 0 none */
+	uint32_t st_hash;
+	uint32_t st_depth;
+	uint32_t st_pad;
+	uintptr_t st_pc[]; /* innermost first; return addresses */
+} kmem_stack_t;
+
+typedef struct kmem_stackdepot {
+	char *sd_chunk[KMEM_STACK_CHUNKS];
+	uint64_t sd_used; /* bytes handed out, chunk ends included */
+	uint64_t sd_count;
+	uint64_t sd_dropped; /* stacks lost for want of memory */
+	uint32_t *sd_hash;   /* KMEM_STACK_BUCKETS ids */
+} kmem_stackdepot_t;
+
+/* error codes, kmp_error */
+enum kmem_error_code {
+	KMERR_MODIFIED,
+	KMERR_REDZONE,
+	KMERR_DUPFREE,
+	KMERR_BADADDR,
+	KMERR_BADBUFTAG,
+	KMERR_BADBUFCTL,
+	KMERR_BADCACHE,
+	KMERR_BADSIZE,
+	KMERR_BADBASE,
+};
+
+typedef struct kmem_panic_info {
+	hrtime_t kmp_timestamp; /* 0: no error was ever reported */
+	int kmp_error;
+	uint32_t kmp_thread;
+	void *kmp_buffer;
+	void *kmp_realbuf;
+	kmem_cache_t *kmp_cache;
+	kmem_cache_t *kmp_realcache;
+	kmem_slab_t *kmp_slab;
+	kmem_bufctl_t *kmp_bufctl;
+	uint32_t kmp_stack; /* depot id of the offending call */
+} kmem_panic_info_t;
+
+/* numbers the debugger must not compile in */
+typedef struct kmem_patterns {
+	uint64_t kp_free;
+	uint64_t kp_uninitialized;
+	uint64_t kp_redzone;
+	uint64_t kp_buftag_alloc;
+	uint64_t kp_buftag_free;
+	uint64_t kp_redzone_byte;
+	uint64_t kp_size_mul; /* encoded = kp_size_mul * n + 1 */
+	uint64_t kp_stack_shift;
+} kmem_patterns_t;
+
+#define KMEM_ERROR_BUFFER 8192
+
+/* roots of the contract */
+extern const uint32_t kmem_abi_version; /* 1 */
+extern const kmem_patterns_t kmem_patterns;
+extern int kmem_ready; /* 0 untouched, 1 initialising, 2 ready */
+extern uint32_t kmem_max_ncpus;
+extern kmem_cache_t kmem_null_cache; /* anchor of the ring of caches */
+extern int kmem_flags;
+extern int kmem_logging;
+extern kmem_log_header_t *kmem_transaction_log;
+extern kmem_log_header_t *kmem_content_log;
+extern kmem_log_header_t *kmem_failure_log;
+extern kmem_log_header_t *kmem_slab_log;
+extern kmem_stackdepot_t kmem_stackdepot;
+extern kmem_panic_info_t kmem_panic_info;
+extern char kmem_error_buffer[KMEM_ERROR_BUFFER]; /* message text, NUL ended */
+extern vmem_t *kmem_default_arena;   /* slabs of object caches */
+extern vmem_t *kmem_firewall_arena;  /* slabs with guard pages, or NULL */
+extern vmem_t *kmem_oversize_arena;  /* requests beyond the largest cache */
+
+/* ---- inside the library ---------------------------------------------- */
+
+#define KM_HIDDEN __attribute__((visibility("hidden")))
+
+/**
+ * Captures the calling thread's stack.
+ *
+ * @pcs:   set to return addresses, innermost first
+ * @max:   room in pcs
+ * @skip:  frames to leave out beyond the caller's own
+ *
+ * Works for code without frame pointers, by the unwind tables of each object.
+ * Async-signal-safe, no lock, no allocation, errno kept; never faults.
+ * Returns the number of frames stored.
+ */
+KM_HIDDEN unsigned kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip);
+
+/**
+ * Interns a stack; the same frames give the same id for ever.
+ *
+ * Returns the id, or 0 when there is no memory for a new one.
+ */
+KM_HIDDEN uint32_t kmem_stack_intern(const uintptr_t *pcs, unsigned depth);
+
+/** The stored stack of an id, or NULL. */
+KM_HIDDEN const kmem_stack_t *kmem_stack_get(uint32_t id);
+
+/**
+ * Anonymous private pages straight from the kernel, for the depot's chunks, the
+ * unwinder's tables and the arenas: accounted in the vmem_heap arena once that
+ * exists, so that the debugger knows them as the allocator's own.
+ * Returns NULL when there are none; keeps errno.
+ */
+KM_HIDDEN void *kmem_pages_alloc(size_t bytes);
+KM_HIDDEN void kmem_pages_free(void *addr, size_t bytes);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ELF core writer: what an allocator, or anything else that lives inside a
+ * process, needs to write that process down as a core file.
+ *
+ * Everything here is async-signal-safe: raw system calls, static or stack
+ * memory, no malloc, no stdio, no lock, errno kept.
+ */
+#ifndef SNAP_H
+#define SNAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct snap_range {
+	uintptr_t start, end; /* [start, end) */
+};
+
+struct snap_request {
+	const char *path;   /* final name; written beside it, then renamed */
+	uint32_t reason;    /* enum kmem_snap_reason */
+	int signo;	    /* the fatal signal, or 0 */
+	const void *siginfo; /* siginfo_t of it, or NULL */
+	const void *ucontext; /* ucontext_t where the caller was interrupted,
+			       * or NULL: the caller's own registers */
+	uint32_t quiescent; /* the caller holds the allocator's locks */
+	uint32_t exit_status;
+	const char *env; /* "NAME=value\0..." for KMEM_NT_ENV */
+	size_t env_bytes;
+	/* what goes first in the file: the allocator's own memory; may be 0 */
+	const struct snap_range *first;
+	size_t nfirst;
+	/* called in the parent once the image is fixed (forked, or written)
+	 * and other threads may run again; releases the locks.  May be NULL. */
+	void (*release)(void *arg);
+	void *release_arg;
+	int nofork; /* write in place */
+	int wait;   /* 1: return when the file is complete (or failed);
+		     * 0: return after the fork */
+};
+
+/**
+ * Writes the calling process to a core file.
+ *
+ * @req:   borrowed until the call returns
+ *
+ * Returns 0, or a negated errno; the reason is also what snap_strerror() says.
+ * On failure no file is left under req->path or beside it.  Other threads are
+ * stopped by a signal for the length of a fork, then go on.
+ */
+int snap_self(const struct snap_request *req);
+
+#endif
