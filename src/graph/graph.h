@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the pointers say: every buffer by address, the roots, what they reach,
+ * and what nobody reaches.
+ */
+#ifndef GRAPH_GRAPH_H
+#define GRAPH_GRAPH_H
+
+#include "base/err.h"
+#include "heap/heap.h"
+
+/* every allocated leak candidate, ascending by address, disjoint */
+struct bufset {
+	struct heap_buf *v;
+	size_t n;
+	unsigned char *mark; /* one enum mark each */
+};
+
+enum mark {
+	MARK_NONE,	/* nobody points at it */
+	MARK_INTERIOR,	/* reached through interior pointers only */
+	MARK_REACHABLE, /* reached by a pointer to its start */
+};
+
+#define BUFSET_NONE ((size_t)-1)
+
+/** Builds the set from every allocated buffer of a heap.  Buffers that overlap
+ * are damage: the later is left out and counted in the heap's health. */
+struct err *bufset_build(struct heap *heap, struct bufset **ret) must_use;
+void bufset_free(struct bufset *set);
+/** Index of the buffer that holds addr, or BUFSET_NONE. */
+size_t bufset_find(const struct bufset *set, taddr_t addr);
+
+enum root_kind {
+	ROOT_REGISTER,
+	ROOT_STACK,
+	ROOT_DATA, /* .data, .bss, relro of an object */
+	ROOT_TLS,  /* a thread's static TLS and descriptor */
+	ROOT_ANON, /* memory the program mapped itself */
+};
+
+struct root {
+	enum root_kind kind;
+	taddr_t start, end; /* [start, end); equal for ROOT_REGISTER */
+	uint32_t tid;	    /* registers, stacks, TLS */
+	uint64_t value;	    /* ROOT_REGISTER: what it holds */
+	const char *what;   /* register or object name; borrowed */
+};
+
+struct roots {
+	struct root *v;
+	size_t n;
+	uint64_t scanned_bytes;
+	uint64_t absent_bytes; /* of ranges that should be roots but are not in
+				* the dump: a verdict is not possible */
+	uint64_t dead_stack_bytes; /* left out: below a stack pointer, or the
+				    * cached stack of a thread that ended */
+	unsigned nthreads_lost; /* threads whose registers are unknown */
+	char *why; /* first reason for a doubt, owned; NULL none */
+};
+
+/** Lists the roots: everything writable that is neither the allocator's nor
+ * a dead part of a stack. */
+struct err *roots_build(struct heap *heap, struct roots **ret) must_use;
+void roots_free(struct roots *roots);
+
+/** Marks what the roots reach, through allocated buffers, transitively. */
+struct err *mark_all(struct heap *heap, const struct roots *roots,
+		     struct bufset *set) must_use;
+
+struct leak {
+	size_t buf;	/* index in bufset: the oldest, who stands for all */
+	size_t nbufs;
+	uint64_t bytes;
+	uint64_t min_bytes, max_bytes; /* of one buffer */
+	bool is_direct; /* false: every member is pointed at by another leak */
+	uint32_t stack;
+	taddr_t cache;	/* or arena for oversize */
+	size_t *members; /* indices in bufset, oldest first */
+};
+
+struct leaks {
+	struct bufset *set;
+	struct roots *roots;
+	struct leak *v; /* by bytes, largest first */
+	size_t n;
+	uint64_t nbufs, bytes;		/* leaked */
+	uint64_t nlive, live_bytes;	/* allocated candidates, leaks included */
+	uint64_t ninterior, interior_bytes; /* kept by interior pointers only */
+	/* why this is no verdict; owned; NULL: it is one */
+	char *inconclusive;
+};
+
+/**
+ * Finds the leaks: builds the set and the roots, marks, groups.
+ * @ret: owned, see leaks_free()
+ */
+struct err *leaks_find(struct heap *heap, struct leaks **ret) must_use;
+void leaks_free(struct leaks *leaks);
+
+#endif

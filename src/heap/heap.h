@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What an allocator believes about its memory, in words that fit every
+ * allocator: caches, slabs, buffers and their states, arenas and segments,
+ * who made the last transaction, the log, and its own health.
+ *
+ * A back end fills struct heap_ops.  A NULL slot means that it cannot answer,
+ * and the caller says so by name.  Items are values; strings in them are
+ * borrowed for the life of the heap.  Walks are bounded; damage in the target
+ * becomes a finding (heap_finding()), and the rest is still walked.
+ */
+#ifndef HEAP_HEAP_H
+#define HEAP_HEAP_H
+
+#include "base/err.h"
+#include "target/target.h"
+#include "types/types.h"
+
+struct heap;
+
+enum buf_state {
+	BUF_ALLOCATED = 1 << 0,
+	BUF_FREE_SLAB = 1 << 1,	 /* on its slab's free list */
+	BUF_FREE_MAG = 1 << 2,	 /* in a CPU's or thread's magazine */
+	BUF_FREE_DEPOT = 1 << 3, /* in a full magazine of the depot */
+	BUF_FREE = BUF_FREE_SLAB | BUF_FREE_MAG | BUF_FREE_DEPOT,
+	BUF_ANY = BUF_ALLOCATED | BUF_FREE,
+};
+
+enum buf_kind {
+	BUF_IN_CACHE, /* a buffer of a cache's slab */
+	BUF_OVERSIZE, /* an allocated segment of an arena */
+};
+
+struct heap_buf {
+	taddr_t addr;
+	uint64_t size_bytes; /* what the client may use: [addr, addr + size) */
+	enum buf_state state;
+	enum buf_kind kind;
+	taddr_t cache; /* heap_cache.addr; 0 for OVERSIZE */
+	taddr_t arena; /* heap_arena.addr for OVERSIZE, else 0 */
+	taddr_t slab;  /* 0 unknown */
+	taddr_t ctl;   /* bufctl or vmem_seg, 0 none */
+};
+
+struct heap_cache {
+	taddr_t addr;
+	const char *name;
+	uint64_t bufsize_bytes, chunk_bytes, slab_bytes;
+	uint32_t flags, cflags;
+	taddr_t arena;
+	bool is_internal; /* the allocator's own metadata, or a quantum cache:
+			   * its buffers are no leak candidates */
+	bool has_audit, has_guards, has_hash;
+	/* statistics */
+	uint64_t buftotal, slabs_created, slabs_destroyed;
+	uint64_t nalloc, nalloc_fail;
+	uint64_t nfree_mag; /* in magazines and depot */
+	uint64_t nfree_slab;
+};
+
+struct heap_slab {
+	taddr_t addr, cache, base;
+	uint64_t nbufs, nused; /* outside the slab layer */
+	bool is_complete;
+};
+
+struct heap_arena {
+	taddr_t addr;
+	const char *name;
+	taddr_t source; /* 0 none */
+	int depth;	/* of the source chain */
+	uint64_t quantum_bytes, inuse_bytes, total_bytes, import_bytes;
+	uint64_t nalloc, nfail;
+	uint32_t cflags;
+	bool is_identifier;
+};
+
+enum seg_type { SEG_ALLOC, SEG_FREE, SEG_SPAN, SEG_ROTOR, SEG_WALKER };
+
+struct heap_segment {
+	taddr_t addr; /* of the boundary tag */
+	taddr_t arena, start, end;
+	enum seg_type type;
+	bool is_imported;
+	uint32_t tid;
+	uint64_t stamp_ns;
+	uint32_t stack; /* see heap_ops.stack; 0 none */
+};
+
+/* one transaction: of a live control, or a record of the log */
+struct heap_audit {
+	taddr_t addr; /* of the bufctl or record */
+	taddr_t buf;
+	taddr_t cache, slab;
+	uint64_t stamp_ns;
+	uint32_t tid;
+	uint32_t what; /* 1 allocation, 2 free, 3 failure, 4 slab creation */
+	const char *kind; /* "malloc", "new", ... or "" */
+	taddr_t lastlog, contents;
+	uint32_t stack; /* 0 none */
+};
+
+#define HEAP_STACK_MAX 128
+struct heap_stack {
+	unsigned depth;
+	taddr_t pc[HEAP_STACK_MAX]; /* return addresses, innermost first */
+};
+
+struct heap_finding {
+	taddr_t addr;  /* the buffer, slab, cache or arena that is damaged */
+	taddr_t cache; /* 0 if not known */
+	enum { FINDING_BUFFER, FINDING_STRUCTURE } kind;
+	enum buf_state state; /* of a buffer, else 0 */
+	taddr_t at;	      /* first damaged byte, or 0 */
+	char text[160];	      /* mdb's words for a buffer */
+};
+
+enum heap_log { HEAP_LOG_TRANSACTION, HEAP_LOG_FAIL, HEAP_LOG_SLAB };
+
+typedef struct err *heap_cache_fn(void *arg, const struct heap_cache *c);
+typedef struct err *heap_slab_fn(void *arg, const struct heap_slab *s);
+typedef struct err *heap_buf_fn(void *arg, const struct heap_buf *b);
+typedef struct err *heap_arena_fn(void *arg, const struct heap_arena *a);
+typedef struct err *heap_segment_fn(void *arg, const struct heap_segment *s);
+typedef struct err *heap_audit_fn(void *arg, const struct heap_audit *a);
+typedef struct err *heap_finding_fn(void *arg, const struct heap_finding *f);
+
+struct heap_range {
+	taddr_t start, end;
+};
+
+struct heap_ops {
+	const char *name; /* "libkmem" */
+	/* 0 = not here; *ret_why says why (owned), also for a near miss */
+	int (*probe)(struct target *t, struct types *types, char **ret_why);
+	struct err *(*open)(struct target *t, struct types *types,
+			    struct heap *heap);
+	void (*close)(struct heap *heap);
+	/* in order of creation */
+	struct err *(*caches)(struct heap *heap, heap_cache_fn *fn, void *arg);
+	struct err *(*slabs)(struct heap *heap, taddr_t cache, bool partial,
+			     heap_slab_fn *fn, void *arg);
+	/* buffers in any of the states (mask); cache 0: every cache that is
+	 * not internal, then the oversize segments */
+	struct err *(*bufs)(struct heap *heap, taddr_t cache, unsigned states,
+			    heap_buf_fn *fn, void *arg);
+	/* false: no buffer holds addr.  Internal caches answer too. */
+	bool (*buf_at)(struct heap *heap, taddr_t addr, struct heap_buf *ret);
+	struct err *(*arenas)(struct heap *heap, heap_arena_fn *fn, void *arg);
+	/* arena 0 is an error; types: bit mask of 1 << SEG_* */
+	struct err *(*segments)(struct heap *heap, taddr_t arena,
+				unsigned types, heap_segment_fn *fn, void *arg);
+	/* last transaction of a buffer; false: not recorded */
+	bool (*audit)(struct heap *heap, const struct heap_buf *buf,
+		      struct heap_audit *ret);
+	/* the record at an address (live bufctl or log record) */
+	struct err *(*audit_at)(struct heap *heap, taddr_t addr,
+				struct heap_audit *ret);
+	/* log 0: the transaction log, else the header at that address;
+	 * newest first.  ERR_NOTFOUND "... log is disabled" */
+	struct err *(*log)(struct heap *heap, enum heap_log which, taddr_t log,
+			   heap_audit_fn *fn, void *arg);
+	/* raw hash table of a cache: audit filled as far as it is known */
+	struct err *(*hash)(struct heap *heap, taddr_t cache,
+			    heap_audit_fn *fn, void *arg);
+	bool (*stack)(struct heap *heap, uint32_t id, struct heap_stack *ret);
+	/* every finding; cache 0: all caches and arenas */
+	struct err *(*verify)(struct heap *heap, taddr_t cache,
+			      heap_finding_fn *fn, void *arg);
+	/* memory that is the allocator's, sorted: its spans and its library's
+	 * own data; never a root.  *ret owned */
+	struct err *(*own)(struct heap *heap, struct heap_range **ret,
+			   size_t *ret_n);
+};
+
+/* why the heap's word may be doubted; printed by ::status, decides "no
+ * verdict" in check */
+struct heap_health {
+	bool is_quiescent; /* the producer held every allocator lock */
+	bool is_quiescent_known;
+	uint64_t nfindings; /* damage met while walking so far */
+	char *first_finding; /* owned by the heap; NULL none */
+	char *panic; /* the allocator's own last message; NULL none */
+};
+
+struct heap {
+	const struct heap_ops *ops;
+	struct target *target;
+	struct types *types;
+	void *priv; /* the back end's */
+	struct heap_health health;
+};
+
+/**
+ * Opens the heap of a target.
+ *
+ * @ret_heap:  owned by the caller, see heap_close()
+ * Errors: ERR_NOTFOUND says for each back end why it did not fit.
+ */
+struct err *heap_open(struct target *t, struct types *types,
+		      struct heap **ret_heap) must_use;
+void heap_close(struct heap *heap);
+/** Notes damage met while walking: counted, the first kept as text. */
+void heap_damage(struct heap *heap, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* a heap from a table, for tests of what stands above */
+struct heap_fake_buf {
+	taddr_t addr;
+	uint64_t size_bytes;
+	enum buf_state state;
+	uint32_t stack;
+};
+struct heap *heap_fake_create(struct target *t, struct types *types,
+			      const struct heap_fake_buf *bufs, size_t n,
+			      const struct heap_range *own, size_t nown);
+
+#endif

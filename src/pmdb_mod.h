@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Everything a dcmd may call: the one header of dcmds/.
+ *
+ * A dcmd produces rows, not text: it declares columns with out_begin(), fills
+ * cells, ends rows.  One renderer prints mdb's columns, another JSON.  Text that
+ * is no table goes through out_text(), which JSON carries as {"text": ...}.
+ */
+#ifndef PMDB_MOD_H
+#define PMDB_MOD_H
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/interrupt.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "graph/graph.h"
+#include "heap/heap.h"
+#include "target/target.h"
+#include "types/types.h"
+
+struct session;
+struct out;
+
+/* ---- the session ----------------------------------------------------- */
+
+struct target *session_target(struct session *s);
+struct types *session_types(struct session *s);
+/** The heap; opened at first use.  ERR_NOTFOUND says why there is none. */
+struct err *session_heap(struct session *s, struct heap **ret) must_use;
+/** The leaks, computed once.  Borrowed. */
+struct err *session_leaks(struct session *s, struct leaks **ret) must_use;
+/** Forgets the computed leaks. */
+void session_drop_leaks(struct session *s);
+/** True when session_leaks() has a result already. */
+bool session_has_leaks(const struct session *s);
+struct out *session_out(struct session *s);
+taddr_t session_dot(const struct session *s);
+void session_set_dot(struct session *s, taddr_t dot);
+/** The thread that ::stack, ::regs and register names mean. */
+const struct target_thread *session_thread(struct session *s);
+void session_set_radix(struct session *s, int radix);
+int session_radix(const struct session *s);
+/** Ends the debugger after the current command (::quit). */
+void session_quit(struct session *s);
+
+/** Evaluates an expression of the command language; dot unchanged. */
+struct err *session_eval_expr(struct session *s, const char *text,
+			      uint64_t *ret) must_use;
+/** Runs a command line (a pipeline, or several) with dot set to addr. */
+struct err *session_run(struct session *s, taddr_t dot, const char *text)
+	must_use;
+
+/* ---- output ---------------------------------------------------------- */
+
+enum cell_type {
+	CELL_ADDR,  /* 16 hex digits, zero padded, no prefix; JSON "0x..." */
+	CELL_HEX,   /* hex without padding or prefix; JSON "0x..." */
+	CELL_COUNT, /* decimal */
+	CELL_BYTES, /* decimal bytes; JSON key must end in _bytes */
+	CELL_NICE,  /* bytes, human in text (8K), decimal in JSON */
+	CELL_TIME,  /* nanoseconds: hex in text, as mdb */
+	CELL_SYM,   /* an address by name; JSON {"addr","name"} */
+	CELL_TEXT,
+	CELL_STACK, /* not a column in text: indented lines below the row */
+};
+
+struct column {
+	const char *key;   /* JSON, snake_case with unit: "size_bytes" */
+	const char *title; /* text heading, "ADDR"; NULL: not shown in text */
+	enum cell_type type;
+	int width;    /* field width in text; negative: left aligned; 0: the
+		       * last column, as wide as it is */
+};
+
+/**
+ * Starts a table.  In a pipeline's left stage nothing is printed: each row's
+ * value (out_value()) is what travels.
+ *
+ * @cols, ncols:  static, borrowed
+ * @heading:      NULL: made from the titles; "" none; else printed verbatim.
+ *                Printed once a loop (mdb's header rule) by itself.
+ */
+void out_begin(struct out *o, const struct column *cols, size_t ncols,
+	       const char *heading);
+/** Cells of the row being built, in the order of the columns. */
+void out_addr(struct out *o, taddr_t addr); /* ADDR, HEX, SYM columns */
+void out_u64(struct out *o, uint64_t n);    /* COUNT, BYTES, NICE, TIME, HEX */
+void out_str(struct out *o, const char *s); /* TEXT; NULL is "-" */
+void out_none(struct out *o);		    /* not recorded: "-" and null */
+/** A STACK cell: return addresses, innermost first. */
+void out_stack(struct out *o, const taddr_t *pcs, size_t n);
+/** Ends the row; value is what the row hands to the next stage of a pipe. */
+void out_end_row(struct out *o, taddr_t value);
+void out_end(struct out *o);
+/** Free text (printf); JSON lines of {"text": ...}. */
+void out_text(struct out *o, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/** A bare value into a pipe or, at its end, as "0x..." on a line. */
+void out_value(struct out *o, taddr_t value);
+/** True when the output feeds another stage. */
+bool out_is_pipe(const struct out *o);
+/** True when rows are rendered as JSON. */
+bool out_is_json(const struct out *o);
+/** A warning: "pmdb: ..." on stderr; counted. */
+void out_warn(struct out *o, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* ---- dcmds ----------------------------------------------------------- */
+
+enum arg_type { ARG_STRING, ARG_NUMBER };
+struct arg {
+	enum arg_type type;
+	const char *str; /* ARG_STRING, and the text of $[...] */
+	uint64_t num;	 /* ARG_NUMBER: from $[...] */
+};
+
+#define DCMD_ADDRSPEC 0x01  /* an address stands before the dcmd */
+#define DCMD_LOOP 0x02	    /* called for each of several addresses */
+#define DCMD_LOOPFIRST 0x04 /* and this is the first */
+#define DCMD_PIPE 0x08	    /* input comes from a pipe */
+#define DCMD_PIPE_OUT 0x10  /* output goes to a pipe */
+#define DCMD_HDRSPEC(f) (((f) & DCMD_LOOPFIRST) || !((f) & DCMD_LOOP))
+
+struct dcmd_call {
+	struct session *s;
+	struct out *out;
+	taddr_t addr;	/* dot when no address stands before */
+	uint64_t count; /* the ",n" of addr,n::dcmd; 1 */
+	unsigned flags;
+	size_t argc;
+	const struct arg *argv;
+};
+
+/* options, described once: parsed, shown by ::help, completed */
+enum opt_type {
+	OPT_FLAG,   /* bool */
+	OPT_STRING, /* const char * */
+	OPT_NUMBER, /* uint64_t; default radix; and *(value + 1) is not touched */
+};
+struct opt {
+	char letter; /* 0 ends the table */
+	enum opt_type type;
+	const char *arg;  /* name of the argument, NULL for a flag */
+	const char *help; /* one line */
+};
+
+enum addr_use { ADDR_NONE, ADDR_OPTIONAL, ADDR_REQUIRED };
+
+struct dcmd {
+	const char *name;
+	enum addr_use addr;
+	const char *usage; /* arguments after the options, "" none */
+	const char *brief; /* one line */
+	const struct opt *opts; /* NULL: none */
+	const char *help; /* more, for ::help: columns with units, an example */
+	/* ERR_USAGE prints the usage line */
+	struct err *(*run)(struct dcmd_call *call);
+};
+
+/**
+ * Parses the options of a call from its dcmd's table.
+ *
+ * @values:    one place per row of the table: bool *, const char **, or
+ *             uint64_t *; NULL to refuse that option here
+ * @ret_first: index of the first argument that is no option
+ */
+struct err *dcmd_options(const struct dcmd_call *call, const struct opt *opts,
+			 void *const values[], size_t *ret_first) must_use;
+
+/* ---- walkers --------------------------------------------------------- */
+
+typedef struct err *walk_fn(void *arg, taddr_t addr);
+
+struct walker {
+	const char *name;
+	const char *brief;
+	enum addr_use addr;
+	const void *data; /* for run */
+	/* calls fn for each address; ERR_STOP from fn ends quietly */
+	struct err *(*run)(struct session *s, const struct walker *w,
+			   bool has_addr, taddr_t addr, walk_fn *fn, void *arg);
+};
+
+/** Runs a walker by name. */
+struct err *walk_run(struct session *s, const char *name, bool has_addr,
+		     taddr_t addr, walk_fn *fn, void *arg) must_use;
+
+/*
+ * What a file of dcmds/ defines: struct group group_NAME; registry.c lists
+ * them.  make_walkers (may be NULL) returns walkers that depend on the target,
+ * one a cache name; called once, when the heap is known.
+ */
+struct group {
+	const char *name;
+	const struct dcmd *dcmds;     /* ended by name NULL */
+	const struct walker *walkers; /* ended by name NULL, or NULL */
+	struct err *(*make_walkers)(struct session *s, struct walker **ret,
+				    size_t *ret_n);
+};
+extern const struct group *const dcmd_groups[]; /* NULL-ended; registry.c */
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Names for addresses and shapes for bytes: load objects, symbols, DWARF types,
+ * stacks, source lines.  Everything is read when first needed.  A file whose
+ * build-id differs from the core's is refused, never used.
+ */
+#ifndef TYPES_TYPES_H
+#define TYPES_TYPES_H
+
+#include "base/err.h"
+#include "target/target.h"
+
+struct types;
+struct type; /* a C or C++ type; borrowed, lives as long as its struct types;
+	      * equal types of one object may be distinct pointers */
+
+/* ---- load objects ---------------------------------------------------- */
+
+enum object_state {
+	OBJECT_OK,	 /* file found, build-id equal (or neither has one) */
+	OBJECT_MISSING,	 /* no file */
+	OBJECT_MISMATCH, /* the file there is of another build: not used */
+};
+
+struct object {
+	const char *path; /* as the target named it */
+	const char *name; /* basename: what "name`symbol" is matched with, also
+			   * up to a dot ("libc", "libc.so") */
+	const char *file; /* what was opened for it, or NULL */
+	taddr_t start, end; /* all its maps lie in [start, end) */
+	taddr_t bias;	    /* address = ELF value + bias */
+	enum object_state state;
+	unsigned char build_id[64];
+	size_t build_id_bytes;
+	bool is_exec;  /* the main program */
+	bool has_dwarf; /* known only after the first look; see object_dwarf() */
+};
+
+struct types_options {
+	const char *exe;     /* the executable the user named, or NULL */
+	const char *sysroot; /* prefix for paths the target names, or NULL */
+};
+
+/**
+ * Makes the symbol and type source of a target.
+ *
+ * @target:  borrowed, must outlive the result
+ * @opt:     NULL: no executable named
+ *
+ * Errors: ERR_BADDATA when opt->exe is not the core's program (build-ids
+ * differ), ERR_IO when it cannot be read.  Objects that are missing are no
+ * error: see object_state.
+ */
+struct err *types_open(struct target *target, const struct types_options *opt,
+		       struct types **ret_types) must_use;
+void types_close(struct types *types);
+
+size_t types_nobjects(const struct types *types);
+const struct object *types_object(const struct types *types, size_t i);
+/** The object whose maps hold addr, or NULL. */
+const struct object *types_object_at(const struct types *types, taddr_t addr);
+/** By name as the user writes it: basename, up to a dot, path, "a.out". */
+const struct object *types_object_named(const struct types *types,
+					const char *name);
+
+/* ---- symbols --------------------------------------------------------- */
+
+struct symbol {
+	const char *name; /* mangled; borrowed for the life of types */
+	taddr_t value;
+	uint64_t size;
+	unsigned char type; /* STT_* */
+	unsigned char bind; /* STB_* */
+	unsigned char other;
+	uint16_t shndx;
+	const struct object *object;
+};
+
+/**
+ * The symbol that contains addr (sized symbols), or the nearest function or
+ * data symbol below it in the same section when that has no size.
+ */
+bool types_symbol_at(struct types *types, taddr_t addr, struct symbol *ret);
+/**
+ * A symbol by name; object NULL: the executable first, then all in load order.
+ */
+bool types_symbol_named(struct types *types, const struct object *object,
+			const char *name, struct symbol *ret);
+/** Calls fn for every symbol of an object (.symtab, else .dynsym); dynamic:
+ * .dynsym only.  fn returning non-NULL ends it. */
+struct err *types_symbols(struct types *types, const struct object *object,
+			  bool dynamic,
+			  struct err *(*fn)(void *arg,
+					    const struct symbol *sym),
+			  void *arg) must_use;
+
+/**
+ * addr as "symbol+0xoff", "lib.so`symbol+0xoff" for objects but the
+ * executable, demangled C++ included, "0x..." when no symbol has it ("0" for
+ * zero).  An offset above 9 has the 0x prefix, as in mdb.
+ * @ret: owned by the caller
+ */
+char *types_addr_name(struct types *types, taddr_t addr);
+
+/** Source file and line of a code address; false when not known.
+ * *ret_file is borrowed for the life of types. */
+bool types_source_line(struct types *types, taddr_t pc, const char **ret_file,
+		       int *ret_line);
+
+/** The function at pc as people write it: demangled, no offset; includes the
+ * innermost inlined function when with_inlines.  Owned; NULL unknown. */
+char *types_function_name(struct types *types, taddr_t pc);
+
+/* ---- stacks ---------------------------------------------------------- */
+
+struct frame {
+	taddr_t pc;  /* as found; look up pc - 1 unless is_activation */
+	taddr_t cfa; /* 0 unknown */
+	taddr_t sp;
+	bool is_activation; /* innermost, or interrupted by a signal */
+};
+
+/**
+ * Unwinds a thread by call frame information.
+ * fn returning non-NULL ends the walk; ERR_STOP ends it quietly.
+ * Frames are bounded (1024 by default) and must ascend.
+ */
+struct err *types_unwind(struct types *types,
+			 const struct target_thread *thread,
+			 struct err *(*fn)(void *arg, const struct frame *f),
+			 void *arg) must_use;
+
+/* ---- types ----------------------------------------------------------- */
+
+enum type_kind {
+	TYPE_VOID,
+	TYPE_INT, /* char and bool too; see encoding */
+	TYPE_FLOAT,
+	TYPE_POINTER,
+	TYPE_REFERENCE,
+	TYPE_ARRAY,
+	TYPE_STRUCT,
+	TYPE_UNION,
+	TYPE_ENUM,
+	TYPE_FUNCTION,
+	TYPE_FORWARD, /* declared, never defined in the objects at hand */
+};
+
+struct type_info {
+	enum type_kind kind;
+	uint64_t size_bytes;
+	bool is_signed, is_char, is_bool;
+	uint64_t nelems;	  /* array; 0 flexible */
+	const struct type *elem;  /* array element, pointee (NULL: void) */
+};
+
+struct type_member {
+	const char *name;      /* "" anonymous */
+	const struct type *type;
+	uint64_t offset_bits;  /* from the start of the aggregate */
+	uint32_t bit_size;     /* 0: not a bit-field */
+	bool is_base;	       /* C++ base class */
+};
+
+/**
+ * A type by the name a C programmer writes: "int", "struct foo", "foo_t",
+ * "foo_t *", "char [8]", "kmem_cache_t"; scope NULL: every object, the
+ * executable first.  A bare tag is found too.
+ * Errors: ERR_NOTFOUND.
+ */
+struct err *types_lookup(struct types *types, const struct object *scope,
+			 const char *name, const struct type **ret) must_use;
+/** The type of a global variable or function; ERR_NOTFOUND when not known. */
+struct err *types_of_symbol(struct types *types, const struct symbol *sym,
+			    const struct type **ret) must_use;
+
+/** The name: "struct foo *", "int [4]".  Borrowed. */
+const char *type_name(const struct type *type);
+/** Facts after typedefs and qualifiers are stripped. */
+struct type_info type_info(const struct type *type);
+/** The type without typedefs and qualifiers. */
+const struct type *type_resolve(const struct type *type);
+/** Members of a struct or union in order; 0 for other kinds. */
+size_t type_nmembers(const struct type *type);
+struct type_member type_member(const struct type *type, size_t i);
+/** A member by name, anonymous aggregates and bases searched through, offset
+ * from the outermost; false when there is none. */
+bool type_find_member(const struct type *type, const char *name,
+		      struct type_member *ret);
+/** Enumerators. */
+size_t type_nenums(const struct type *type);
+const char *type_enum(const struct type *type, size_t i, int64_t *ret_value);
+
+/* ---- views: the contract bound by name ------------------------------- */
+
+/* one struct of the target, some members of it bound to their places */
+struct view_row {
+	const char *member;
+	bool is_required;
+	/* filled by view_bind(): */
+	bool is_bound;
+	uint32_t offset_bytes;
+	uint32_t size_bytes;  /* of the member; arrays: of the whole */
+	uint32_t bit_offset;  /* bit-fields: within offset_bytes */
+	uint32_t bit_size;    /* 0: not a bit-field */
+	uint32_t elem_bytes;  /* arrays: of one element, else size_bytes */
+	bool is_signed;
+};
+
+struct view {
+	const char *struct_name; /* tag, without "struct" */
+	uint64_t size_bytes;
+	struct view_row *rows;
+	size_t nrows;
+};
+
+/**
+ * Binds rows to offsets through the DWARF of one object.
+ * Errors: ERR_NOTFOUND naming the struct, or the first required member, that
+ * the object's debug information does not have.
+ */
+struct err *view_bind(struct types *types, const struct object *object,
+		      struct view *view) must_use;
+/**
+ * An integer or pointer member out of the raw bytes of a struct (size_bytes of
+ * the view); sign-extended if signed.  The row must be bound.
+ */
+uint64_t view_get(const struct view_row *row, const void *raw);
+
+#endif
