@@ -12,6 +12,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct kmem_cache kmem_cache_t;
 
@@ -58,6 +59,7 @@ void kmem_reap(void);
  */
 int kmem_snapshot(const char *path, int flags);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

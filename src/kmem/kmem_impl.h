@@ -282,6 +282,7 @@ typedef struct kmem_patterns {
 #define KMEM_ERROR_BUFFER 8192
 
 /* roots of the contract */
+#pragma GCC visibility push(default)
 extern const uint32_t kmem_abi_version; /* 1 */
 extern const kmem_patterns_t kmem_patterns;
 extern int kmem_ready; /* 0 untouched, 1 initialising, 2 ready */
@@ -299,6 +300,8 @@ extern char kmem_error_buffer[KMEM_ERROR_BUFFER]; /* message text, NUL ended */
 extern vmem_t *kmem_default_arena;   /* slabs of object caches */
 extern vmem_t *kmem_firewall_arena;  /* slabs with guard pages, or NULL */
 extern vmem_t *kmem_oversize_arena;  /* requests beyond the largest cache */
+
+#pragma GCC visibility pop
 
 /* ---- inside the library ---------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct vmem vmem_t;
 typedef void *vmem_alloc_t(vmem_t *, size_t, int);
@@ -54,6 +55,7 @@ void vmem_walk(vmem_t *vmp, int typemask,
 	       void (*func)(void *arg, void *start, size_t size), void *arg);
 size_t vmem_size(vmem_t *vmp, int typemask);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

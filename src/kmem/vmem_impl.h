@@ -99,10 +99,12 @@ struct vmem {
 };
 
 /* roots of the contract */
+#pragma GCC visibility push(default)
 extern vmem_t *vmem_list;	   /* every arena, by vm_next */
 extern size_t vmem_seg_size; /* bytes of a vmem_seg_t in this process */
 extern vmem_t *vmem_heap;    /* the arena all memory of the allocator is in:
 				 * its spans are exactly what the library has
 				 * mapped, its own metadata included */
+#pragma GCC visibility pop
 
 #endif
