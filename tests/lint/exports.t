@@ -4,25 +4,15 @@
 # imports only what tests/lint/imports lists; pmdb has no libkmem in it.
 rc=0
 cd "$TOP" || exit 1
-map_names() { # map: "name@version" lines of the global parts
-	awk '/^[A-Z0-9_a-z.]+ *\{/ { ver = $1; sub(/\{.*/, "", ver) }
-	{
-		gsub(/\/\*[^*]*\*\//, "")
-		if (/global:/) g = 1
-		if (/local:/) g = 0
-		line = $0
-		sub(/.*global:/, "", line)
-		sub(/^[A-Z0-9_a-z.]+ *\{/, "", line)
-		if (g) {
-			n = split(line, w, ";")
-			for (i = 1; i < n; i++) {
-				gsub(/[ \t]/, "", w[i])
-				if (w[i] != "" && w[i] !~ /}/)
-					print w[i] "@@" ver
-			}
-		}
-		if (/}/) g = 0
-	}' "$1" | sort
+map_names() { # map: a line "name@@VERSION" for each name of a global part
+	perl -0777 -ne 's|/\*.*?\*/||gs;
+		while (/(\w*)\s*\{(.*?)\}/gs) {
+			my ($ver, $body) = ($1, $2);
+			$body =~ s/local:.*//s;
+			$body =~ s/global://;
+			print "$_" . ($ver ? "\@\@$ver" : "") . "\n"
+				for grep { $_ } split /[;\s]+/, $body;
+		}' "$1" | sort
 }
 check() { # library, map
 	local want=want.$1 got=got.$1
