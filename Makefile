@@ -31,7 +31,8 @@ WARN += $(if $(filter 1,$(DEVELOPER)),-Werror)
 COMMON := -std=gnu11 -g -fno-common -fno-strict-aliasing \
 	-ffile-prefix-map=$(CURDIR)=. $(WARN)
 OPT ?= -O2
-SANFLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address,undefined) \
+, := ,
+SANFLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address$(,)undefined) \
 	$(if $(filter ubsan,$(SAN)),-fsanitize=undefined)
 
 # product 1: into other people's processes
@@ -41,7 +42,7 @@ KMEM_CFLAGS := $(COMMON) $(OPT) -fPIC -fvisibility=hidden -fno-builtin \
 # product 2: the debugger; only src/ is on the path, so "floor/file.h" is said
 PMDB_CFLAGS := $(COMMON) $(OPT) $(SANFLAGS) -Isrc -DPMDB_VERSION='"$(VERSION)"' \
 	-DPMDB_LIBDIR='"$(libdir)/pmdb"'
-PMDB_LIBS := -ldw -lelf -lreadline -ljansson -lpthread
+PMDB_LIBS := -ldw -lelf -liberty -lreadline -ljansson -lpthread
 
 FLOORS := base target types heap graph shell
 floor_src = $(sort $(wildcard src/$(1)/*.c))
@@ -144,7 +145,6 @@ $(B)/pmdb: $(PMDB_OBJ) $(FLOOR_LIBS)
 # frame pointers.  One that calls kmem_* itself links libkmem and says so in a
 # comment: LINK: kmem
 fix_link = $(if $(shell grep -l 'LINK: kmem' $(1)),-L$(B) -lkmem -Wl$(,)-rpath$(,)'$$ORIGIN/..')
-, := ,
 $(B)/fixtures/%: fixtures/prog/%.c $(wildcard fixtures/*.h) $(B)/libkmem.so.1
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

@@ -11,7 +11,7 @@ enum err_code {
 	ERR_BADDATA,  /* what was read cannot be true */
 	ERR_NOTFOUND, /* no such symbol, type, file, dcmd */
 	ERR_USAGE,    /* the user's words are wrong */
-	ERR_IO,	      /* a file cannot be read or written */
+	ERR_IO,       /* a file cannot be read or written */
 	ERR_NOSUP,    /* this target or heap cannot answer that */
 };
 

@@ -12,7 +12,8 @@
 void *mem_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t bytes) __attribute__((malloc, returns_nonnull));
 /** n elements of size bytes each, zeroed; an overflow is out of memory. */
-void *mem_array(size_t n, size_t bytes) __attribute__((malloc, returns_nonnull));
+void *mem_array(size_t n, size_t bytes)
+	__attribute__((malloc, returns_nonnull));
 void *mem_realloc(void *p, size_t n, size_t bytes)
 	__attribute__((returns_nonnull));
 char *mem_strdup(const char *s) __attribute__((malloc, returns_nonnull));
@@ -33,25 +34,25 @@ void mem_free_ptr(void *pp);
  * A vector: struct { T *v; size_t n, cap; }.  VEC_PUSH evaluates its vector
  * several times.
  */
-#define VEC(T)                                                               \
-	struct {                                                             \
-		T *v;                                                        \
-		size_t n, cap;                                               \
+#define VEC(T)                 \
+	struct {               \
+		T *v;          \
+		size_t n, cap; \
 	}
-#define VEC_PUSH(vec, item)                                                  \
-	do {                                                                 \
-		if ((vec)->n == (vec)->cap) {                                \
-			(vec)->cap = (vec)->cap ? (vec)->cap * 2 : 8;        \
-			(vec)->v = mem_realloc((vec)->v, (vec)->cap,         \
-					       sizeof(*(vec)->v));           \
-		}                                                            \
-		(vec)->v[(vec)->n++] = (item);                               \
+#define VEC_PUSH(vec, item)                                           \
+	do {                                                          \
+		if ((vec)->n == (vec)->cap) {                         \
+			(vec)->cap = (vec)->cap ? (vec)->cap * 2 : 8; \
+			(vec)->v = mem_realloc((vec)->v, (vec)->cap,  \
+					       sizeof(*(vec)->v));    \
+		}                                                     \
+		(vec)->v[(vec)->n++] = (item);                        \
 	} while (0)
-#define VEC_FREE(vec)                                                        \
-	do {                                                                 \
-		mem_free((vec)->v);                                          \
-		(vec)->v = NULL;                                             \
-		(vec)->n = (vec)->cap = 0;                                   \
+#define VEC_FREE(vec)                      \
+	do {                               \
+		mem_free((vec)->v);        \
+		(vec)->v = NULL;           \
+		(vec)->n = (vec)->cap = 0; \
 	} while (0)
 
 #endif
