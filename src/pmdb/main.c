@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The command line of pmdb: the first word names a command, or else the
+ * arguments are for the debugger.
+ */
+#include "pmdb/pmdb.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* the floors land one by one: a command that is not linked says so */
+#pragma weak check_main
+#pragma weak debug_main
+
+struct command {
+	const char *name;
+	int (*main)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+	{"run", run_main},
+	{"check", check_main},
+};
+
+void pmdb_usage(FILE *out)
+{
+	fputs("usage: pmdb [-e CMDS]... [EXE] DUMP\n"
+	      "       pmdb run [-o DUMP] [--check] -- CMD ARGS...\n"
+	      "       pmdb check [--format text|json] DUMP...\n"
+	      "       pmdb --help | --version\n"
+	      "\n"
+	      "pmdb DUMP            examine a core file at a prompt; commands "
+	      "may also come\n"
+	      "                     from -e or from standard input\n"
+	      "pmdb run CMD         run a program under libkmem; leave a dump "
+	      "when it ends\n"
+	      "pmdb check DUMP      say whether a dump shows leaks or heap "
+	      "corruption\n"
+	      "\n"
+	      "Status of check: 0 clean, 1 findings, 2 usage, 3 no verdict.\n"
+	      "Status of run: the program's own (128+N for signal N); 125 pmdb "
+	      "failed,\n"
+	      "126 not executable, 127 not found; with --check, the verdict if "
+	      "the\n"
+	      "program succeeded.\n",
+	      out);
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(word, "--help") || !strcmp(word, "-h") ||
+	    !strcmp(word, "help")) {
+		pmdb_usage(stdout);
+		return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
+	}
+	if (!strcmp(word, "--version")) {
+		printf("pmdb %s\n", PMDB_VERSION);
+		return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (!strcmp(word, commands[i].name) && commands[i].main)
+			return commands[i].main(argc - 1, argv + 1);
+	}
+	if (debug_main)
+		return debug_main(argc, argv);
+	fprintf(stderr, "pmdb: built without a debugger\n");
+	return PMDB_NO_VERDICT;
+}

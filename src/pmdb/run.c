@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * "pmdb run": starts a program with libkmem preloaded, waits for it, and gives
+ * its status as its own.
+ *
+ * The work is done by the library in the program; all that passes between is
+ * the environment.  A program the loader would not preload anything into is
+ * refused before it starts, for it would run unobserved:
+ *
+ *   LD_PRELOAD      libkmem_preload.so, then what the user had
+ *   KMEM_DEBUG      default, unless the user chose
+ *   KMEM_LOGGING    transaction, unless the user chose
+ *   KMEM_SNAPSHOT   exit,_exit,fatal,panic,main=PID[,list=FILE],path=TEMPLATE
+ *
+ * With --check each process appends the name of its dump to FILE, since only
+ * the library knows which there are; each record ends in a NUL.
+ */
+#define _GNU_SOURCE
+#include "pmdb/pmdb.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* lands with check.c */
+#pragma weak check_dumps
+
+#define PRELOAD_NAME     "libkmem_preload.so"
+#define DEFAULT_DUMP     "pmdb.%c.%p.core"
+#define MAX_INTERPRETERS 4
+
+struct run {
+	const char *dump; /* template, as given */
+	int is_check;
+	char **argv;         /* the program's */
+	char prog[PATH_MAX]; /* what is executed */
+	char lib[PATH_MAX];  /* the preload library */
+	char list[64];       /* file of dump names, or "" */
+};
+
+/* a file mapped whole, read through image_at() only */
+struct image {
+	const char *bytes;
+	size_t size_bytes;
+};
+
+static void complain(const char *what, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* "pmdb: WHAT: WHY" on stderr */
+static void complain(const char *what, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fprintf(stderr, "pmdb: %s: ", what);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+}
+
+/* ---- the program --------------------------------------------------------- */
+
+/* bytes [off, off + len) of an image, or NULL */
+static const void *image_at(const struct image *img, uint64_t off, uint64_t len)
+{
+	if (off > img->size_bytes || len > img->size_bytes - off)
+		return NULL;
+	return img->bytes + off;
+}
+
+/* the program header of a type; or, if vaddr is not 0, the one of that type
+ * whose file bytes hold the address */
+static const Elf64_Phdr *find_phdr(const struct image *img, uint32_t type,
+				   uint64_t vaddr)
+{
+	const Elf64_Ehdr *eh = image_at(img, 0, sizeof(*eh));
+
+	for (size_t i = 0; eh && i < eh->e_phnum; i++) {
+		const Elf64_Phdr *ph = image_at(
+			img, eh->e_phoff + i * sizeof(*ph), sizeof(*ph));
+
+		if (!ph)
+			return NULL;
+		if (ph->p_type == type &&
+		    (vaddr == 0 || (vaddr >= ph->p_vaddr &&
+				    vaddr - ph->p_vaddr < ph->p_filesz)))
+			return ph;
+	}
+	return NULL;
+}
+
+/* a value of the dynamic section: the n-th of a tag, 0 when there is none */
+static uint64_t dynamic_value(const struct image *img, int64_t tag, size_t n)
+{
+	const Elf64_Phdr *ph = find_phdr(img, PT_DYNAMIC, 0);
+	const Elf64_Dyn *dyn;
+
+	if (!ph)
+		return 0;
+	dyn = image_at(img, ph->p_offset, ph->p_filesz);
+	for (size_t i = 0; dyn && i < ph->p_filesz / sizeof(*dyn); i++) {
+		if (dyn[i].d_tag == DT_NULL)
+			break;
+		if (dyn[i].d_tag == tag && n-- == 0)
+			return dyn[i].d_un.d_val;
+	}
+	return 0;
+}
+
+/* the dynamic string table; sets *size_bytes */
+static const char *dynamic_strings(const struct image *img, size_t *size_bytes)
+{
+	uint64_t vaddr = dynamic_value(img, DT_STRTAB, 0);
+	const Elf64_Phdr *ph = vaddr ? find_phdr(img, PT_LOAD, vaddr) : NULL;
+	const char *strings;
+
+	*size_bytes = dynamic_value(img, DT_STRSZ, 0);
+	if (!ph || *size_bytes == 0)
+		return NULL;
+	strings = image_at(img, ph->p_offset + (vaddr - ph->p_vaddr),
+			   *size_bytes);
+	if (strings && strings[*size_bytes - 1] != '\0')
+		return NULL;
+	return strings;
+}
+
+/* the sanitizer that replaces malloc in the program, or NULL */
+static const char *sanitizer_of(const struct image *img)
+{
+	static const struct {
+		const char *soname, *symbol, *name;
+	} known[] = {
+		{"libasan.so", "__asan_init", "AddressSanitizer"},
+		{"liblsan.so", "__lsan_init", "LeakSanitizer"},
+		{"libtsan.so", "__tsan_init", "ThreadSanitizer"},
+		{"libhwasan.so", "__hwasan_init", "HWAddressSanitizer"},
+		{"libmsan.so", "__msan_init", "MemorySanitizer"},
+	};
+	size_t size_bytes;
+	const char *strings = dynamic_strings(img, &size_bytes);
+
+	/* names of needed objects and of symbols are in the same table */
+	for (size_t at = 0; strings && at < size_bytes;
+	     at += strlen(strings + at) + 1) {
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			const char *so = known[i].soname;
+
+			if (!strcmp(strings + at, known[i].symbol) ||
+			    !strncmp(strings + at, so, strlen(so)))
+				return known[i].name;
+		}
+	}
+	return NULL;
+}
+
+/* why the loader would not preload libkmem into an ELF file, or NULL */
+static const char *refuse_elf(const struct image *img)
+{
+	static char why[128];
+	const Elf64_Ehdr *eh = image_at(img, 0, sizeof(*eh));
+	const Elf64_Phdr *ph;
+	const char *interp;
+	const char *name;
+
+	if (!eh)
+		return "a truncated ELF file";
+	if (eh->e_ident[EI_CLASS] == ELFCLASS32)
+		return "a 32-bit program; libkmem is 64-bit";
+	if (eh->e_ident[EI_DATA] != ELFDATA2LSB || eh->e_machine != EM_X86_64)
+		return "a program for another kind of machine";
+	if (eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
+		return "an ELF file, but not a program";
+	if (eh->e_phentsize != sizeof(Elf64_Phdr))
+		return "a damaged ELF file";
+	ph = find_phdr(img, PT_INTERP, 0);
+	if (!ph)
+		return "statically linked; libkmem cannot be loaded into it";
+	interp = image_at(img, ph->p_offset, ph->p_filesz);
+	if (!interp || ph->p_filesz == 0 || interp[ph->p_filesz - 1] != '\0')
+		return "a damaged ELF file";
+	name = strrchr(interp, '/');
+	if (strncmp(name ? name + 1 : interp, "ld-linux", 8) != 0)
+		return "not a glibc program; libkmem needs glibc's loader";
+	name = sanitizer_of(img);
+	if (name) {
+		snprintf(why, sizeof(why),
+			 "built with %s, which has a malloc of its own", name);
+		return why;
+	}
+	return NULL;
+}
+
+/* the interpreter a script names, copied; 0 when it names none */
+static int interpreter_of(const struct image *img, char *interp, size_t room)
+{
+	size_t at = 2;
+	size_t n = 0;
+
+	while (at < img->size_bytes &&
+	       (img->bytes[at] == ' ' || img->bytes[at] == '\t'))
+		at++;
+	while (at + n < img->size_bytes &&
+	       !strchr(" \t\r\n", img->bytes[at + n]))
+		n++;
+	if (n == 0 || n >= room)
+		return 0;
+	memcpy(interp, img->bytes + at, n);
+	interp[n] = '\0';
+	return 1;
+}
+
+/* maps a file; img->bytes is NULL when it is empty.  Returns 0 or errno. */
+static int image_open(const char *path, struct image *img, struct stat *st)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int err = 0;
+
+	img->bytes = NULL;
+	img->size_bytes = 0;
+	if (fd < 0)
+		return errno;
+	if (fstat(fd, st)) {
+		err = errno;
+	} else if (st->st_size > 0) {
+		void *p = mmap(NULL, (size_t)st->st_size, PROT_READ,
+			       MAP_PRIVATE, fd, 0);
+
+		if (p == MAP_FAILED) {
+			err = errno;
+		} else {
+			img->bytes = p;
+			img->size_bytes = (size_t)st->st_size;
+		}
+	}
+	close(fd);
+	return err;
+}
+
+static void image_close(struct image *img)
+{
+	if (img->bytes)
+		munmap((void *)(uintptr_t)img->bytes, img->size_bytes);
+}
+
+/* why a program cannot be run under libkmem, or NULL; follows #! to the
+ * program that is started in the end */
+static const char *refuse(const char *path, unsigned depth)
+{
+	char interp[PATH_MAX];
+	struct image img;
+	struct stat st;
+	const char *why = NULL;
+	int is_elf;
+
+	/* what cannot be read may still be executed: nothing is known of it */
+	if (image_open(path, &img, &st))
+		return NULL;
+	is_elf = img.size_bytes >= SELFMAG &&
+		 !memcmp(img.bytes, ELFMAG, SELFMAG);
+	if (is_elf && (st.st_mode & (S_ISUID | S_ISGID)))
+		why = "set-uid or set-gid; the loader ignores LD_PRELOAD in it";
+	else if (is_elf && getxattr(path, "security.capability", NULL, 0) > 0)
+		why = "has file capabilities; the loader ignores LD_PRELOAD in it";
+	else if (is_elf)
+		why = refuse_elf(&img);
+	else if (img.size_bytes > 2 && !memcmp(img.bytes, "#!", 2) &&
+		 depth < MAX_INTERPRETERS &&
+		 interpreter_of(&img, interp, sizeof(interp)))
+		why = refuse(interp, depth + 1);
+	image_close(&img);
+	return why;
+}
+
+/* as refuse(), for a name that may be a directory or not executable;
+ * sets errno when it cannot be executed */
+static int can_execute(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return 0;
+	if (S_ISDIR(st.st_mode)) {
+		errno = EISDIR;
+		return 0;
+	}
+	return access(path, X_OK) == 0;
+}
+
+/* finds the program as a shell does; returns 0 or the exit status */
+static int find_program(const char *name, char *prog)
+{
+	const char *path = getenv("PATH");
+	int denied = 0;
+
+	if (strchr(name, '/')) {
+		if (strlen(name) < PATH_MAX && can_execute(strcpy(prog, name)))
+			return 0;
+		complain(name, "%s", strerror(errno));
+		return errno == ENOENT || errno == ENOTDIR ? PMDB_RUN_NOTFOUND
+							   : PMDB_RUN_NOEXEC;
+	}
+	if (!path)
+		path = "/bin:/usr/bin";
+	for (;;) {
+		size_t n = strcspn(path, ":");
+
+		errno = ENOENT;
+		if (snprintf(prog, PATH_MAX, "%.*s%s%s", (int)n, path,
+			     n ? "/" : "./", name) < PATH_MAX &&
+		    can_execute(prog))
+			return 0;
+		denied |= errno == EACCES;
+		if (path[n] == '\0')
+			break;
+		path += n + 1;
+	}
+	complain(name, "%s", denied ? strerror(EACCES) : "command not found");
+	return denied ? PMDB_RUN_NOEXEC : PMDB_RUN_NOTFOUND;
+}
+
+/* ---- the library --------------------------------------------------------- */
+
+/* where the preload library is: beside pmdb in a build tree, or installed;
+ * returns 0 or -1 with a line said */
+static int find_library(char *lib)
+{
+	static const char *const places[] = {"", "/../lib/pmdb"};
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	int dir = 0;
+
+	if (n > 0) {
+		exe[n] = '\0';
+		dir = (int)(strrchr(exe, '/') - exe);
+	}
+	for (size_t i = 0; n > 0 && i < 2; i++) {
+		char path[2 * PATH_MAX];
+
+		snprintf(path, sizeof(path), "%.*s%s/%s", dir, exe, places[i],
+			 PRELOAD_NAME);
+		if (realpath(path, lib))
+			goto out_found;
+	}
+	if (!realpath(PMDB_LIBDIR "/" PRELOAD_NAME, lib)) {
+		complain(PRELOAD_NAME, "not beside pmdb, nor in %s",
+			 PMDB_LIBDIR);
+		return -1;
+	}
+out_found:
+	/* the loader splits LD_PRELOAD at these */
+	if (strpbrk(lib, ": ")) {
+		complain(lib, "LD_PRELOAD cannot name a path with ':' or ' '");
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- running ------------------------------------------------------------- */
+
+static volatile sig_atomic_t child_pid;
+
+static void forward(int signo)
+{
+	int saved = errno;
+
+	if (child_pid > 0)
+		kill((pid_t)child_pid, signo);
+	errno = saved;
+}
+
+/* the child's environment; returns 0 or -1 with errno set */
+static int set_environment(const struct run *run)
+{
+	static char text[3 * PATH_MAX];
+	const char *old = getenv("LD_PRELOAD");
+	char cwd[PATH_MAX] = "";
+	char list[128] = "";
+	int n;
+
+	if (old && *old) {
+		size_t room = strlen(run->lib) + strlen(old) + 2;
+		char *both = malloc(room);
+
+		if (!both)
+			return -1;
+		snprintf(both, room, "%s:%s", run->lib, old);
+		n = setenv("LD_PRELOAD", both, 1);
+		free(both);
+	} else {
+		n = setenv("LD_PRELOAD", run->lib, 1);
+	}
+	if (n)
+		return -1;
+	if (!getenv("UMEM_DEBUG") && setenv("KMEM_DEBUG", "default", 0))
+		return -1;
+	if (!getenv("UMEM_LOGGING") && setenv("KMEM_LOGGING", "transaction", 0))
+		return -1;
+	if (run->dump[0] != '/' && !getcwd(cwd, sizeof(cwd)))
+		return -1;
+	if (run->list[0])
+		snprintf(list, sizeof(list), "list=%s,", run->list);
+	n = snprintf(text, sizeof(text),
+		     "exit,_exit,fatal,panic,main=%d,%spath=%s%s%s",
+		     (int)getpid(), list, cwd, cwd[0] ? "/" : "", run->dump);
+	if (n < 0 || (size_t)n >= sizeof(text)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return setenv("KMEM_SNAPSHOT", text, 1);
+}
+
+/* in the child: becomes the program, or tells the parent why not */
+static void become(const struct run *run, int fd) __attribute__((noreturn));
+static void become(const struct run *run, int fd)
+{
+	int err;
+
+	if (set_environment(run) == 0) {
+		execv(run->prog, run->argv);
+		if (errno == ENOEXEC) {
+			/* a script without #! is the shell's, as execvp does */
+			size_t n = 0;
+			char **argv;
+
+			while (run->argv[n])
+				n++;
+			argv = calloc(n + 2, sizeof(*argv));
+			if (argv) {
+				argv[0] = run->argv[0];
+				argv[1] = (char *)(uintptr_t)run->prog;
+				memcpy(argv + 2, run->argv + 1,
+				       n * sizeof(*argv) - sizeof(*argv));
+				execv("/bin/sh", argv);
+			}
+		}
+	}
+	err = errno;
+	if (write(fd, &err, sizeof(err)) != sizeof(err))
+		_exit(PMDB_RUN_FAILED);
+	_exit(PMDB_RUN_NOEXEC);
+}
+
+/* which signals the parent treats specially while it waits */
+static const struct {
+	int signo;
+	void (*handler)(int);
+} watched[] = {
+	/* the terminal sends these to both: the program decides */
+	{SIGINT, SIG_IGN},
+	{SIGQUIT, SIG_IGN},
+	/* these come to one process, meant for the program */
+	{SIGTERM, forward},
+	{SIGHUP, forward},
+	{SIGUSR1, forward},
+	{SIGUSR2, forward},
+};
+#define NWATCHED (sizeof(watched) / sizeof(watched[0]))
+
+/* starts the program and waits for it.  Returns -1 with a line said, or the
+ * exit status; *ret_started tells whether the program ran at all. */
+static int run_and_wait(const struct run *run, int *ret_started)
+{
+	struct sigaction old[NWATCHED];
+	struct sigaction sa = {.sa_flags = SA_RESTART};
+	sigset_t block, saved;
+	int fds[2];
+	int err = 0;
+	int status;
+	pid_t pid;
+
+	*ret_started = 0;
+	if (pipe2(fds, O_CLOEXEC)) {
+		complain("run", "%s", strerror(errno));
+		return PMDB_RUN_FAILED;
+	}
+	/* no signal is lost between the fork and the handlers */
+	sigemptyset(&block);
+	for (size_t i = 0; i < NWATCHED; i++)
+		sigaddset(&block, watched[i].signo);
+	sigprocmask(SIG_BLOCK, &block, &saved);
+	pid = fork();
+	if (pid == 0) {
+		sigprocmask(SIG_SETMASK, &saved, NULL);
+		become(run, fds[1]);
+	}
+	if (pid < 0) {
+		complain("run", "cannot fork: %s", strerror(errno));
+		sigprocmask(SIG_SETMASK, &saved, NULL);
+		return PMDB_RUN_FAILED;
+	}
+	child_pid = pid;
+	for (size_t i = 0; i < NWATCHED; i++) {
+		sa.sa_handler = watched[i].handler;
+		sigaction(watched[i].signo, &sa, &old[i]);
+		/* what the user had ignored stays so, as with nohup */
+		if (old[i].sa_handler == SIG_IGN)
+			sigaction(watched[i].signo, &old[i], NULL);
+	}
+	sigprocmask(SIG_SETMASK, &saved, NULL);
+	close(fds[1]);
+	*ret_started = read(fds[0], &err, sizeof(err)) != sizeof(err);
+	close(fds[0]);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	child_pid = 0;
+	for (size_t i = 0; i < NWATCHED; i++)
+		sigaction(watched[i].signo, &old[i], NULL);
+	if (!*ret_started) {
+		complain(run->argv[0], "%s", strerror(err));
+		return err == ENOENT ? PMDB_RUN_NOTFOUND : PMDB_RUN_NOEXEC;
+	}
+	return WIFSIGNALED(status) ? PMDB_RUN_SIGNAL + WTERMSIG(status)
+				   : WEXITSTATUS(status);
+}
+
+/* ---- --check ------------------------------------------------------------- */
+
+/* creates the file the processes append the names of their dumps to */
+static int list_create(struct run *run)
+{
+	const char *dir = getenv("TMPDIR");
+	int fd;
+
+	/* the name goes between commas */
+	if (!dir || dir[0] != '/' || strchr(dir, ',') || strlen(dir) > 32)
+		dir = "/tmp";
+	snprintf(run->list, sizeof(run->list), "%s/pmdb-run.XXXXXX", dir);
+	fd = mkostemp(run->list, O_CLOEXEC);
+	if (fd < 0) {
+		complain(run->list, "%s", strerror(errno));
+		return -1;
+	}
+	close(fd);
+	return 0;
+}
+
+/* gives the verdict on every dump the run left */
+static int check_list(const struct run *run)
+{
+	struct image img;
+	struct stat st;
+	char **paths = NULL;
+	size_t n = 0;
+	int verdict = PMDB_NO_VERDICT;
+	int err = image_open(run->list, &img, &st);
+
+	if (err) {
+		complain(run->list, "%s", strerror(err));
+		return PMDB_NO_VERDICT;
+	}
+	if (img.size_bytes && img.bytes[img.size_bytes - 1] == '\0')
+		paths = calloc(img.size_bytes, sizeof(*paths));
+	for (size_t at = 0; paths && at < img.size_bytes;
+	     at += strlen(img.bytes + at) + 1)
+		paths[n++] = (char *)(uintptr_t)(img.bytes + at);
+	if (!check_dumps)
+		complain("check", "not built in");
+	else if (n == 0)
+		complain(run->argv[0], "left no dump, so there is no verdict");
+	else
+		verdict = check_dumps(paths, n, NULL, stderr);
+	free(paths);
+	image_close(&img);
+	return verdict;
+}
+
+/* ---- the command line ---------------------------------------------------- */
+
+static void usage(FILE *out)
+{
+	fputs("usage: pmdb run [-o DUMP] [--check] -- CMD ARGS...\n", out);
+}
+
+/* returns -1 to go on, or the exit status */
+static int parse(int argc, char **argv, struct run *run)
+{
+	static const struct option longs[] = {
+		{"output", required_argument, NULL, 'o'},
+		{"check", no_argument, NULL, 'c'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int opt;
+
+	run->dump = DEFAULT_DUMP;
+	while ((opt = getopt_long(argc, argv, "+o:h", longs, NULL)) != -1) {
+		switch (opt) {
+		case 'o':
+			run->dump = optarg;
+			break;
+		case 'c':
+			run->is_check = 1;
+			break;
+		case 'h':
+			usage(stdout);
+			return PMDB_CLEAN;
+		default:
+			usage(stderr);
+			return PMDB_USAGE;
+		}
+	}
+	run->argv = argv + optind;
+	if (!run->argv[0] || !run->argv[0][0] || !run->dump[0]) {
+		usage(stderr);
+		return PMDB_USAGE;
+	}
+	return -1;
+}
+
+int run_main(int argc, char **argv)
+{
+	static struct run run;
+	const char *why;
+	int started;
+	int status;
+	int verdict;
+
+	status = parse(argc, argv, &run);
+	if (status >= 0)
+		return status;
+	status = find_program(run.argv[0], run.prog);
+	if (status)
+		return status;
+	why = refuse(run.prog, 0);
+	if (why) {
+		complain(run.prog, "%s", why);
+		return PMDB_RUN_FAILED;
+	}
+	if (find_library(run.lib))
+		return PMDB_RUN_FAILED;
+	if (run.is_check && list_create(&run))
+		return PMDB_RUN_FAILED;
+	status = run_and_wait(&run, &started);
+	if (!run.is_check)
+		return status;
+	if (started) {
+		verdict = check_list(&run);
+		if (status == 0)
+			status = verdict;
+	}
+	unlink(run.list);
+	return status;
+}
