@@ -21,7 +21,7 @@ for f in "${files[@]}"; do
 done
 if command -v shellcheck >/dev/null; then
 	# SC2015: A && B || C is a habit here; SC2086, SC2046 stand
-	shellcheck -x -e SC1091,SC2015 "${sh[@]}" || rc=1
+	shellcheck -x -S warning -e SC1091,SC2015 "${sh[@]}" || rc=1
 else
 	echo "no shellcheck"; rc=77
 fi
