@@ -14,6 +14,8 @@ struct bufset {
 	struct heap_buf *v;
 	size_t n;
 	unsigned char *mark; /* one enum mark each */
+	struct bufset_run *runs; /* index: see bufset.c */
+	size_t nruns;
 };
 
 enum mark {
@@ -64,9 +66,31 @@ struct roots {
 struct err *roots_build(struct heap *heap, struct roots **ret) must_use;
 void roots_free(struct roots *roots);
 
-/** Marks what the roots reach, through allocated buffers, transitively. */
+/* what marking met */
+struct mark_stats {
+	uint64_t nwords;	/* looked at, in roots and buffers */
+	uint64_t nhits;		/* of them, words that point into a buffer */
+	uint64_t unread_bytes;	/* of reached buffers, not in the dump */
+	taddr_t unread_at;	/* the first of them */
+};
+
+/**
+ * Marks what the roots reach, through allocated buffers, transitively.
+ *
+ * @stats:  filled; NULL allowed
+ */
 struct err *mark_all(struct heap *heap, const struct roots *roots,
-		     struct bufset *set) must_use;
+		     struct bufset *set, struct mark_stats *stats) must_use;
+
+typedef struct err *word_fn(void *arg, taddr_t at, uint64_t value);
+/**
+ * Calls fn for each aligned word in [start, end) that the dump holds.
+ * fn returning non-NULL ends it.
+ *
+ * @ret_unread:  set to the bytes that are not in the dump; NULL allowed
+ */
+struct err *words_scan(const struct target *t, taddr_t start, taddr_t end,
+		       word_fn *fn, void *arg, uint64_t *ret_unread) must_use;
 
 struct leak {
 	size_t buf;	/* index in bufset: the oldest, who stands for all */
@@ -74,6 +98,7 @@ struct leak {
 	uint64_t bytes;
 	uint64_t min_bytes, max_bytes; /* of one buffer */
 	bool is_direct; /* false: every member is pointed at by another leak */
+	size_t ndirect; /* members nobody points at, one of each ring */
 	uint32_t stack;
 	taddr_t cache;	/* or arena for oversize */
 	size_t *members; /* indices in bufset, oldest first */
@@ -87,6 +112,7 @@ struct leaks {
 	uint64_t nbufs, bytes;		/* leaked */
 	uint64_t nlive, live_bytes;	/* allocated candidates, leaks included */
 	uint64_t ninterior, interior_bytes; /* kept by interior pointers only */
+	struct mark_stats stats;
 	/* why this is no verdict; owned; NULL: it is one */
 	char *inconclusive;
 };

@@ -34,7 +34,9 @@ enum buf_kind {
 
 struct heap_buf {
 	taddr_t addr;
-	uint64_t size_bytes; /* what the client may use: [addr, addr + size) */
+	uint64_t size_bytes; /* all of it: [addr, addr + size) */
+	uint64_t req_bytes;  /* what the client asked for when that is known,
+			      * else size_bytes */
 	enum buf_state state;
 	enum buf_kind kind;
 	taddr_t cache; /* heap_cache.addr; 0 for OVERSIZE */
@@ -52,6 +54,9 @@ struct heap_cache {
 	bool is_internal; /* the allocator's own metadata, or a quantum cache:
 			   * its buffers are no leak candidates */
 	bool has_audit, has_guards, has_hash;
+	bool is_notouch; /* its buffers are slabs of other caches, or no memory;
+			  * walks over all caches leave it out */
+	uint64_t nslabs;
 	/* statistics */
 	uint64_t buftotal, slabs_created, slabs_destroyed;
 	uint64_t nalloc, nalloc_fail;
@@ -74,6 +79,7 @@ struct heap_arena {
 	uint64_t nalloc, nfail;
 	uint32_t cflags;
 	bool is_identifier;
+	bool is_internal; /* the allocator's own, not made by the program */
 };
 
 enum seg_type { SEG_ALLOC, SEG_FREE, SEG_SPAN, SEG_ROTOR, SEG_WALKER };
@@ -179,9 +185,11 @@ struct heap_ops {
 struct heap_health {
 	bool is_quiescent; /* the producer held every allocator lock */
 	bool is_quiescent_known;
+	unsigned nthreads_lost; /* threads the producer could not describe */
 	uint64_t nfindings; /* damage met while walking so far */
 	char *first_finding; /* owned by the heap; NULL none */
 	char *panic; /* the allocator's own last message; NULL none */
+	bool has_panic; /* it found corruption by itself; panic may be "" */
 };
 
 struct heap {

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Every allocated buffer, sorted by address, and the answer to "which buffer
+ * holds this address".
+ *
+ * The question is asked once for every word of the process, and the answer is
+ * mostly no.  Three steps, from cheap to dear:
+ *
+ *   runs     buffers less than RUN_GAP apart form a run; a process has few, so
+ *            a search over runs settles nearly all words that are no pointers
+ *   pages    a run has one index a page: the first buffer that ends beyond the
+ *            start of that page
+ *   buffers  between the indices of two pages lie few buffers: halving
+ *
+ * Cost: 4 bytes a page of buffers; O(log runs + log buffers of a page).
+ *
+ * Invariants: (I1) v ascends by address and is disjoint.  (I2) each buffer lies
+ * in exactly one run.  (I3) page[k] <= page[k + 1], and page[npages] is the
+ * index after the run's last buffer.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include "base/interrupt.h"
+#include "base/mem.h"
+#include "graph/graph.h"
+
+#define RUN_GAP (1u << 20)
+#define RUN_PAGE_SHIFT 12
+/* a run of more pages than this (a segment of absurd size) gets larger ones */
+#define RUN_PAGES_MAX ((size_t)1 << 24)
+
+struct bufset_run {
+	taddr_t start, end;
+	unsigned shift; /* of its pages: RUN_PAGE_SHIFT or more */
+	size_t npages;
+	uint32_t *page; /* npages + 1 of them */
+	size_t first;	/* index of the first buffer; page[] counts from it */
+};
+
+struct builder {
+	VEC(struct heap_buf) bufs;
+};
+
+static struct err *add_buf(void *arg, const struct heap_buf *b)
+{
+	struct builder *bld = arg;
+
+	/* a buffer of no size cannot be pointed into, but can be leaked */
+	VEC_PUSH(&bld->bufs, *b);
+	if (bld->bufs.v[bld->bufs.n - 1].size_bytes == 0)
+		bld->bufs.v[bld->bufs.n - 1].size_bytes = 1;
+	return (bld->bufs.n & 0xfff) == 0 ? interrupt_check() : NULL;
+}
+
+static int by_addr(const void *a, const void *b)
+{
+	const struct heap_buf *x = a;
+	const struct heap_buf *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+static taddr_t buf_end(const struct heap_buf *b)
+{
+	return b->addr + b->size_bytes;
+}
+
+/* true when [start, end) is not empty and all of it is mapped */
+static bool is_mapped(const struct target *t, taddr_t start, taddr_t end)
+{
+	if (end <= start)
+		return false;
+	while (start < end) {
+		const struct target_map *map = target_map_at(t, start);
+
+		if (!map)
+			return false;
+		start = map->end;
+	}
+	return true;
+}
+
+/* establishes (I1); what overlaps, wraps or is not mapped is damage */
+static size_t drop_overlaps(struct heap *heap, struct heap_buf *v, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!is_mapped(heap->target, v[i].addr, buf_end(&v[i]))) {
+			heap_damage(heap,
+				    "buffer 0x%" PRIx64 " of %" PRIu64
+				    " bytes is not mapped",
+				    v[i].addr, v[i].size_bytes);
+			continue;
+		}
+		if (kept && v[i].addr < buf_end(&v[kept - 1])) {
+			heap_damage(heap,
+				    "buffers 0x%" PRIx64 " and 0x%" PRIx64
+				    " overlap",
+				    v[kept - 1].addr, v[i].addr);
+			continue;
+		}
+		v[kept++] = v[i];
+	}
+	return kept;
+}
+
+static void index_run(struct bufset_run *run, const struct heap_buf *v,
+		      size_t first, size_t n)
+{
+	size_t i = 0;
+
+	run->start = v[first].addr;
+	run->end = buf_end(&v[first + n - 1]);
+	run->first = first;
+	run->shift = RUN_PAGE_SHIFT;
+	while ((run->end - run->start) >> run->shift >= RUN_PAGES_MAX)
+		run->shift++;
+	run->npages = ((run->end - run->start) >> run->shift) + 1;
+	run->page = mem_array(run->npages + 1, sizeof(*run->page));
+	for (size_t p = 0; p < run->npages; p++) {
+		while (i < n && buf_end(&v[first + i]) - run->start <=
+					((uint64_t)p << run->shift))
+			i++;
+		run->page[p] = (uint32_t)i;
+	}
+	run->page[run->npages] = (uint32_t)n;
+}
+
+static void index_all(struct bufset *set)
+{
+	VEC(struct bufset_run) runs = { 0 };
+
+	for (size_t i = 0; i < set->n;) {
+		struct bufset_run run = { 0 };
+		size_t n = 1;
+
+		while (i + n < set->n && n < UINT32_MAX &&
+		       set->v[i + n].addr - buf_end(&set->v[i + n - 1]) <
+			       RUN_GAP)
+			n++;
+		index_run(&run, set->v, i, n);
+		VEC_PUSH(&runs, run);
+		i += n;
+	}
+	set->runs = runs.v;
+	set->nruns = runs.n;
+}
+
+struct err *bufset_build(struct heap *heap, struct bufset **ret)
+{
+	struct builder bld = { 0 };
+	struct err *err = NULL;
+
+	if (!heap->ops->bufs)
+		return err_new(ERR_NOSUP, "%s heap cannot list its buffers",
+			       heap->ops->name);
+	err = heap->ops->bufs(heap, 0, BUF_ALLOCATED, add_buf, &bld);
+	if (err) {
+		VEC_FREE(&bld.bufs);
+		return err;
+	}
+	struct bufset *set = mem_zalloc(sizeof(*set));
+
+	set->v = bld.bufs.v;
+	if (bld.bufs.n)
+		qsort(set->v, bld.bufs.n, sizeof(*set->v), by_addr);
+	set->n = drop_overlaps(heap, set->v, bld.bufs.n);
+	if (set->n)
+		set->v = mem_realloc(set->v, set->n, sizeof(*set->v));
+	set->mark = mem_array(set->n + 1, sizeof(*set->mark));
+	index_all(set);
+	*ret = set;
+	return NULL;
+}
+
+void bufset_free(struct bufset *set)
+{
+	if (!set)
+		return;
+	for (size_t i = 0; i < set->nruns; i++)
+		mem_free(set->runs[i].page);
+	mem_free(set->runs);
+	mem_free(set->mark);
+	mem_free(set->v);
+	mem_free(set);
+}
+
+static const struct bufset_run *find_run(const struct bufset *set,
+					 taddr_t addr)
+{
+	size_t lo = 0;
+	size_t hi = set->nruns;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (addr >= set->runs[mid].end)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == set->nruns || addr < set->runs[lo].start)
+		return NULL;
+	return &set->runs[lo];
+}
+
+size_t bufset_find(const struct bufset *set, taddr_t addr)
+{
+	const struct bufset_run *run = find_run(set, addr);
+
+	if (!run)
+		return BUFSET_NONE;
+	size_t p = (addr - run->start) >> run->shift;
+	size_t lo = run->first + run->page[p];
+	/* the buffer of page[p + 1] may begin in this page (I3) */
+	size_t hi = run->first + run->page[p + 1] + 1;
+	size_t end = run->first + run->page[run->npages];
+
+	if (hi > end)
+		hi = end;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (addr >= buf_end(&set->v[mid]))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == end || addr < set->v[lo].addr || addr >= buf_end(&set->v[lo]))
+		return BUFSET_NONE;
+	return lo;
+}

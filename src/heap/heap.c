@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Opens the heap of a target: asks every back end, takes the one that fits. */
+#include "heap/heap.h"
+#include <stdarg.h>
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "heap/heap_impl.h"
+
+static const struct heap_ops *const backends[] = { &heap_kmem_ops };
+
+struct err *heap_open(struct target *t, struct types *types,
+		      struct heap **ret_heap)
+{
+	struct strbuf why = { 0 };
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < sizeof(backends) / sizeof(*backends); i++) {
+		const struct heap_ops *ops = backends[i];
+		_free_ char *reason = NULL;
+
+		if (ops->probe(t, types, &reason) == 0) {
+			strbuf_printf(&why, "%s%s", why.n ? "; " : "",
+				      reason ? reason : "does not fit");
+			continue;
+		}
+		struct heap *heap = mem_zalloc(sizeof(*heap));
+
+		heap->ops = ops;
+		heap->target = t;
+		heap->types = types;
+		err = ops->open(t, types, heap);
+		if (err) {
+			heap_close(heap);
+		} else {
+			*ret_heap = heap;
+		}
+		strbuf_free(&why);
+		return err;
+	}
+	err = err_new(ERR_NOTFOUND, "%s", strbuf_str(&why));
+	strbuf_free(&why);
+	return err;
+}
+
+void heap_close(struct heap *heap)
+{
+	if (!heap)
+		return;
+	if (heap->ops->close)
+		heap->ops->close(heap);
+	mem_free(heap->health.first_finding);
+	mem_free(heap->health.panic);
+	mem_free(heap);
+}
+
+void heap_damage(struct heap *heap, const char *fmt, ...)
+{
+	va_list ap;
+
+	heap->health.nfindings++;
+	if (heap->health.first_finding)
+		return;
+	va_start(ap, fmt);
+	heap->health.first_finding = mem_vprintf(fmt, ap);
+	va_end(ap);
+}
