@@ -22,10 +22,10 @@ typedef uint64_t taddr_t;
 struct target;
 
 enum map_presence {
-	MAP_IN_CORE, /* every byte is in the core */
-	MAP_PARTLY,  /* the first filesz bytes are, the rest is not */
+	MAP_IN_CORE,   /* every byte is in the core */
+	MAP_PARTLY,    /* the first filesz bytes are, the rest is not */
 	MAP_FROM_FILE, /* none in the core; unmodified file contents */
-	MAP_ABSENT,  /* neither: unreadable, or left out */
+	MAP_ABSENT,    /* neither: unreadable, or left out */
 };
 
 /* a range of the target's address space, ascending, disjoint */
@@ -35,7 +35,7 @@ struct target_map {
 	uint64_t core_off;  /* where in the core file */
 	uint64_t file_off;  /* where in path; valid if path */
 	const char *path;   /* file it maps (from NT_FILE), or NULL */
-	unsigned prot;	    /* PF_R | PF_W | PF_X; 0 = no access */
+	unsigned prot;      /* PF_R | PF_W | PF_X; 0 = no access */
 	enum map_presence presence;
 };
 
@@ -43,7 +43,7 @@ struct target_thread {
 	uint32_t tid;
 	int cursig;
 	struct user_regs_struct regs;
-	bool has_regs;	    /* false: registers were not recorded */
+	bool has_regs;      /* false: registers were not recorded */
 	bool regs_partial;  /* only rip and rsp are meaningful */
 	const void *fpregs; /* user_fpregs_struct bytes, or NULL; borrowed */
 	size_t fpregs_bytes;
@@ -61,9 +61,9 @@ struct target_note {
 
 struct target_info {
 	uint32_t pid;
-	char fname[17];	 /* from NT_PRPSINFO */
+	char fname[17]; /* from NT_PRPSINFO */
 	char psargs[81];
-	int signo;	 /* that ended it, 0 none */
+	int signo;          /* that ended it, 0 none */
 	taddr_t fault_addr; /* si_addr for a fault */
 	int si_code;
 	bool is_snapshot; /* has KMEM notes */
@@ -83,8 +83,8 @@ struct target_info {
  * what it is instead (not an ELF file, an executable, 32-bit, empty, ...).
  * A truncated file opens; target_info().incomplete says what is missing.
  */
-struct err *target_open_core(const char *path, struct target **ret_target)
-	must_use;
+struct err *target_open_core(const char *path,
+			     struct target **ret_target) must_use;
 
 /**
  * A target from bytes, for tests and fuzzers: one map a call of
@@ -128,8 +128,8 @@ struct err *target_read_str(const struct target *t, taddr_t addr, size_t max,
  * @ret_len:  set to its length; 0 when nothing is there
  *
  * Returns a pointer into the mapped core (any alignment), or NULL.  Borrowed
- * until the target closes.  A core whose file shrinks under us raises SIGBUS:
- * target_guard() turns that into one line and status 3.
+ * until the target closes.  A core whose file shrinks under us raises SIGBUS,
+ * which target_open_core() turns into one line and status 3.
  */
 const void *target_peek(const struct target *t, taddr_t addr, size_t *ret_len);
 
