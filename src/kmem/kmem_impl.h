@@ -277,6 +277,22 @@ typedef struct kmem_patterns {
 	uint64_t kp_redzone_byte;
 	uint64_t kp_size_mul; /* encoded = kp_size_mul * n + 1 */
 	uint64_t kp_stack_shift;
+	/* flag bits the debugger asks about */
+	uint64_t kp_kmf_audit;
+	uint64_t kp_kmf_deadbeef;
+	uint64_t kp_kmf_redzone;
+	uint64_t kp_kmf_nomagazine;
+	uint64_t kp_kmf_lite;
+	uint64_t kp_kmf_hash;
+	uint64_t kp_kmc_notouch;
+	uint64_t kp_kmc_qcache;
+	uint64_t kp_vmc_identifier;
+	/* vs_type */
+	uint64_t kp_seg_alloc;
+	uint64_t kp_seg_free;
+	uint64_t kp_seg_span;
+	uint64_t kp_seg_rotor;
+	uint64_t kp_seg_walker;
 } kmem_patterns_t;
 
 #define KMEM_ERROR_BUFFER 8192

@@ -105,6 +105,8 @@ extern size_t vmem_seg_size; /* bytes of a vmem_seg_t in this process */
 extern vmem_t *vmem_heap;    /* the arena all memory of the allocator is in:
 				 * its spans are exactly what the library has
 				 * mapped, its own metadata included */
+extern uint32_t vmem_nown; /* arenas with vm_id up to this are the library's,
+			    * those above the program's; 0 while starting */
 #pragma GCC visibility pop
 
 #endif
