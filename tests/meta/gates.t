@@ -102,6 +102,12 @@ plant "a man page with a fault" man 'WARNING|ERROR' \
 	'echo ".Xx nonsense" >> doc/man/pmdb.1'
 plant "no man page" man 'libkmem.3: missing' \
 	'rm -f doc/man/libkmem.3'
+plant "a link that leads nowhere" docs 'README.md:[0-9]+: link to doc/nowhere.md' \
+	'echo "[x](doc/nowhere.md)" >> README.md'
+plant "a document that names a file that is gone" docs 'README.md:[0-9]+: there is no src/base/gone.c' \
+	'echo "see src/base/gone.c" >> README.md'
+plant "a document that names a target that is gone" docs 'there is no target frobnicate' \
+	'echo "\`make frobnicate\`" >> README.md'
 
 # a member of the contract is renamed: the library does not compile
 fresh
