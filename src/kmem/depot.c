@@ -28,15 +28,15 @@
  */
 #include "kmem_impl.h"
 
-#define CHUNK_SHIFT (KMEM_STACK_SHIFT + 3)
-#define CHUNK_BYTES ((uint64_t)1 << CHUNK_SHIFT)
+#define CHUNK_SHIFT    (KMEM_STACK_SHIFT + 3)
+#define CHUNK_BYTES    ((uint64_t)1 << CHUNK_SHIFT)
 #define FIRST_POSITION 16
 
 _Static_assert(sizeof(kmem_stack_t) + KMEM_STACK_DEPTH * sizeof(uintptr_t) <
 		       CHUNK_BYTES - FIRST_POSITION,
 	       "a stack fits a chunk");
-_Static_assert((uint64_t)KMEM_STACK_CHUNKS << KMEM_STACK_SHIFT <=
-		       (uint64_t)1 << 32,
+_Static_assert((uint64_t)KMEM_STACK_CHUNKS << KMEM_STACK_SHIFT <= (uint64_t)1
+									  << 32,
 	       "an id fits 32 bits");
 _Static_assert((KMEM_STACK_BUCKETS & (KMEM_STACK_BUCKETS - 1)) == 0,
 	       "a mask selects the bucket");

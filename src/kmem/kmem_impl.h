@@ -337,6 +337,13 @@ extern vmem_t *kmem_oversize_arena;  /* requests beyond the largest cache */
 KM_HIDDEN unsigned kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip);
 
 /**
+ * Makes the unwinder forget what it knows of loaded code.  To be called after
+ * each dlclose(), before its caller runs on: other code may come to be where
+ * the closed object was.
+ */
+KM_HIDDEN void kmem_unwind_flush(void);
+
+/**
  * Interns a stack; the same frames give the same id for ever.
  *
  * Returns the id, or 0 when there is no memory for a new one.

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The walk with every register.
+ *
+ * The walk of unwind.c knows three registers of a frame: pc, stack pointer and
+ * rbp.  Some frames need another one: a function whose CFA is kept in rbx (the
+ * loader's lazy binding) or r10, assembler interrupted by a signal.  Such a
+ * frame is rare and may be found at any depth, so the walk is done again from
+ * its start with all registers and without the cache: about a microsecond a
+ * frame.
+ *
+ * It starts in its own frame, with the registers as they are there; the rules
+ * of libkmem's own code give the registers of kmem_unwind()'s caller.
+ *
+ * Frames without rules are stepped over by unwind_step_plain(), which serves
+ * both walks.
+ */
+#include "unwind_impl.h"
+
+#define NEAR        ((uintptr_t)256 << 20) /* extent of one generator's code */
+#define PLAIN_PAGES 256 /* largest frame believed without rules */
+
+/* does the byte before ra end a call instruction?  ra is in an object */
+static bool is_after_call(const struct unwind_stack *st, uintptr_t ra)
+{
+	uintptr_t bytes;
+	uint8_t b[8];
+	unsigned i;
+	unsigned at;
+
+	if (!unwind_load(st, ra - sizeof(bytes), &bytes))
+		return false;
+	for (i = 0; i < 8; i++)
+		b[i] = (uint8_t)(bytes >> 8 * i);
+	if (b[3] == 0xe8)
+		return true;
+	for (at = 1; at <= 6; at++) /* ff /2, of 2 to 7 bytes */
+		if (b[at] == 0xff && (b[at + 1] & 0x38) == 0x10)
+			return true;
+	return false;
+}
+
+/* may ra be the return address of a frame that runs at pc? */
+static bool is_plausible(const struct unwind_stack *st, uintptr_t pc,
+			 uintptr_t ra)
+{
+	struct unwind_object obj;
+
+	if (ra < UNWIND_PAGE)
+		return false;
+	if (unwind_object_find(ra - 1, &obj))
+		return is_after_call(st, ra);
+	return ra - pc + NEAR < 2 * NEAR; /* generated code calls its like */
+}
+
+bool unwind_step_plain(struct unwind_frame *f, struct unwind_stack *st)
+{
+	struct unwind_object obj;
+	uintptr_t bp = f->bp;
+	uintptr_t ra;
+
+	/* a call to nowhere: the return address was the last thing pushed */
+	if (f->is_exact && !unwind_object_find(f->lookup, &obj) &&
+	    unwind_load(st, f->sp, &ra) && unwind_object_find(ra - 1, &obj) &&
+	    is_after_call(st, ra)) {
+		f->sp += 8;
+		goto step;
+	}
+	if (bp % 8 != 0 || bp < f->sp ||
+	    !unwind_stack_reach(st, f->sp, bp + 16, PLAIN_PAGES))
+		return false;
+	ra = unwind_word(bp + 8);
+	if (!is_plausible(st, f->lookup, ra))
+		return false;
+	f->sp = bp + 16;
+	f->bp = unwind_word(bp);
+step:
+	f->lookup = ra - 1;
+	f->is_exact = false;
+	return true;
+}
+
+static void know(struct unwind_regs *regs, unsigned reg, uintptr_t value)
+{
+	regs->r[reg] = value;
+	regs->known |= 1u << reg;
+}
+
+static bool find_cfa(const struct unwind_row *row,
+		     const struct unwind_regs *regs, struct unwind_stack *st,
+		     uintptr_t *cfa)
+{
+	if (row->cfa_expr)
+		return unwind_eval(row->cfa_expr, regs, st, NULL, cfa, NULL);
+	if (row->cfa_reg >= UNWIND_NREG || !(regs->known >> row->cfa_reg & 1))
+		return false;
+	*cfa = regs->r[row->cfa_reg] + (uintptr_t)row->cfa_off;
+	return true;
+}
+
+/* sets *ret to the caller's value of a register; false: it is lost */
+static bool find_reg(const struct unwind_row *row, unsigned reg,
+		     const struct unwind_regs *regs, struct unwind_stack *st,
+		     uintptr_t cfa, uintptr_t *ret)
+{
+	int64_t off = row->at[reg].off;
+	uintptr_t at;
+
+	switch ((enum unwind_how)row->how[reg]) {
+	case UNWIND_SAME:
+		if (reg == UNWIND_RSP)
+			*ret = cfa;
+		else
+			*ret = regs->r[reg];
+		return reg == UNWIND_RSP ||
+		       (regs->known & UNWIND_CALLEE_SAVED) >> reg & 1;
+	case UNWIND_UNDEF:
+		return false;
+	case UNWIND_AT_CFA:
+		return unwind_load(st, cfa + (uintptr_t)off, ret);
+	case UNWIND_CFA_OFF:
+		*ret = cfa + (uintptr_t)off;
+		return true;
+	case UNWIND_IN_REG:
+		if (off < 0 || off >= UNWIND_NREG || !(regs->known >> off & 1))
+			return false;
+		*ret = regs->r[off];
+		return true;
+	case UNWIND_AT_EXPR:
+		return unwind_eval(row->at[reg].expr, regs, st, &cfa, &at,
+				   NULL) &&
+		       unwind_load(st, at, ret);
+	case UNWIND_EXPR:
+		return unwind_eval(row->at[reg].expr, regs, st, &cfa, ret,
+				   NULL);
+	}
+	return false;
+}
+
+/* one frame by its rules; false: there is no caller, or none that is sane */
+static bool step_by_row(const struct unwind_row *row, struct unwind_frame *f,
+			struct unwind_regs *regs, struct unwind_stack *st)
+{
+	struct unwind_regs next = {.known = 0};
+	uintptr_t cfa;
+	uintptr_t value;
+	uintptr_t pc;
+	unsigned i;
+
+	if (!find_cfa(row, regs, st, &cfa))
+		return false;
+	if (!row->is_signal &&
+	    (cfa % 8 != 0 || cfa <= f->sp ||
+	     !unwind_stack_reach(st, f->sp, cfa, UNWIND_FRAME_PAGES)))
+		return false;
+	for (i = 0; i < UNWIND_NREG; i++)
+		if (find_reg(row, i, regs, st, cfa, &value))
+			know(&next, i, value);
+	pc = next.r[UNWIND_RA];
+	if (!(next.known >> UNWIND_RA & 1) || (!row->is_signal && pc == 0))
+		return false;
+	f->sp = next.r[UNWIND_RSP];
+	f->is_exact = row->is_signal;
+	f->lookup = row->is_signal ? pc : pc - 1;
+	if (row->is_signal && !unwind_stack_find(st, f->sp))
+		return false;
+	*regs = next;
+	return true;
+}
+
+static bool step(struct unwind_frame *f, struct unwind_regs *regs,
+		 struct unwind_stack *st)
+{
+	struct unwind_object obj;
+	struct unwind_row row;
+
+	know(regs, UNWIND_RA, f->lookup + !f->is_exact);
+	if (unwind_object_find(f->lookup, &obj) &&
+	    unwind_row_find(&obj, f->lookup, &row))
+		return step_by_row(&row, f, regs, st);
+	f->bp = regs->known >> UNWIND_RBP & 1 ? regs->r[UNWIND_RBP] : 0;
+	if (!unwind_step_plain(f, st))
+		return false;
+	regs->known = 0;
+	know(regs, UNWIND_RBP, f->bp);
+	know(regs, UNWIND_RSP, f->sp);
+	return true;
+}
+
+unsigned unwind_full(uintptr_t from, uintptr_t *pcs, unsigned max,
+		     unsigned skip)
+{
+	struct unwind_regs regs = {.known = UNWIND_CALLEE_SAVED |
+					    1u << UNWIND_RSP};
+	struct unwind_frame f = {.is_exact = true};
+	struct unwind_stack st;
+	unsigned n = 0;
+
+	__asm__ volatile("movq %%rbx, 24(%1)\n\t"
+			 "movq %%rbp, 48(%1)\n\t"
+			 "movq %%rsp, 56(%1)\n\t"
+			 "movq %%r12, 96(%1)\n\t"
+			 "movq %%r13, 104(%1)\n\t"
+			 "movq %%r14, 112(%1)\n\t"
+			 "movq %%r15, 120(%1)\n\t"
+			 "leaq 0(%%rip), %0"
+			 : "=r"(f.lookup)
+			 : "r"(regs.r)
+			 : "memory");
+	f.sp = regs.r[UNWIND_RSP];
+	if (!unwind_stack_find(&st, f.sp))
+		return 0;
+	/* our own frames, up to that of kmem_unwind()'s caller */
+	while (f.sp < from)
+		if (!step(&f, &regs, &st))
+			return 0;
+	for (; skip; skip--)
+		if (!step(&f, &regs, &st))
+			return 0;
+	while (n < max && step(&f, &regs, &st))
+		pcs[n++] = f.lookup + 1;
+	return n;
+}
