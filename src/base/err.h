@@ -36,7 +36,7 @@ void err_free(struct err *err);
 /** True when err is set and has this code. */
 bool err_is(const struct err *err, enum err_code code);
 
-/* local ownership: _err_free_ struct err *err = ... */
+/** For local ownership: _err_free_ struct err *err = ... */
 void err_free_ptr(struct err **errp);
 #define _err_free_ __attribute__((cleanup(err_free_ptr)))
 

@@ -13,6 +13,7 @@ struct hash {
 	size_t n, cap;
 };
 
+/** An empty table; hash_fini() releases what it came to hold. */
 void hash_init(struct hash *h);
 void hash_fini(struct hash *h);
 /** The value's place, made (0) if the key is new.  Borrowed until the next

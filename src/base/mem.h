@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdarg.h>
 
+/** Bytes of memory, as malloc and calloc give it; owned, see mem_free(). */
 void *mem_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t bytes) __attribute__((malloc, returns_nonnull));
 /** n elements of size bytes each, zeroed; an overflow is out of memory. */
@@ -26,7 +27,7 @@ char *mem_vprintf(const char *fmt, va_list ap)
 	__attribute__((format(printf, 1, 0), malloc, returns_nonnull));
 void mem_free(void *p);
 
-/* local ownership: _free_ char *s = ... */
+/** For local ownership: _free_ char *s = ... */
 void mem_free_ptr(void *pp);
 #define _free_ __attribute__((cleanup(mem_free_ptr)))
 

@@ -11,6 +11,7 @@ struct strbuf {
 	size_t n, cap;
 };
 
+/** Appends n bytes, a string, a character, formatted text. */
 void strbuf_add(struct strbuf *sb, const char *s, size_t n);
 void strbuf_puts(struct strbuf *sb, const char *s);
 void strbuf_putc(struct strbuf *sb, char c);

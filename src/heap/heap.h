@@ -220,6 +220,7 @@ struct heap_fake_buf {
 	enum buf_state state;
 	uint32_t stack;
 };
+/** @bufs, own: copied.  Owned by the caller, see heap_close(). */
 struct heap *heap_fake_create(struct target *t, struct types *types,
 			      const struct heap_fake_buf *bufs, size_t n,
 			      const struct heap_range *own, size_t nown);

@@ -96,8 +96,10 @@ void target_mem_add(struct target *t, taddr_t start, const void *bytes,
 /** Adds a thread to a target_mem_create() target. */
 void target_mem_thread(struct target *t, const struct target_thread *thread);
 
+/** Ends a target and everything borrowed from it; NULL allowed. */
 void target_close(struct target *t);
 
+/** What the core says of its process.  Borrowed. */
 const struct target_info *target_info(const struct target *t);
 /** Path of the core file; "" for a target from bytes. */
 const char *target_path(const struct target *t);
@@ -139,10 +141,12 @@ const struct target_map *target_map(const struct target *t, size_t i);
 /** The map that holds addr, or NULL. */
 const struct target_map *target_map_at(const struct target *t, taddr_t addr);
 
+/** Threads, as the core lists them. */
 size_t target_nthreads(const struct target *t);
 /** The i-th thread; 0 is the one that crashed or asked for the snapshot. */
 const struct target_thread *target_thread(const struct target *t, size_t i);
 
+/** Every note of the core, in file order.  Borrowed. */
 size_t target_nnotes(const struct target *t);
 const struct target_note *target_note(const struct target *t, size_t i);
 /** First note of an owner and type, or NULL. */
@@ -158,6 +162,7 @@ bool target_auxv(const struct target *t, uint64_t type, uint64_t *ret_value);
  */
 typedef bool target_file_reader_fn(void *arg, const char *path, uint64_t off,
 				   void *buf, size_t len);
+/** Sets who supplies them; NULL: nobody. */
 void target_set_file_reader(struct target *t, target_file_reader_fn *fn,
 			    void *arg);
 

@@ -55,6 +55,7 @@ struct err *types_open(struct target *target, const struct types_options *opt,
 		       struct types **ret_types) must_use;
 void types_close(struct types *types);
 
+/** The load objects.  Borrowed. */
 size_t types_nobjects(const struct types *types);
 const struct object *types_object(const struct types *types, size_t i);
 /** The object whose maps hold addr, or NULL. */

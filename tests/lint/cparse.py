@@ -52,8 +52,10 @@ def items(path):
     src = re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", lambda m: blank(m.group(0)),
                  src, flags=re.M)
     src = re.sub(r'extern\s+ *\{', lambda m: blank(m.group(0)), src)
-    by_end = {last: (first, text) for first, last, text in comments(path)}
-    lines = src.split("\n")
+    raw = open(path, errors="replace").read().split("\n")
+    # a comment behind code on its line is about that line only
+    by_end = {last: (first, text) for first, last, text in comments(path)
+              if raw[first - 1].lstrip().startswith("/*")}
     found = []
     depth = paren = 0
     start = None
@@ -104,7 +106,8 @@ def items(path):
 
 
 NOT_NAMES = {"if", "for", "while", "switch", "return", "sizeof", "defined",
-             "__attribute__", "_Static_assert", "_Alignas", "__asm__", "asm"}
+             "__attribute__", "_Static_assert", "_Alignas", "__asm__", "asm",
+             "__typeof__", "typeof"}
 
 
 def judge(head, first, last, is_def):
