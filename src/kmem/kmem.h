@@ -32,17 +32,52 @@ typedef struct kmem_cache kmem_cache_t;
 #define KMC_IDENTIFIER 0x00400000
 #define KMC_PREFILL 0x00800000
 
+/**
+ * Makes a cache of objects of one size.
+ *
+ * @name:     up to 31 characters; what the debugger shows
+ * @bufsize:  bytes of an object
+ * @align:    power of two; 0 means 8
+ * @ctor:     brings a fresh buffer into the state an object has between
+ *            kmem_cache_free() and kmem_cache_alloc(); returns 0, or else the
+ *            allocation fails.  NULL: none.  kmflags are those of the request.
+ * @dtor:     undoes it before the memory goes back.  NULL: none
+ * @reclaim:  asks the owner to free what it can do without.  NULL: none
+ * @priv:     handed to the three
+ * @vmp:      arena the slabs come from; NULL: the default one
+ * @cflags:   KMC_*
+ */
 kmem_cache_t *kmem_cache_create(const char *name, size_t bufsize, size_t align,
 				int (*ctor)(void *buf, void *priv, int kmflags),
 				void (*dtor)(void *buf, void *priv),
 				void (*reclaim)(void *priv), void *priv,
 				vmem_t *vmp, int cflags);
+
+/** Ends a cache; every object must have been freed. */
 void kmem_cache_destroy(kmem_cache_t *cp);
+
+/**
+ * Allocates a constructed object.
+ *
+ * @kmflag:  KM_SLEEP waits for memory and does not fail; KM_NOSLEEP returns
+ *           NULL instead
+ */
 void *kmem_cache_alloc(kmem_cache_t *cp, int kmflag);
+
+/** Gives an object back to its cache, in its constructed state. */
 void kmem_cache_free(kmem_cache_t *cp, void *buf);
+
+/**
+ * Allocates bytes of any size; kmem_zalloc() zeroes them.  A size of 0 gives
+ * a pointer that must not be used, except to give it back.
+ */
 void *kmem_alloc(size_t size, int kmflag);
 void *kmem_zalloc(size_t size, int kmflag);
+
+/** Frees what kmem_alloc() or kmem_zalloc() gave, of the same size. */
 void kmem_free(void *buf, size_t size);
+
+/** Asks every cache to give back the memory it does not use. */
 void kmem_reap(void);
 
 /* kmem_snapshot() flags */
