@@ -1,0 +1,22 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Free wherever they are: magazines, the depot, slabs; oversize; what malloc's
+relations and C++ make; with and without guards."""
+import os, sys
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import truthlib as T
+
+NAMES = ("magazines", "stale_free", "oversize", "relations", "cxx")
+ENVS = (("default", {}),
+        ("audit", {"KMEM_DEBUG": "audit"}),
+        ("plain", {"KMEM_DEBUG": "", "KMEM_LOGGING": ""}),
+        ("firewall", {"KMEM_DEBUG": "default,firewall=1"}))
+T.plan(len(NAMES) * len(ENVS) * (T.COMPARE + 1))
+for name in NAMES:
+    for tag, env in ENVS:
+        r = T.run(name, env=env, tag=tag)
+        title = "%s (%s)" % (name, tag)
+        T.ok(r.rc == 0 and r.out == "" and r.err == "",
+             title + ": runs as without the library",
+             "status %d %r %r" % (r.rc, r.out, r.err))
+        T.compare(r, title)

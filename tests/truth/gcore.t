@@ -1,0 +1,13 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cores that gdb's gcore makes are read like our own."""
+import os, sys
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import truthlib as T
+
+NAMES = ("leak_one", "leak_tree", "interior", "registers", "tls",
+         "thread_specific", "other_stack", "below_sp", "thread_exited",
+         "magazines", "oversize", "cxx")
+T.plan(len(NAMES) * T.COMPARE)
+for name in NAMES:
+    T.compare(T.gcore(name), name + " (gcore)")

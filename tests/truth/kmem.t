@@ -1,0 +1,47 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs that link libkmem for caches, sizes and arenas of their own."""
+import os, sys
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import truthlib as T
+
+T.plan(2 * (T.COMPARE + 1) * 2 + 4 + 5)
+for tag, env in (("default", {}), ("plain", {"KMEM_DEBUG": ""})):
+    for name in ("kmem_caches", "kmem_sizes"):
+        r = T.run(name, env=env, tag=tag)
+        title = "%s (%s)" % (name, tag)
+        T.ok(r.rc == 0 and r.out == "" and r.err == "",
+             title + ": runs", "status %d %r %r" % (r.rc, r.out, r.err))
+        T.compare(r, title)
+
+# a walker of its own for each cache
+r = T.run("kmem_caches")
+t = r.truth()
+for name, group, size in (("fix_small", "small", 24),
+                          ("fix_large", "large", 3000),
+                          ("fix_built", "built", 56),
+                          ("fix_nomag", "nomag", 200)):
+    got = set(T.walk(r.dump, "::walk " + name))
+    want = {a for a, s in t.live.items() if s == size} | t.groups()[group]
+    T.ok(got == want, "kmem_caches: ::walk " + name, T.difference(got, want))
+
+r = T.run("arenas")
+t = r.truth()
+T.ok(r.rc == 0 and not r.err, "arenas: runs", r.err)
+rows = T.parse_json(T.pmdb(r.dump, "::vmem", json_out=True)[1])
+addr = {str(v.get("name", "")).strip(): v.get("addr") for v in rows}
+for name in ("fix_source", "fix_child", "fix_ids"):
+    got = set()
+    try:
+        segs = T.walk(r.dump, "%s::walk vmem_alloc" % addr.get(name))
+        rc, out, err = T.pmdb(r.dump, "%s::walk vmem_alloc | ::vmem_seg"
+                              % addr.get(name), json_out=True)
+        for row in T.parse_json(out):
+            got.add((int(str(row["start"]), 16), int(str(row["end"]), 16)))
+    except (T.PmdbError, ValueError, KeyError) as e:
+        print("#", e)
+    want = {(a, a + s) for a, (s, n) in t.segment.items() if n == name}
+    spans = want <= got and len(got) > len(want)
+    T.ok(spans if name == "fix_source" else got == want,
+         "arenas: segments of " + name, "%s\n%s" % (sorted(got), sorted(want)))
+T.ok(T.check(r.dump)[0] == 0, "arenas: check ends with 0")

@@ -1,0 +1,41 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Leaks in every shape: alone, chains, rings, trees, shared; none at all."""
+import os, sys
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import truthlib as T
+
+NAMES = ("leak_one", "leak_chain", "leak_ring", "leak_tree", "leak_shared",
+         "leak_groups", "clean", "deep_list")
+T.plan(len(NAMES) * (T.COMPARE + 1) + 4)
+runs = {}
+for name in NAMES:
+    r = runs[name] = T.run(name)
+    T.ok(r.rc == 0 and r.out == "" and r.err == "",
+         name + ": runs as without the library",
+         "status %d %r %r" % (r.rc, r.out, r.err))
+    T.compare(r, name)
+
+# the report itself: one group a stack, its numbers and its callers
+r = runs["leak_groups"]
+truth = r.truth().groups()
+rc, verdict, err = T.check(r.dump)
+groups = verdict.get("leaks", []) if verdict else []
+want = sorted(len(g) for g in truth.values())
+T.ok(sorted(g["buffers"] for g in groups) == want,
+     "leak_groups: a group for each allocating stack, %s" % want, groups)
+sizes = {"first": 48, "second": 256, "third_a": 1024, "third_b": 1024}
+T.ok(sorted(g["bytes"] for g in groups) ==
+     sorted(len(m) * sizes[n] for n, m in truth.items()),
+     "leak_groups: bytes of each group", groups)
+text = [str(g.get("stack")) for g in groups]
+T.ok(all(sum(f in s for s in text) == n for f, n in
+         (("first", 1), ("second", 1), ("third", 2), ("caller_a", 1),
+          ("caller_b", 1))),
+     "leak_groups: each stack names the function that allocated", text)
+rc, out, err = T.pmdb(r.dump, "::findleaks")
+total = sum(len(m) * sizes[n] for n, m in truth.items())
+nbufs = sum(want)
+T.ok(rc == 0 and "%d buffers, %d bytes" % (nbufs, total) in out,
+     "leak_groups: ::findleaks totals %d buffers, %d bytes" % (nbufs, total),
+     out + err)

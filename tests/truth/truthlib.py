@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs fixtures and compares what pmdb says of a dump with what the fixture
+said of itself (fixtures/truth.h), buffer by buffer."""
+import atexit, json, os, re, shutil, signal, subprocess, sys, time
+
+B = os.environ["B"]
+WORK = os.environ["WORK"]
+PMDB = os.path.join(B, "pmdb")
+PRELOAD = os.path.join(B, "libkmem_preload.so")
+TIMEOUT = 120
+
+_count = 0
+
+
+def plan(n):
+    """Says how many checks there are; the driver holds the script to it."""
+    print("1..%d" % n, flush=True)
+
+
+def ok(good, name, why=""):
+    """One check."""
+    global _count
+    _count += 1
+    print("%sok %d - %s" % ("" if good else "not ", _count, name))
+    if not good and why:
+        for line in str(why).splitlines()[:30]:
+            print("#   " + line)
+    sys.stdout.flush()
+    return good
+
+
+def skip(name, why):
+    global _count
+    _count += 1
+    print("ok %d - %s # SKIP %s" % (_count, name, why), flush=True)
+
+
+class Truth:
+    """A truth file."""
+
+    def __init__(self, path):
+        self.live, self.interior, self.leak = {}, {}, {}
+        self.free, self.gone = set(), set()
+        self.corrupt, self.segment, self.stack = {}, {}, {}
+        self.other = None
+        with open(path) as f:
+            for line in f:
+                self._line(line.split(None, 3))
+        if self.other is None:
+            raise ValueError(path + " is not complete")
+
+    def _line(self, w):
+        if w[0] == "other":
+            self.other = int(w[1])
+            return
+        addr = int(w[1], 16)
+        if w[0] in ("live", "interior"):
+            getattr(self, w[0])[addr] = int(w[2])
+        elif w[0] == "leak":
+            self.leak[addr] = (int(w[2]), w[3].strip())
+        elif w[0] in ("free", "gone"):
+            getattr(self, w[0]).add(addr)
+        elif w[0] == "corrupt":
+            self.corrupt[addr] = " ".join(w[2:]).strip()
+        elif w[0] == "segment":
+            self.segment[addr] = (int(w[2]), w[3].strip())
+        elif w[0] == "stack":
+            self.stack[addr] = w[2].strip()
+        else:
+            raise ValueError("truth: %r" % (w,))
+
+    def allocated(self):
+        return set(self.live) | set(self.interior) | set(self.leak)
+
+    def groups(self):
+        """name -> set of leaked addresses"""
+        g = {}
+        for addr, (_, name) in self.leak.items():
+            g.setdefault(name, set()).add(addr)
+        return g
+
+
+class Run:
+    """A fixture that ran: its status, output, dump and truth file."""
+
+    def __init__(self, rc, out, err, dump, truth):
+        self.rc, self.out, self.err = rc, out, err
+        self.dump, self.truth_path = dump, truth
+
+    def truth(self, suffix=""):
+        return Truth(self.truth_path + suffix)
+
+
+def fixture(name):
+    return os.path.join(B, "fixtures", name)
+
+
+def _paths(name, tag):
+    stem = os.path.join(WORK, name + ("-" + tag if tag else ""))
+    return stem + ".core", stem + ".truth"
+
+
+def run(name, args=(), env=None, tag="", dump=None):
+    """Runs a fixture under "pmdb run"."""
+    core, truth = _paths(name, tag)
+    p = subprocess.run(
+        [PMDB, "run", "-o", dump or core, "--", fixture(name), *args],
+        env=dict(os.environ, TRUTH=truth, **(env or {})), timeout=TIMEOUT,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        errors="replace")
+    return Run(p.returncode, p.stdout, p.stderr, core, truth)
+
+
+def _plain_env(truth, mode, env):
+    e = dict(os.environ, TRUTH=truth, TRUTH_MODE=mode, LD_PRELOAD=PRELOAD,
+             KMEM_DEBUG="default", KMEM_LOGGING="transaction")
+    e.update(env or {})
+    return {k: v for k, v in e.items() if v is not None}
+
+
+def gcore(name, env=None, tag="gcore"):
+    """Runs a fixture under the library alone and has gdb write its core."""
+    core, truth = _paths(name, tag)
+    p = subprocess.Popen([fixture(name)], env=_plain_env(truth, "wait", env),
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+    atexit.register(p.kill)
+    if p.stdout.readline() != "ready\n":
+        p.kill()
+        raise RuntimeError(name + ": not ready: " + p.communicate()[1])
+    time.sleep(0.2)  # until it waits in read()
+    g = subprocess.run(["gdb", "-nx", "-batch", "-p", str(p.pid),
+                        "-ex", "gcore " + core], timeout=TIMEOUT,
+                       capture_output=True, text=True)
+    out, err = p.communicate()
+    if not os.path.exists(core):
+        raise RuntimeError("gcore: " + g.stdout + g.stderr)
+    return Run(p.returncode, out, err, core, truth)
+
+
+def kernel_core_why_not():
+    """Why the kernel would not write a core file here; "" if it would."""
+    with open("/proc/sys/kernel/core_pattern") as f:
+        pattern = f.read().strip()
+    if pattern.startswith("|") or "/" in pattern or "%" in pattern:
+        return "core_pattern is " + pattern
+    import resource
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
+        return "the hard limit of core files is not unlimited"
+    return ""
+
+
+def kernel_core(name, env=None, tag="kernel"):
+    """Runs a fixture under the library alone; abort() makes the core."""
+    import resource
+    core, truth = _paths(name, tag)
+    cwd = core + ".d"
+    os.makedirs(cwd)
+
+    def limits():
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+
+    p = subprocess.run([fixture(name)], env=_plain_env(truth, "abort", env),
+                       preexec_fn=limits, cwd=cwd, timeout=TIMEOUT,
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    found = os.listdir(cwd)
+    if len(found) != 1:
+        raise RuntimeError("%s: status %d, cores %r" % (name, p.returncode,
+                                                        found))
+    os.rename(os.path.join(cwd, found[0]), core)
+    return Run(p.returncode, p.stdout, p.stderr, core, truth)
+
+
+def pmdb(dump, *cmds, json_out=False):
+    """Runs commands on a dump -> (status, stdout, stderr)"""
+    args = [PMDB] + (["--json"] if json_out else [])
+    for c in cmds:
+        args += ["-e", c]
+    p = subprocess.run(args + [dump], timeout=TIMEOUT, capture_output=True,
+                       stdin=subprocess.DEVNULL, text=True, errors="replace")
+    return p.returncode, p.stdout, p.stderr
+
+
+class PmdbError(Exception):
+    pass
+
+
+def walk(dump, cmd):
+    """The addresses a walk prints, as a list; anything else is an error."""
+    rc, out, err = pmdb(dump, cmd)
+    if rc != 0 or err:
+        raise PmdbError("%s: status %d: %s" % (cmd, rc, err or out[:400]))
+    addrs = []
+    for line in out.splitlines():
+        if not re.fullmatch(r"(0x)?[0-9a-f]+", line.strip()):
+            raise PmdbError("%s: %r" % (cmd, line))
+        addrs.append(int(line, 16))
+    return addrs
+
+
+def check(dump, json_out=True):
+    """pmdb check -> (status, parsed JSON or text, stderr)"""
+    p = subprocess.run([PMDB, "check", "--format",
+                        "json" if json_out else "text", dump],
+                       timeout=TIMEOUT, capture_output=True, text=True,
+                       stdin=subprocess.DEVNULL, errors="replace")
+    if not json_out:
+        return p.returncode, p.stdout, p.stderr
+    try:
+        return p.returncode, json.loads(p.stdout), p.stderr
+    except ValueError:
+        return p.returncode, None, p.stderr + p.stdout[:2000]
+
+
+def hexes(addrs, n=12):
+    addrs = sorted(addrs)
+    return " ".join("0x%x" % a for a in addrs[:n]) + (
+        " and %d more" % (len(addrs) - n) if len(addrs) > n else "")
+
+
+def difference(got, want):
+    text = ""
+    if want - got:
+        text += "missed %d: %s\n" % (len(want - got), hexes(want - got))
+    if got - want:
+        text += "invented %d: %s\n" % (len(got - want), hexes(got - want))
+    return text
+
+
+def _leak_sets(dump):
+    return set(walk(dump, "::findleaks ! cat >/dev/null; ::walk leakbuf"))
+
+
+# the checks compare() makes
+COMPARE = 7
+
+
+def compare(r, name, truth=None, dump=None):
+    """Compares a dump with its truth: COMPARE checks."""
+    t = truth or r.truth()
+    d = dump or r.dump
+    try:
+        leaks = walk(d, "::walk leakbuf")
+        kmem = walk(d, "::walk kmem")
+        free = walk(d, "::walk freemem")
+    except PmdbError as e:
+        for what in ("leaks", "kmem", "once", "freed", "freemem", "report",
+                     "check"):
+            ok(False, "%s: %s" % (name, what), e)
+        return
+    ok(set(leaks) == set(t.leak), name + ": leaked are exactly these",
+       difference(set(leaks), set(t.leak)))
+    mine, got = t.allocated(), set(kmem)
+    extra = got - mine - t.free - t.gone
+    ok(mine <= got and len(extra) <= t.other,
+       name + ": allocated are these and at most %d more" % t.other,
+       difference(got - extra, mine) + "others %d: %s" % (len(extra),
+                                                          hexes(extra)))
+    ok(len(leaks) == len(set(leaks)) and len(kmem) == len(set(kmem)) and
+       len(free) == len(set(free)), name + ": no address is walked twice")
+    wrong = got & (t.free | t.gone)
+    ok(not wrong, name + ": freed are not allocated", hexes(wrong))
+    ok(t.free <= set(free) and not set(free) & mine,
+       name + ": free are these, and none in use",
+       "missed %s\nin use %s" % (hexes(t.free - set(free)),
+                                 hexes(set(free) & mine)))
+    _compare_check(d, t, name)
+
+
+def _compare_check(d, t, name):
+    rc, verdict, err = check(d)
+    want = 1 if t.leak or t.corrupt else 0
+    if not isinstance(verdict, dict):
+        ok(False, name + ": check", err)
+        ok(False, name + ": check counts", err)
+        return
+    ok(rc == want, name + ": check ends with %d" % want,
+       "status %d: %s" % (rc, json.dumps(verdict)[:600] + err))
+    groups = verdict.get("leaks") or []
+    nbufs = sum(g["buffers"] for g in groups)
+    nbytes = sum(g["bytes"] for g in groups)
+    want_bytes = sum(size for size, _ in t.leak.values())
+    ok(nbufs == len(t.leak) and nbytes >= want_bytes,
+       name + ": check counts %d buffers" % len(t.leak),
+       "%d buffers, %d bytes; truth %d, %d" % (nbufs, nbytes, len(t.leak),
+                                               want_bytes))
+
+
+def findleaks(dump):
+    """::findleaks as JSON -> list of objects"""
+    rc, out, err = pmdb(dump, "::findleaks", json_out=True)
+    if rc != 0:
+        raise PmdbError("::findleaks: " + err)
+    return parse_json(out)
+
+
+def parse_json(out):
+    """JSON of any layout: one value, or one a line -> list of rows"""
+    out = out.strip()
+    if not out:
+        return []
+    try:
+        v = json.loads(out)
+        return v if isinstance(v, list) else [v]
+    except ValueError:
+        return [json.loads(line) for line in out.splitlines() if line.strip()]
+
+
+def verify(dump):
+    """::kmem_verify -> (caches said to be clean, {cache: text of damage})"""
+    rc, out, err = pmdb(dump, "::kmem_verify")
+    if rc != 0:
+        raise PmdbError("::kmem_verify: " + err + out)
+    clean, bad = set(), {}
+    for line in out.splitlines()[1:]:
+        w = line.split(None, 2)
+        if len(w) < 3:
+            continue
+        if w[2] == "clean":
+            clean.add(w[0])
+        else:
+            bad[w[0]] = w[1:]
+    return clean, bad
+
+
+def signal_status(signo):
+    return 128 + int(signo)
+
+
+ABORT = signal_status(signal.SIGABRT)
+SEGV = signal_status(signal.SIGSEGV)
