@@ -265,7 +265,7 @@ static void test_tuning(void)
 /* many threads pass buffers to each other; each is filled by one and checked
  * by another */
 #define NTHREADS 4
-#define NSLOTS 256
+#define NSLOTS   256
 static unsigned char *volatile slot[NSLOTS];
 static int is_damaged;
 

@@ -262,7 +262,7 @@ def compare(r, name, truth=None, dump=None):
     ok(not wrong, name + ": freed are not allocated", hexes(wrong))
     ok(t.free <= set(free) and not set(free) & mine,
        name + ": free are these, and none in use",
-       "missed %s\nin use %s" % (hexes(t.free - set(free)),
+       "missed %s;\n in use %s" % (hexes(t.free - set(free)),
                                  hexes(set(free) & mine)))
     _compare_check(d, t, name)
 
