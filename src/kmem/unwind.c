@@ -12,7 +12,7 @@
  *
  *    63                                        17 16 15          4 3     0
  *   +--------------------------------------------+--+-------------+-------+
- *   | byte looked up: return address - 1         | 0|     N / 8   | slot  |
+ *   | pc, as the caller gets it                  | 0|     N / 8   | slot  |
  *   +--------------------------------------------+--+------+------+-------+
  *   |                                            | 1| kind | index of ext |
  *   +--------------------------------------------+--+------+--------------+
@@ -391,9 +391,9 @@ static uint32_t compile(const struct unwind_row *row, uintptr_t pc)
 
 /* ---- the cache --------------------------------------------------------- */
 
-static inline uint64_t *cache_slot(uintptr_t lookup)
+static inline uint64_t *cache_slot(uintptr_t pc)
 {
-	return &cache[lookup * 0x9e3779b97f4a7c15 >> (64 - CACHE_BITS)];
+	return &cache[pc * 0x9e3779b97f4a7c15 >> (64 - CACHE_BITS)];
 }
 
 void kmem_unwind_flush(void)
@@ -406,27 +406,27 @@ void kmem_unwind_flush(void)
 		__atomic_store_n(&cache[i], 0, __ATOMIC_RELAXED);
 }
 
-/* the rule of an address the cache does not have */
-static uint32_t __attribute__((noinline)) miss(uintptr_t lookup)
+/* the rule of a pc the cache does not have */
+static uint32_t __attribute__((noinline)) miss(uintptr_t pc)
 {
 	uint64_t before = __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
-	uint64_t *slot = cache_slot(lookup);
+	uint64_t *slot = cache_slot(pc);
 	uint32_t rule = RULE_PLAIN;
 	struct unwind_object obj;
 	struct unwind_row row;
 	uint64_t entry;
 
-	if (!unwind_object_find(lookup, &obj))
+	if (!unwind_object_find(pc - 1, &obj))
 		return rule;
-	if (unwind_row_find(&obj, lookup, &row))
-		rule = compile(&row, lookup);
-	if (lookup >> (64 - RULE_BITS))
+	if (unwind_row_find(&obj, pc - 1, &row))
+		rule = compile(&row, pc - 1);
+	if (pc >> (64 - RULE_BITS))
 		return rule;
 	if (!unwind_object_note(&obj)) {
 		kmem_unwind_flush();
 		return rule;
 	}
-	entry = (uint64_t)lookup << RULE_BITS | rule;
+	entry = (uint64_t)pc << RULE_BITS | rule;
 	__atomic_store_n(slot, entry, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&generation, __ATOMIC_SEQ_CST) != before)
 		__atomic_compare_exchange_n(slot, &entry, 0, 0,
@@ -443,11 +443,14 @@ static enum step step_signal(struct unwind_frame *f, struct unwind_stack *st)
 	if (!unwind_stack_reach(st, sp, sp + SIGNAL_RIP + 8,
 				UNWIND_FRAME_PAGES))
 		return STEP_STOP;
-	f->lookup = unwind_word(sp + SIGNAL_RIP);
+	f->pc = unwind_word(sp + SIGNAL_RIP) + 1;
 	f->sp = unwind_word(sp + SIGNAL_RSP);
 	f->bp = unwind_word(sp + SIGNAL_RBP);
 	f->is_exact = true;
-	return unwind_stack_find(st, f->sp) ? STEP_DONE : STEP_STOP;
+	if (f->pc == 0) /* would be found in an empty entry */
+		return STEP_STOP;
+	/* no stack there: it overflowed */
+	return unwind_stack_find(st, f->sp) ? STEP_DONE : STEP_FULL;
 }
 
 static enum step step_ext(struct ext_rule ext, struct unwind_frame *f,
@@ -471,7 +474,7 @@ static enum step step_ext(struct ext_rule ext, struct unwind_frame *f,
 	ra = unwind_word(cfa - 8);
 	if (ra < UNWIND_PAGE)
 		return STEP_STOP;
-	f->lookup = ra - 1;
+	f->pc = ra;
 	f->sp = cfa;
 	f->is_exact = false;
 	return STEP_DONE;
@@ -519,9 +522,9 @@ static inline unsigned walk(struct unwind_frame f, uintptr_t *pcs, unsigned max,
 	if (!unwind_stack_find(&st, f.sp))
 		return 0;
 	for (n = 0; n < max + skip; n++) {
-		entry = __atomic_load_n(cache_slot(f.lookup), __ATOMIC_RELAXED);
-		if (UNWIND_UNLIKELY(entry >> RULE_BITS != f.lookup))
-			entry = miss(f.lookup);
+		entry = __atomic_load_n(cache_slot(f.pc), __ATOMIC_RELAXED);
+		if (UNWIND_UNLIKELY(entry >> RULE_BITS != f.pc))
+			entry = miss(f.pc);
 		if (UNWIND_LIKELY(!(entry & RULE_OTHER))) {
 			cfa = f.sp + (entry >> 4 & WORDS_MAX) * 8;
 			if (UNWIND_UNLIKELY(cfa > st.hi) &&
@@ -550,11 +553,11 @@ static inline unsigned walk(struct unwind_frame f, uintptr_t *pcs, unsigned max,
 		if (UNWIND_UNLIKELY(ra < UNWIND_PAGE))
 			break;
 		f.sp = cfa;
-		f.lookup = ra - 1;
+		f.pc = ra;
 		f.is_exact = false;
 met:
 		if (n >= skip)
-			pcs[n - skip] = f.lookup + 1;
+			pcs[n - skip] = f.pc;
 	}
 	return n;
 }
@@ -581,7 +584,7 @@ kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip)
 {
 	const uintptr_t *frame = __builtin_frame_address(0);
 	struct unwind_frame f = {
-		.lookup = frame[1] - 1,
+		.pc = frame[1],
 		.sp = (uintptr_t)(frame + 2),
 		.bp = frame[0],
 	};

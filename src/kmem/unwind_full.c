@@ -60,22 +60,20 @@ bool unwind_step_plain(struct unwind_frame *f, struct unwind_stack *st)
 	uintptr_t ra;
 
 	/* a call to nowhere: the return address was the last thing pushed */
-	if (f->is_exact && !unwind_object_find(f->lookup, &obj) &&
+	if (f->is_exact && !unwind_object_find(f->pc - 1, &obj) &&
 	    unwind_load(st, f->sp, &ra) && unwind_object_find(ra - 1, &obj) &&
 	    is_after_call(st, ra)) {
 		f->sp += 8;
 		goto step;
 	}
 	if (bp % 8 != 0 || bp < f->sp ||
-	    !unwind_stack_reach(st, f->sp, bp + 16, PLAIN_PAGES))
-		return false;
-	ra = unwind_word(bp + 8);
-	if (!is_plausible(st, f->lookup, ra))
+	    !unwind_stack_reach(st, f->sp, bp + 16, PLAIN_PAGES) ||
+	    !unwind_load(st, bp + 8, &ra) || !is_plausible(st, f->pc, ra) ||
+	    !unwind_load(st, bp, &f->bp))
 		return false;
 	f->sp = bp + 16;
-	f->bp = unwind_word(bp);
 step:
-	f->lookup = ra - 1;
+	f->pc = ra;
 	f->is_exact = false;
 	return true;
 }
@@ -149,6 +147,9 @@ static bool step_by_row(const struct unwind_row *row, struct unwind_frame *f,
 
 	if (!find_cfa(row, regs, st, &cfa))
 		return false;
+	/* the stack pointer itself is beyond the stack: begin at the CFA */
+	if (st->hi == 0)
+		st->lo = st->hi = (cfa - 1) & -UNWIND_PAGE;
 	if (!row->is_signal &&
 	    (cfa % 8 != 0 || cfa <= f->sp ||
 	     !unwind_stack_reach(st, f->sp, cfa, UNWIND_FRAME_PAGES)))
@@ -161,9 +162,9 @@ static bool step_by_row(const struct unwind_row *row, struct unwind_frame *f,
 		return false;
 	f->sp = next.r[UNWIND_RSP];
 	f->is_exact = row->is_signal;
-	f->lookup = row->is_signal ? pc : pc - 1;
+	f->pc = row->is_signal ? pc + 1 : pc;
 	if (row->is_signal && !unwind_stack_find(st, f->sp))
-		return false;
+		*st = (struct unwind_stack){.lo = 0, .hi = 0}; /* overflowed */
 	*regs = next;
 	return true;
 }
@@ -174,9 +175,9 @@ static bool step(struct unwind_frame *f, struct unwind_regs *regs,
 	struct unwind_object obj;
 	struct unwind_row row;
 
-	know(regs, UNWIND_RA, f->lookup + !f->is_exact);
-	if (unwind_object_find(f->lookup, &obj) &&
-	    unwind_row_find(&obj, f->lookup, &row))
+	know(regs, UNWIND_RA, f->pc - f->is_exact);
+	if (unwind_object_find(f->pc - 1, &obj) &&
+	    unwind_row_find(&obj, f->pc - 1, &row))
 		return step_by_row(&row, f, regs, st);
 	f->bp = regs->known >> UNWIND_RBP & 1 ? regs->r[UNWIND_RBP] : 0;
 	if (!unwind_step_plain(f, st))
@@ -204,9 +205,10 @@ unsigned unwind_full(uintptr_t from, uintptr_t *pcs, unsigned max,
 			 "movq %%r14, 112(%1)\n\t"
 			 "movq %%r15, 120(%1)\n\t"
 			 "leaq 0(%%rip), %0"
-			 : "=r"(f.lookup)
+			 : "=r"(f.pc)
 			 : "r"(regs.r)
 			 : "memory");
+	f.pc++;
 	f.sp = regs.r[UNWIND_RSP];
 	if (!unwind_stack_find(&st, f.sp))
 		return 0;
@@ -218,6 +220,6 @@ unsigned unwind_full(uintptr_t from, uintptr_t *pcs, unsigned max,
 		if (!step(&f, &regs, &st))
 			return 0;
 	while (n < max && step(&f, &regs, &st))
-		pcs[n++] = f.lookup + 1;
+		pcs[n++] = f.pc;
 	return n;
 }

@@ -45,14 +45,14 @@ struct unwind_stack {
 };
 
 /*
- * A frame: where it is (the byte to look up: a return address less one, or an
- * interrupted pc) and its registers.
+ * A frame: where it is and its registers.  pc is one above the byte that is
+ * looked up, as callers get it: a return address, or an interrupted pc plus 1.
  */
 struct unwind_frame {
-	uintptr_t lookup;
+	uintptr_t pc;
 	uintptr_t sp;
 	uintptr_t bp;
-	bool is_exact; /* lookup is an interrupted pc */
+	bool is_exact; /* pc - 1 was interrupted */
 };
 
 /* all registers of a frame; r[UNWIND_RA] is the pc */

@@ -293,17 +293,6 @@ static void agrees_below_callbacks_of_libc(void **state)
 
 /* ---- every instruction --------------------------------------------------- */
 
-static volatile sig_atomic_t nsteps;
-
-static void on_step(int sig, siginfo_t *info, void *ctx)
-{
-	(void)sig;
-	(void)info;
-	(void)ctx;
-	nsteps++;
-	check_here();
-}
-
 static void catch (int sig, int flags, void (*fn)(int, siginfo_t *, void *))
 {
 	struct sigaction sa = {.sa_flags = SA_SIGINFO | flags};
@@ -314,16 +303,22 @@ static void catch (int sig, int flags, void (*fn)(int, siginfo_t *, void *))
 
 #define TRAP_FLAG 0x100
 
-static inline __attribute__((always_inline)) void stepping(bool on)
+static volatile sig_atomic_t is_stepping;
+static volatile sig_atomic_t nsteps;
+
+/* sets the trap flag of what it returns to, so is called at each instruction */
+static void on_step(int sig, siginfo_t *info, void *arg)
 {
-	if (on)
-		__asm__ volatile(
-			"pushfq; orq %0, (%%rsp); popfq" ::"i"(TRAP_FLAG)
-			: "memory", "cc");
+	ucontext_t *ctx = arg;
+
+	(void)sig;
+	(void)info;
+	nsteps++;
+	check_here();
+	if (is_stepping)
+		ctx->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
 	else
-		__asm__ volatile(
-			"pushfq; andq %0, (%%rsp); popfq" ::"i"(~TRAP_FLAG)
-			: "memory", "cc");
+		ctx->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
 }
 
 static noinline void step_through(void)
@@ -332,13 +327,14 @@ static noinline void step_through(void)
 	char buf[64];
 	volatile double d = 1.5;
 
-	stepping(true);
+	is_stepping = 1;
+	raise(SIGTRAP);
 	/* the PLT, bound lazily: _dl_runtime_resolve, whose CFA is in rbx */
 	(void)!getlogin_r(buf, 0);
 	clock_gettime(CLOCK_MONOTONIC, &ts); /* the vdso */
 	snprintf(buf, sizeof(buf), "%g %d", d, 5);
 	free(malloc(5000));
-	stepping(false);
+	is_stepping = 0;
 }
 
 static void agrees_at_every_instruction(void **state)
