@@ -115,9 +115,18 @@ static int can_stay(const void *p, size_t usable, size_t size)
 	       !is_debugged(p);
 }
 
+/** How much of an old buffer to keep; a damaged size mark reads as 0, and then
+ * all there is counts (M3). */
+static size_t extent(const void *p, size_t usable)
+{
+	const kmem_cache_t *cp = usable ? NULL : kmem_addr_cache(p, NULL, NULL);
+
+	return cp ? cp->cache_bufsize : usable;
+}
+
 static inline __attribute__((always_inline)) void *resize(void *p, size_t size)
 {
-	size_t usable;
+	size_t usable, keep;
 	void *q;
 
 	if (!p)
@@ -132,7 +141,8 @@ static inline __attribute__((always_inline)) void *resize(void *p, size_t size)
 	q = get(size, 0, KMEM_KIND_MALLOC);
 	if (!q)
 		return NULL;
-	memcpy(q, p, usable < size ? usable : size);
+	keep = extent(p, usable);
+	memcpy(q, p, keep < size ? keep : size);
 	kmem_free_impl(p, KMEM_KIND_MALLOC); /* (M3) */
 	return q;
 }
