@@ -26,9 +26,13 @@
 
 struct session;
 struct out;
+struct dcmd_call;
+struct dcmd;
+struct walker;
 
 /* ---- the session ----------------------------------------------------- */
 
+/** The examined program, and its symbols and types.  Borrowed. */
 struct target *session_target(struct session *s);
 struct types *session_types(struct session *s);
 /** The heap; opened at first use.  ERR_NOTFOUND says why there is none. */
@@ -56,6 +60,49 @@ struct err *session_eval_expr(struct session *s, const char *text,
 struct err *session_run(struct session *s, taddr_t dot, const char *text)
 	must_use;
 
+/** A number as options take them: default radix, prefixes, or a symbol. */
+struct err *session_parse_number(struct session *s, const char *text,
+				 uint64_t *ret) must_use;
+/** Another thread becomes the one of session_thread(); false: no such id. */
+bool session_set_thread(struct session *s, uint64_t tid);
+
+/** A symbol name, scoped or not, as expressions read it; false: none. */
+bool session_symbol(struct session *s, const char *name, struct symbol *ret);
+
+/*
+ * The loop of a pipeline.  A dcmd that wants more of its input than its own
+ * address takes the elements that follow; one that knows that the rest cannot
+ * succeed (a type that does not exist), or has served a repeat count by itself,
+ * ends the loop.
+ */
+
+/** Moves call->addr to the next element of its loop; false at the end. */
+bool session_next(struct dcmd_call *call);
+/** The running dcmd is not called again in this loop. */
+void session_stop_loop(struct session *s);
+
+/* variables: ">name" and "<name" */
+struct variable {
+	const char *name; /* borrowed */
+	uint64_t value;
+};
+/** Sets a variable, made if it is new; registers cannot be set. */
+struct err *session_set_var(struct session *s, const char *name, uint64_t value)
+	must_use;
+/** Sets a variable for the later stages of this pipeline: each value handed
+ * on carries what the variable was then. */
+struct err *session_bind_var(struct session *s, const char *name,
+			     uint64_t value) must_use;
+/** All variables by name, registers not among them.  *ret owned. */
+size_t session_vars(struct session *s, struct variable **ret);
+
+/** Every dcmd by name.  *ret owned. */
+size_t session_dcmds(struct session *s, const struct dcmd *const **ret);
+/** Every walker by name, the target's own too.  *ret owned. */
+size_t session_walkers(struct session *s, const struct walker *const **ret);
+/** ::help NAME; ERR_NOTFOUND when there is no such dcmd. */
+struct err *session_help(struct session *s, const char *name) must_use;
+
 /* ---- output ---------------------------------------------------------- */
 
 enum cell_type {
@@ -71,8 +118,10 @@ enum cell_type {
 };
 
 struct column {
-	const char *key;   /* JSON, snake_case with unit: "size_bytes" */
-	const char *title; /* text heading, "ADDR"; NULL: not shown in text */
+	const char *key;   /* JSON, snake_case with unit: "size_bytes"; NULL:
+			    * not in JSON */
+	const char *title; /* text heading, "ADDR"; NULL: not shown in text.
+			    * "\nCACHE" begins another line of the row */
 	enum cell_type type;
 	int width;    /* field width in text; negative: left aligned; 0: the
 		       * last column, as wide as it is */

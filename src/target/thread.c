@@ -87,6 +87,25 @@ static void name_threads(struct target *t, const struct target_note *note)
 	hash_fini(&by_tid);
 }
 
+static const char *snap_reason(uint32_t reason)
+{
+	switch ((enum kmem_snap_reason)reason) {
+	case KMEM_SNAP_CALL:
+		return "the program called kmem_snapshot()";
+	case KMEM_SNAP_EXIT:
+		return "exit";
+	case KMEM_SNAP__EXIT:
+		return "_exit";
+	case KMEM_SNAP_SIGNAL:
+		return "a signal asked for it";
+	case KMEM_SNAP_FATAL:
+		return "fatal signal";
+	case KMEM_SNAP_PANIC:
+		return "the allocator found corruption";
+	}
+	return NULL;
+}
+
 void threads_finish(struct target *t)
 {
 	const struct target_note *note =
@@ -102,6 +121,8 @@ void threads_finish(struct target *t)
 	memcpy(&snap, note->desc, sizeof(snap));
 	if (t->info.pid == 0)
 		t->info.pid = snap.ns_pid;
+	t->info.snap_reason = snap_reason(snap.ns_reason);
+	t->info.snap_wall_ns = snap.ns_wall_ns;
 	for (i = 1; i < t->threads.n; i++) {
 		struct target_thread asked = t->threads.v[i];
 

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Dcmds by name: look-up, the nearest other name, usage lines, calls. */
+#include "shell/shell_impl.h"
+
+#include <stdlib.h>
+
+const struct dcmd *dcmd_find(const char *name)
+{
+	const char *mark = strchr(name, '`');
+
+	for (size_t i = 0; dcmd_groups[i]; i++) {
+		const struct group *g = dcmd_groups[i];
+
+		if (mark && (strncmp(g->name, name, (size_t)(mark - name)) ||
+			     g->name[mark - name] != '\0'))
+			continue;
+		for (const struct dcmd *d = g->dcmds; d && d->name; d++)
+			if (!strcmp(d->name, mark ? mark + 1 : name))
+				return d;
+	}
+	return NULL;
+}
+
+const struct group *dcmd_group(const struct dcmd *d)
+{
+	for (size_t i = 0; dcmd_groups[i]; i++)
+		for (const struct dcmd *e = dcmd_groups[i]->dcmds; e && e->name;
+		     e++)
+			if (e == d)
+				return dcmd_groups[i];
+	return NULL;
+}
+
+/* edit distance, two swapped neighbours count one; bounded by length 32 */
+static unsigned distance(const char *a, const char *b)
+{
+	enum { MAX = 32 };
+	unsigned d[MAX + 1][MAX + 1];
+	size_t n = strlen(a);
+	size_t m = strlen(b);
+
+	if (n > MAX || m > MAX)
+		return MAX;
+	for (size_t i = 0; i <= n; i++)
+		for (size_t j = 0; j <= m; j++) {
+			unsigned best = (unsigned)(i + j);
+
+			if (i > 0 && j > 0) {
+				best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+				if (d[i - 1][j] + 1 < best)
+					best = d[i - 1][j] + 1;
+				if (d[i][j - 1] + 1 < best)
+					best = d[i][j - 1] + 1;
+			}
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+				best = d[i - 2][j - 2] + 1;
+			d[i][j] = best;
+		}
+	return d[n][m];
+}
+
+struct err *dcmd_unknown(const char *name)
+{
+	const char *colons = name[0] == '$' || name[0] == ':' ? "" : "::";
+	unsigned best = strlen(name) < 4 ? 2 : 3; /* must be below */
+	const char *nearest = NULL;
+
+	for (size_t i = 0; dcmd_groups[i]; i++)
+		for (const struct dcmd *d = dcmd_groups[i]->dcmds; d && d->name;
+		     d++) {
+			unsigned n = distance(name, d->name);
+
+			if (d->name[0] != '$' && n < best) {
+				best = n;
+				nearest = d->name;
+			}
+		}
+	if (nearest && colons[0])
+		return err_new(ERR_NOTFOUND,
+			       "invalid command '::%s': unknown dcmd name "
+			       "(did you mean ::%s?)",
+			       name, nearest);
+	return err_new(ERR_NOTFOUND, "invalid command '%s%s': unknown dcmd name",
+		       colons, name);
+}
+
+char *dcmd_usage(const struct dcmd *d)
+{
+	struct strbuf sb = {0};
+
+	if (d->addr != ADDR_NONE)
+		strbuf_puts(&sb, d->addr == ADDR_REQUIRED ? "addr " :
+							    "[ addr ] ");
+	if (d->name[0] != '$')
+		strbuf_puts(&sb, "::");
+	strbuf_puts(&sb, d->name);
+	for (const struct opt *o = d->opts; o && o->letter; o++) {
+		if (o->arg)
+			strbuf_printf(&sb, " [-%c %s]", o->letter, o->arg);
+		else
+			strbuf_printf(&sb, " [-%c]", o->letter);
+	}
+	if (d->usage && d->usage[0])
+		strbuf_printf(&sb, " %s", d->usage);
+	return sb.s;
+}
+
+static struct err *make_args(struct session *s, const struct words *words,
+			     struct arg *argv)
+{
+	for (size_t i = 0; i < words->n; i++) {
+		const struct word *w = &words->v[i];
+		struct err *err = NULL;
+
+		argv[i].type = w->expr ? ARG_NUMBER : ARG_STRING;
+		if (!w->expr) {
+			argv[i].str = w->text;
+			continue;
+		}
+		err = eval_expr(s, w->expr, &argv[i].num);
+		if (err)
+			return err;
+		argv[i].str = mem_printf("0x%" PRIx64, argv[i].num);
+	}
+	return NULL;
+}
+
+static void free_args(const struct words *words, struct arg *argv)
+{
+	for (size_t i = 0; i < words->n; i++)
+		if (words->v[i].expr)
+			mem_free((char *)argv[i].str);
+	mem_free(argv);
+}
+
+/* "Usage: ..." follows what was wrong */
+static struct err *usage_error(struct session *s, const struct dcmd *d,
+			       struct err *err)
+{
+	_free_ char *usage = dcmd_usage(d);
+	struct err *ret = NULL;
+
+	session_stop_loop(s);
+	ret = err_new(ERR_USAGE, "%s%sUsage: %s", err->msg,
+		      err->msg[0] ? "\n" : "", usage);
+	err_free(err);
+	return ret;
+}
+
+static struct err *check_address(const struct dcmd *d, unsigned flags)
+{
+	if (d->addr == ADDR_NONE && (flags & DCMD_ADDRSPEC))
+		return err_new(ERR_USAGE, "::%s takes no address", d->name);
+	if (d->addr == ADDR_REQUIRED && !(flags & DCMD_ADDRSPEC))
+		return err_new(ERR_USAGE, "::%s needs an address", d->name);
+	return NULL;
+}
+
+struct err *dcmd_call(struct session *s, const struct dcmd *d,
+		      const struct words *args, unsigned flags, taddr_t addr,
+		      uint64_t count)
+{
+	struct dcmd_call call = {
+		.s = s, .out = s->out, .addr = addr, .count = count,
+		.flags = flags, .argc = args->n,
+	};
+	struct arg *argv = mem_array(args->n + 1, sizeof(*argv));
+	struct err *err = check_address(d, flags);
+
+	call.argv = argv;
+	if (!err)
+		err = make_args(s, args, argv);
+	s->last_dot = s->dot;
+	if (!err)
+		err = d->run(&call);
+	free_args(args, argv);
+	if (err_is(err, ERR_USAGE))
+		err = usage_error(s, d, err);
+	return err;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct dcmd *const *x = a;
+	const struct dcmd *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+size_t session_dcmds(struct session *s, const struct dcmd *const **ret)
+{
+	VEC(const struct dcmd *) list = {0};
+
+	(void)s; /* all sessions have the same */
+	for (size_t i = 0; dcmd_groups[i]; i++)
+		for (const struct dcmd *d = dcmd_groups[i]->dcmds; d && d->name;
+		     d++)
+			VEC_PUSH(&list, d);
+	if (list.n > 0)
+		qsort(list.v, list.n, sizeof(*list.v), by_name);
+	*ret = list.v;
+	return list.n;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The row model: cells are collected until the row ends, then a renderer prints
+ * it.  A heading is printed when a table begins, but once in a loop of calls
+ * (mdb's header rule), per set of columns.
+ */
+#include "shell/out.h"
+
+#include <stdarg.h>
+
+void out_init(struct out *o, enum out_kind kind, FILE *fp, struct types *types)
+{
+	*o = (struct out){ .kind = kind, .fp = fp, .types = types };
+}
+
+static void drop_cells(struct out *o)
+{
+	for (size_t i = 0; i < o->ncells; i++) {
+		mem_free(o->cells[i].str);
+		mem_free(o->cells[i].pcs);
+		o->cells[i] = (struct cell){0};
+	}
+	o->ncells = 0;
+}
+
+void out_fini(struct out *o)
+{
+	drop_cells(o);
+	mem_free(o->cells);
+	strbuf_free(&o->text);
+	*o = (struct out){0};
+}
+
+/* the reader went away: what runs ends at its next check */
+static void check_closed(struct out *o)
+{
+	if (o->is_closed || !ferror(o->fp))
+		return;
+	o->is_closed = true;
+	interrupt_flag = 1;
+}
+
+void out_put(struct out *o, const char *s, size_t n)
+{
+	if (n == 0)
+		return;
+	fwrite(s, 1, n, o->fp);
+	for (size_t i = 0; i < n; i++)
+		o->column = s[i] == '\n' ? 0 : o->column + 1;
+	check_closed(o);
+}
+
+void out_finish(struct out *o)
+{
+	if (o->kind == OUT_PIPE)
+		return;
+	if (o->kind == OUT_JSON && o->text.n > 0) {
+		out_json_text(o, o->text.s);
+		strbuf_reset(&o->text);
+	}
+	if (o->kind == OUT_TEXT && o->column > 0)
+		out_put(o, "\n", 1);
+	fflush(o->fp);
+	check_closed(o);
+}
+
+char *out_addr_name(const struct out *o, taddr_t addr)
+{
+	if (o->types)
+		return types_addr_name(o->types, addr);
+	return addr ? mem_printf("0x%" PRIx64, addr) : mem_strdup("0");
+}
+
+void out_error(struct out *o, const char *msg)
+{
+	if (o && o->fp)
+		fflush(o->fp);
+	fflush(stdout);
+	fprintf(stderr, "pmdb: %s\n", msg);
+}
+
+/* ---- tables ---------------------------------------------------------- */
+
+static bool needs_heading(struct out *o, const struct column *cols,
+			  const char *heading)
+{
+	if (heading && heading[0] == '\0')
+		return false;
+	if (!o->is_loop)
+		return true;
+	for (size_t i = 0; i < o->seen.n; i++)
+		if (o->seen.cols[i] == cols)
+			return false;
+	if (o->seen.n < OUT_SEEN_MAX)
+		o->seen.cols[o->seen.n++] = cols;
+	return true;
+}
+
+void out_begin(struct out *o, const struct column *cols, size_t ncols,
+	       const char *heading)
+{
+	drop_cells(o);
+	mem_free(o->cells);
+	o->cells = mem_array(ncols + 1, sizeof(*o->cells));
+	o->cols = cols;
+	o->ncols = ncols;
+	if (o->kind != OUT_TEXT || !needs_heading(o, cols, heading))
+		return;
+	if (!heading) {
+		out_text_heading(o);
+		return;
+	}
+	out_put(o, heading, strlen(heading));
+	if (heading[strlen(heading) - 1] != '\n')
+		out_put(o, "\n", 1);
+}
+
+static struct cell *next_cell(struct out *o, enum cell_fill fill)
+{
+	struct cell *c = NULL;
+
+	if (o->kind == OUT_PIPE || o->ncells == o->ncols)
+		return NULL;
+	c = &o->cells[o->ncells++];
+	c->fill = fill;
+	return c;
+}
+
+void out_addr(struct out *o, taddr_t addr)
+{
+	out_u64(o, addr);
+}
+
+void out_u64(struct out *o, uint64_t n)
+{
+	struct cell *c = next_cell(o, FILL_NUM);
+
+	if (c)
+		c->num = n;
+}
+
+void out_str(struct out *o, const char *s)
+{
+	struct cell *c = next_cell(o, s ? FILL_STR : FILL_NONE);
+
+	if (c && s)
+		c->str = mem_strdup(s);
+}
+
+void out_none(struct out *o)
+{
+	(void)next_cell(o, FILL_NONE);
+}
+
+void out_stack(struct out *o, const taddr_t *pcs, size_t n)
+{
+	struct cell *c = next_cell(o, FILL_STACK);
+
+	if (!c)
+		return;
+	c->pcs = mem_array(n + 1, sizeof(*pcs));
+	memcpy(c->pcs, pcs, n * sizeof(*pcs));
+	c->npcs = n;
+}
+
+void out_end_row(struct out *o, taddr_t value)
+{
+	switch (o->kind) {
+	case OUT_TEXT:
+		out_text_row(o);
+		break;
+	case OUT_JSON:
+		out_json_row(o);
+		break;
+	case OUT_PIPE:
+		o->value_fn(o->value_arg, value);
+		break;
+	}
+	drop_cells(o);
+}
+
+void out_end(struct out *o)
+{
+	drop_cells(o);
+	o->cols = NULL;
+	o->ncols = 0;
+}
+
+/* ---- text and values ------------------------------------------------- */
+
+/* whole lines of pending text become objects; empty ones do not */
+static void json_lines(struct out *o)
+{
+	char *line = o->text.s;
+	char *end = NULL;
+	struct strbuf rest = {0};
+
+	while ((end = strchr(line, '\n'))) {
+		*end = '\0';
+		if (line[0] != '\0')
+			out_json_text(o, line);
+		line = end + 1;
+	}
+	strbuf_puts(&rest, line);
+	strbuf_free(&o->text);
+	o->text = rest;
+}
+
+void out_text(struct out *o, const char *fmt, ...)
+{
+	_free_ char *s = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	s = mem_vprintf(fmt, ap);
+	va_end(ap);
+	if (o->kind == OUT_TEXT) {
+		out_put(o, s, strlen(s));
+		return;
+	}
+	strbuf_puts(&o->text, s);
+	if (o->kind == OUT_JSON)
+		json_lines(o);
+}
+
+void out_value(struct out *o, taddr_t value)
+{
+	switch (o->kind) {
+	case OUT_TEXT:
+		out_text(o, value > 9 ? "0x%" PRIx64 "\n" : "%" PRIx64 "\n",
+			 value);
+		break;
+	case OUT_JSON:
+		out_json_value(o, value);
+		break;
+	case OUT_PIPE:
+		o->value_fn(o->value_arg, value);
+		break;
+	}
+}
+
+bool out_is_pipe(const struct out *o)
+{
+	return o->kind == OUT_PIPE;
+}
+
+bool out_is_json(const struct out *o)
+{
+	return o->kind == OUT_JSON;
+}
+
+void out_warn(struct out *o, const char *fmt, ...)
+{
+	_free_ char *s = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	s = mem_vprintf(fmt, ap);
+	va_end(ap);
+	out_error(o, s);
+	o->nwarnings++;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The session owns the target and everything that is computed from it; what is
+ * computed is kept until the session ends.
+ */
+#include "shell/session.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "shell/shell_impl.h"
+
+struct session *session_create(struct target *target, struct types *types,
+			       const struct session_options *opt)
+{
+	struct session *s = mem_zalloc(sizeof(*s));
+	FILE *fp = opt && opt->out ? opt->out : stdout;
+
+	s->target = target;
+	s->types = types;
+	s->radix = 16;
+	out_init(&s->base_out, opt && opt->is_json ? OUT_JSON : OUT_TEXT, fp,
+		 types);
+	s->out = &s->base_out;
+	/* the value the last format printed: there from the start */
+	err_free(session_set_var(s, "0", 0));
+	return s;
+}
+
+void session_destroy(struct session *s)
+{
+	if (!s)
+		return;
+	out_finish(&s->base_out);
+	out_fini(&s->base_out);
+	command_free(s->last);
+	vars_free(s);
+	mem_free(s->own_walkers);
+	mem_free(s->why_no_heap);
+	if (s->leaks)
+		leaks_free(s->leaks);
+	if (s->heap)
+		heap_close(s->heap);
+	if (s->types)
+		types_close(s->types);
+	if (s->target)
+		target_close(s->target);
+	mem_free(s);
+}
+
+bool session_is_over(const struct session *s)
+{
+	return s->is_quit || s->base_out.is_closed;
+}
+
+unsigned session_nfailed(const struct session *s)
+{
+	return s->nfailed;
+}
+
+/* ---- what dcmds ask for ---------------------------------------------- */
+
+struct target *session_target(struct session *s)
+{
+	return s->target;
+}
+
+struct types *session_types(struct session *s)
+{
+	return s->types;
+}
+
+struct err *session_heap(struct session *s, struct heap **ret)
+{
+	struct err *err = NULL;
+
+	if (!s->heap && !s->why_no_heap) {
+		err = heap_open(s->target, s->types, &s->heap);
+		if (err)
+			s->why_no_heap = mem_strdup(err->msg);
+		err_free(err);
+	}
+	if (!s->heap) {
+		/* it will not be there for the next address either */
+		session_stop_loop(s);
+		return err_new(ERR_NOTFOUND, "%s", s->why_no_heap);
+	}
+	*ret = s->heap;
+	return NULL;
+}
+
+struct err *session_leaks(struct session *s, struct leaks **ret)
+{
+	struct heap *heap = NULL;
+	struct err *err = session_heap(s, &heap);
+
+	if (!err && !s->leaks)
+		err = leaks_find(heap, &s->leaks);
+	if (!err)
+		*ret = s->leaks;
+	return err;
+}
+
+void session_drop_leaks(struct session *s)
+{
+	if (s->leaks)
+		leaks_free(s->leaks);
+	s->leaks = NULL;
+}
+
+bool session_has_leaks(const struct session *s)
+{
+	return s->leaks;
+}
+
+struct out *session_out(struct session *s)
+{
+	return s->out;
+}
+
+taddr_t session_dot(const struct session *s)
+{
+	return s->dot;
+}
+
+void session_set_dot(struct session *s, taddr_t dot)
+{
+	s->dot = dot;
+}
+
+const struct target_thread *session_thread(struct session *s)
+{
+	if (!s->target || s->thread >= target_nthreads(s->target))
+		return NULL;
+	return target_thread(s->target, s->thread);
+}
+
+bool session_set_thread(struct session *s, uint64_t tid)
+{
+	size_t n = target_nthreads(s->target);
+
+	for (size_t i = 0; i < n; i++)
+		if (target_thread(s->target, i)->tid == tid) {
+			s->thread = i;
+			return true;
+		}
+	return false;
+}
+
+void session_set_radix(struct session *s, int radix)
+{
+	s->radix = radix;
+}
+
+int session_radix(const struct session *s)
+{
+	return s->radix;
+}
+
+void session_quit(struct session *s)
+{
+	s->is_quit = true;
+}
+
+/* "lib.so`symbol", "a.out`symbol", "symbol" */
+bool session_symbol(struct session *s, const char *name, struct symbol *ret)
+{
+	const char *mark = strrchr(name, '`');
+	_free_ char *scope = NULL;
+	const struct object *o = NULL;
+
+	if (!s->types)
+		return false;
+	if (!mark)
+		return types_symbol_named(s->types, NULL, name, ret);
+	scope = mem_strndup(name, (size_t)(mark - name));
+	o = types_object_named(s->types, scope);
+	return o && types_symbol_named(s->types, o, mark + 1, ret);
+}
+
+struct err *session_eval_expr(struct session *s, const char *text,
+			      uint64_t *ret)
+{
+	struct lex lx = { .text = text };
+	struct expr *e = NULL;
+	struct err *err = parse_expression(&lx, s->radix, &e);
+
+	if (!err)
+		err = eval_expr(s, e, ret);
+	expr_free(e);
+	return err;
+}
+
+struct err *session_parse_number(struct session *s, const char *text,
+				 uint64_t *ret)
+{
+	struct symbol sym;
+
+	if (text[0] == '\0')
+		return err_new(ERR_USAGE, "a number is missing");
+	if (strchr("0123456789", text[0]))
+		return lex_number(text, strlen(text), s->radix, ret);
+	if (session_symbol(s, text, &sym)) {
+		*ret = sym.value;
+		return NULL;
+	}
+	return lex_number(text, strlen(text), s->radix, ret);
+}
+
+/* ---- input ----------------------------------------------------------- */
+
+/* "quit" and "exit" are no dcmds, but everybody types them */
+static bool is_quit_word(const char *line)
+{
+	size_t a = strspn(line, " \t");
+	size_t n = strcspn(line + a, " \t\r\n;");
+
+	if (line[a + n + strspn(line + a + n, " \t\r\n;")] != '\0')
+		return false;
+	return (n == 4 && !strncmp(line + a, "quit", n)) ||
+	       (n == 4 && !strncmp(line + a, "exit", n));
+}
+
+void session_string(struct session *s, const char *text)
+{
+	if (is_quit_word(text))
+		s->is_quit = true;
+	else
+		exec_report(s, exec_text(s, text, INPUT_STRING, "(-e)", 1));
+	out_finish(&s->base_out);
+}
+
+static void run_line(struct session *s, const char *line, const char *name,
+		     unsigned number)
+{
+	if (is_quit_word(line)) {
+		s->is_quit = true;
+		return;
+	}
+	exec_report(s, exec_text(s, line, INPUT_LINES, name, number));
+	out_finish(&s->base_out);
+}
+
+void session_line(struct session *s, const char *line)
+{
+	interrupt_flag = 0;
+	run_line(s, line, NULL, 0);
+	interrupt_flag = 0;
+}
+
+/* a byte at a time: what follows a "!" line may be the child's to read */
+static bool read_line(int fd, struct strbuf *line, bool *ret_failed)
+{
+	strbuf_reset(line);
+	for (;;) {
+		char c = 0;
+		ssize_t n = read(fd, &c, 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		*ret_failed = n < 0;
+		if (n <= 0)
+			return line->n > 0;
+		if (c == '\n')
+			return true;
+		strbuf_putc(line, c);
+	}
+}
+
+void session_script(struct session *s, int fd, const char *name)
+{
+	struct strbuf line = {0};
+	bool failed = false;
+
+	strbuf_puts(&line, "");
+	for (unsigned n = 1; !session_is_over(s); n++) {
+		if (!read_line(fd, &line, &failed))
+			break;
+		run_line(s, strbuf_str(&line), name, n);
+	}
+	if (failed)
+		exec_report(s, err_new(ERR_IO, "%s: %s", name,
+				       strerror(errno)));
+	strbuf_free(&line);
+}

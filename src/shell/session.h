@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A debugging session: one target, its analyses, and the language's state. */
+#ifndef SHELL_SESSION_H
+#define SHELL_SESSION_H
+
+#include <stdio.h>
+
+#include "pmdb_mod.h"
+
+struct session_options {
+	bool is_json; /* rows as JSON */
+	FILE *out;    /* NULL: stdout */
+};
+
+/**
+ * Makes a session.
+ *
+ * @target:  consumed: closed with the session
+ * @types:   consumed; NULL allowed: no symbols then
+ * @opt:     NULL: text on stdout
+ */
+struct session *session_create(struct target *target, struct types *types,
+			       const struct session_options *opt);
+void session_destroy(struct session *s);
+
+/** True once ::quit has run, or nobody reads the output any more. */
+bool session_is_over(const struct session *s);
+/** How many commands have failed so far. */
+unsigned session_nfailed(const struct session *s);
+
+/** Runs the text of "-e": errors are printed and counted. */
+void session_string(struct session *s, const char *text);
+/** Runs commands from a file descriptor, a line at a time. */
+void session_script(struct session *s, int fd, const char *name);
+/** Runs a line typed at the prompt; Ctrl-C ends the command, not the session.*/
+void session_line(struct session *s, const char *line);
+/** The prompt, until the end of input or ::quit. */
+void repl_run(struct session *s);
+
+#endif

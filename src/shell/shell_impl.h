@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of the shell share. */
+#ifndef SHELL_SHELL_IMPL_H
+#define SHELL_SHELL_IMPL_H
+
+#include <sys/types.h>
+
+#include "shell/out.h"
+#include "shell/parse.h"
+#include "shell/session.h"
+
+/* where a command came from: a lone expression means different things */
+enum input_kind {
+	INPUT_LINES, /* prompt or script: repeats the last pipeline */
+	INPUT_STRING, /* -e, ::eval: sets dot */
+};
+
+struct named_value { /* name owned */
+	char *name;
+	uint64_t value;
+};
+
+/* the values that travel between two stages, and, with each, the values of the
+ * variables that the pipeline has bound */
+struct elem {
+	uint64_t value;
+	size_t bind; /* index of the first in binds */
+	size_t nbinds;
+};
+struct elems {
+	VEC(struct elem) list;
+	VEC(uint64_t) binds;
+};
+
+struct pipeline {
+	VEC(char *) bound; /* names, owned */
+};
+
+struct loop {
+	struct pipeline *pipeline;
+	const struct elems *in; /* NULL: no elements (first stage) */
+	size_t i;
+	bool is_stopped;
+};
+
+struct session {
+	struct target *target;
+	struct types *types;
+	struct heap *heap;
+	char *why_no_heap;
+	struct leaks *leaks;
+	struct out *out; /* current; base_out at the prompt */
+	struct out base_out;
+	taddr_t dot, last_dot;
+	uint64_t increment;
+	int radix;
+	size_t thread;
+	bool is_quit;
+	unsigned nfailed;
+	unsigned depth; /* of nested commands */
+	struct named_value *vars;
+	size_t nvars, cap_vars;
+	struct loop *loop;
+	struct command *last; /* what an empty address repeats */
+	struct walker *own_walkers; /* of the target */
+	size_t nown_walkers;
+	bool has_own_walkers;
+};
+
+#define SESSION_DEPTH_MAX 64
+
+/* eval.c */
+/** Evaluates an expression. */
+struct err *eval_expr(struct session *s, const struct expr *e, uint64_t *ret)
+	must_use;
+/** Reads bytes of the file that is mapped at addr. */
+struct err *eval_read_file(struct session *s, taddr_t addr, void *buf,
+			   size_t len) must_use;
+
+/* vars.c */
+/** A variable, or a register of the current thread. */
+bool vars_get(struct session *s, const char *name, uint64_t *ret);
+/** Releases all. */
+void vars_free(struct session *s);
+
+/* exec.c */
+/** Runs a text; the error of its last failing command is returned, those
+ * before it are printed and counted. */
+struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
+		      const char *name, unsigned line) must_use;
+/** Prints an error, counts it, consumes it. */
+void exec_report(struct session *s, struct err *err);
+
+/* shellcmd.c */
+/* a shell command that reads what we write */
+struct shell_child {
+	pid_t pid;
+	FILE *fp; /* its standard input */
+};
+/** Runs "$SHELL -c command" and waits; its status is not looked at.
+ * @in, out:  descriptors for it; -1: ours */
+struct err *shell_run(const char *command, int in, int out) must_use;
+/** Starts one that reads from ret->fp; see shell_finish(). */
+struct err *shell_start(const char *command, int out, struct shell_child *ret)
+	must_use;
+/** Closes its input and waits. */
+void shell_finish(struct shell_child *child);
+
+/* dcmd.c */
+/** A dcmd by name, "module`name" too; NULL: none. */
+const struct dcmd *dcmd_find(const char *name);
+/** The group that has it. */
+const struct group *dcmd_group(const struct dcmd *d);
+/** "unknown dcmd name", with the nearest one there is. */
+struct err *dcmd_unknown(const char *name) must_use;
+/** The usage line: "[ addr ] ::name [-a] ...".  Owned. */
+char *dcmd_usage(const struct dcmd *d);
+/** Calls a dcmd for one address. */
+struct err *dcmd_call(struct session *s, const struct dcmd *d,
+		      const struct words *args, unsigned flags, taddr_t addr,
+		      uint64_t count) must_use;
+
+/* fmt.c */
+/** Runs a format verb at dot. */
+struct err *fmt_run(struct session *s, const struct stage *st, unsigned flags)
+	must_use;
+
+/* complete.c */
+/** What may stand for the word that ends line: owned, as are the strings;
+ * *ret_start is where in line that word begins. */
+size_t complete_words(struct session *s, const char *line, char ***ret,
+		      size_t *ret_start);
+
+#endif
