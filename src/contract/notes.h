@@ -11,26 +11,28 @@
 
 #include <stdint.h>
 
-#define KMEM_NOTE_OWNER "KMEM"
+#define KMEM_NOTE_OWNER   "KMEM"
 #define KMEM_NOTE_VERSION 1
 
+/* gdb reads a note of an owner it does not know as if the kernel had written
+ * it, by type alone: ours are far from any of the kernel's */
 enum kmem_note_type {
-	KMEM_NT_SNAP = 1,    /* struct kmem_note_snap; first PT_NOTE */
-	KMEM_NT_ENV = 2,     /* effective options, "NAME=value\0" strings */
-	KMEM_NT_THREADS = 3, /* struct kmem_note_thread, one a thread */
-	KMEM_NT_ABSENT = 4,  /* pairs of uint64_t start, end: readable memory
+	KMEM_NT_SNAP = 0x4b4d0001, /* struct kmem_note_snap; first PT_NOTE */
+	KMEM_NT_ENV,     /* effective options, "NAME=value\0" strings */
+	KMEM_NT_THREADS, /* struct kmem_note_thread, one a thread */
+	KMEM_NT_ABSENT,  /* pairs of uint64_t start, end: readable memory
 			      * deliberately left out */
-	KMEM_NT_END = 5,     /* struct kmem_note_end; alone in the last PT_NOTE,
+	KMEM_NT_END,     /* struct kmem_note_end; alone in the last PT_NOTE,
 			      * at the very end of the file */
 };
 
 enum kmem_snap_reason {
-	KMEM_SNAP_CALL = 1, /* kmem_snapshot() */
-	KMEM_SNAP_EXIT = 2, /* exit(), or return from main */
-	KMEM_SNAP__EXIT = 3, /* _exit(), _Exit(), quick_exit() */
+	KMEM_SNAP_CALL = 1,   /* kmem_snapshot() */
+	KMEM_SNAP_EXIT = 2,   /* exit(), or return from main */
+	KMEM_SNAP__EXIT = 3,  /* _exit(), _Exit(), quick_exit() */
 	KMEM_SNAP_SIGNAL = 4, /* the signal the user asked for; goes on */
-	KMEM_SNAP_FATAL = 5, /* a signal that ends the process */
-	KMEM_SNAP_PANIC = 6, /* the allocator found corruption */
+	KMEM_SNAP_FATAL = 5,  /* a signal that ends the process */
+	KMEM_SNAP_PANIC = 6,  /* the allocator found corruption */
 };
 
 struct kmem_note_snap {
@@ -55,7 +57,7 @@ struct kmem_note_thread {
 };
 
 struct kmem_note_end {
-	uint64_t ne_size;	/* bytes in the file, this note included */
+	uint64_t ne_size;       /* bytes in the file, this note included */
 	uint64_t ne_unreadable; /* bytes that could not be read: zeros stand
 				 * in their place */
 };
