@@ -17,8 +17,8 @@ struct type; /* a C or C++ type; borrowed, lives as long as its struct types;
 /* ---- load objects ---------------------------------------------------- */
 
 enum object_state {
-	OBJECT_OK,	 /* file found, build-id equal (or neither has one) */
-	OBJECT_MISSING,	 /* no file */
+	OBJECT_OK,       /* file found, build-id equal (or neither has one) */
+	OBJECT_MISSING,  /* no file */
 	OBJECT_MISMATCH, /* the file there is of another build: not used */
 };
 
@@ -28,12 +28,13 @@ struct object {
 			   * up to a dot ("libc", "libc.so") */
 	const char *file; /* what was opened for it, or NULL */
 	taddr_t start, end; /* all its maps lie in [start, end) */
-	taddr_t bias;	    /* address = ELF value + bias */
+	taddr_t bias;       /* address = ELF value + bias */
 	enum object_state state;
 	unsigned char build_id[64];
 	size_t build_id_bytes;
-	bool is_exec;  /* the main program */
-	bool has_dwarf; /* known only after the first look; see object_dwarf() */
+	bool is_exec;    /* the main program */
+	bool has_dwarf;  /* known after types_object_has_dwarf() */
+	const char *why; /* why state is not OK: one sentence; else NULL */
 };
 
 struct types_options {
@@ -63,6 +64,8 @@ const struct object *types_object_at(const struct types *types, taddr_t addr);
 /** By name as the user writes it: basename, up to a dot, path, "a.out". */
 const struct object *types_object_named(const struct types *types,
 					const char *name);
+/** True when there is debug information for an object; looks for it now. */
+bool types_object_has_dwarf(struct types *types, const struct object *object);
 
 /* ---- symbols --------------------------------------------------------- */
 
@@ -89,11 +92,10 @@ bool types_symbol_named(struct types *types, const struct object *object,
 			const char *name, struct symbol *ret);
 /** Calls fn for every symbol of an object (.symtab, else .dynsym); dynamic:
  * .dynsym only.  fn returning non-NULL ends it. */
-struct err *types_symbols(struct types *types, const struct object *object,
-			  bool dynamic,
-			  struct err *(*fn)(void *arg,
-					    const struct symbol *sym),
-			  void *arg) must_use;
+struct err *
+types_symbols(struct types *types, const struct object *object, bool dynamic,
+	      struct err *(*fn)(void *arg, const struct symbol *sym),
+	      void *arg) must_use;
 
 /**
  * addr as "symbol+0xoff", "lib.so`symbol+0xoff" for objects but the
@@ -108,9 +110,28 @@ char *types_addr_name(struct types *types, taddr_t addr);
 bool types_source_line(struct types *types, taddr_t pc, const char **ret_file,
 		       int *ret_line);
 
-/** The function at pc as people write it: demangled, no offset; includes the
- * innermost inlined function when with_inlines.  Owned; NULL unknown. */
+/** The function at pc as people write it: demangled, no offset; the innermost
+ * inlined function where one was inlined at pc.  Owned; NULL unknown. */
 char *types_function_name(struct types *types, taddr_t pc);
+
+/* a function that was inlined at a code address, or the one it is in */
+struct inline_frame {
+	const char *name; /* mangled or plain; borrowed for the life of types */
+	const char *file; /* where it is executing; NULL unknown */
+	int line;         /* 0 unknown */
+};
+/**
+ * The functions inlined at pc, innermost first, and at last the one they are
+ * in: what gdb shows as frames of their own.
+ *
+ * @ret:  filled with at most max
+ * Returns how many; 0 when debug information does not say.
+ */
+size_t types_inlines(struct types *types, taddr_t pc, struct inline_frame *ret,
+		     size_t max);
+/** A symbol's name as people write it: C++ and Rust demangled; else as it is.
+ * Owned. */
+char *types_demangle(const char *name);
 
 /* ---- stacks ---------------------------------------------------------- */
 
@@ -151,16 +172,16 @@ struct type_info {
 	enum type_kind kind;
 	uint64_t size_bytes;
 	bool is_signed, is_char, is_bool;
-	uint64_t nelems;	  /* array; 0 flexible */
-	const struct type *elem;  /* array element, pointee (NULL: void) */
+	uint64_t nelems;         /* array; 0 flexible */
+	const struct type *elem; /* array element, pointee (NULL: void) */
 };
 
 struct type_member {
-	const char *name;      /* "" anonymous */
+	const char *name; /* "" anonymous */
 	const struct type *type;
-	uint64_t offset_bits;  /* from the start of the aggregate */
-	uint32_t bit_size;     /* 0: not a bit-field */
-	bool is_base;	       /* C++ base class */
+	uint64_t offset_bits; /* from the start of the aggregate */
+	uint32_t bit_size;    /* 0: not a bit-field */
+	bool is_base;         /* C++ base class */
 };
 
 /**
@@ -201,10 +222,10 @@ struct view_row {
 	/* filled by view_bind(): */
 	bool is_bound;
 	uint32_t offset_bytes;
-	uint32_t size_bytes;  /* of the member; arrays: of the whole */
-	uint32_t bit_offset;  /* bit-fields: within offset_bytes */
-	uint32_t bit_size;    /* 0: not a bit-field */
-	uint32_t elem_bytes;  /* arrays: of one element, else size_bytes */
+	uint32_t size_bytes; /* of the member; arrays: of the whole */
+	uint32_t bit_offset; /* bit-fields: within offset_bytes */
+	uint32_t bit_size;   /* 0: not a bit-field */
+	uint32_t elem_bytes; /* arrays: of one element, else size_bytes */
 	bool is_signed;
 };
 

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The inside of struct types, for the files of this folder. */
+#ifndef TYPES_TYPES_IMPL_H
+#define TYPES_TYPES_IMPL_H
+
+#include <elf.h>
+#include <elfutils/libdw.h>
+#include <elfutils/libdwfl.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "types/types.h"
+
+/* bounds on what a hostile target can make us do (doc/limits.md) */
+enum {
+	PHDRS_MAX = 256,      /* program headers of an object */
+	LINK_MAP_MAX = 16384, /* entries of the link map */
+	FRAMES_MAX = 1024,    /* frames of a stack */
+};
+
+#define PAGE_BYTES 4096u
+
+/* the headers of an ELF image, copied out and checked */
+struct head {
+	uint16_t type;
+	taddr_t entry;
+	uint64_t phoff;
+	size_t nph;
+	Elf64_Phdr *ph; /* owned */
+};
+
+struct sym_entry {
+	taddr_t value;
+	uint64_t size;
+	const char *name;
+	uint16_t shndx;
+	unsigned char type, bind, other;
+};
+
+struct symtab {
+	bool is_loaded;
+	VEC(struct sym_entry) all; /* in file order */
+	VEC(char *) names;         /* those we had to make */
+	/* functions and data, ascending; for ties the best name last */
+	VEC(struct sym_entry) by_addr;
+	taddr_t *max_end;    /* [i]: the largest end in by_addr[0..i] */
+	struct hash by_name; /* hash of name -> index in all, + 1 */
+	uint32_t *next;      /* chain of by_name: index + 1; 0 ends */
+};
+
+struct type_index;
+
+struct object_impl {
+	struct object pub;
+	struct types *types;
+	struct head head;
+	char *path, *file, *why;    /* what pub's point at */
+	const unsigned char *image; /* of the verified file, or NULL */
+	size_t image_bytes;
+	bool is_image_heap; /* copied out of the core (vdso) */
+	size_t order;       /* in the link map; SIZE_MAX not there */
+	Dwfl_Module *mod;
+	bool has_looked_dwarf;
+	Dwarf *dwarf;
+	Dwarf_Addr dwarf_bias;
+	struct symtab symtab, dynsym;
+	struct type_index *index;
+	struct hash *variables; /* address -> index in variable_dies, + 1 */
+	VEC(Dwarf_Die) variable_dies;
+};
+
+struct types {
+	struct target *target;
+	char *exe, *sysroot;
+	VEC(struct object_impl *) objects; /* in load order */
+	struct object_impl **by_start;
+	Dwfl *dwfl; /* made at first need */
+	Dwfl_Callbacks callbacks;
+	char *debug_path;
+	bool is_attached; /* dwfl_attach_state() has been called */
+	const struct target_thread *unwinding;
+	struct target_thread unwinding_copy;
+	struct hash by_die;         /* address of a DIE -> struct type * */
+	VEC(struct type *) all;     /* every type made */
+	VEC(struct type *) derived; /* pointers and arrays made from names */
+};
+
+/* ---- object.c ------------------------------------------------------------ */
+
+/** Finds the load objects and verifies their files. */
+struct err *objects_find(struct types *types) must_use;
+/** Undoes objects_find(). */
+void objects_release(struct types *types);
+/** The private side of an object. */
+struct object_impl *object_impl(const struct types *types,
+				const struct object *object);
+/** The private side of the object that holds addr, or NULL. */
+struct object_impl *object_at(const struct types *types, taddr_t addr);
+
+/* ---- head.c -------------------------------------------------------------- */
+
+typedef bool fetch_fn(void *arg, uint64_t off, void *buf, size_t len);
+/** Copies headers out of an image; false: not an ELF64 x86-64 image. */
+bool head_read(fetch_fn *fetch, void *arg, struct head *ret);
+/** Releases what head_read() made. */
+void head_free(struct head *head);
+/** Where it is mapped from address 0: [*ret_lo, *ret_hi), in pages. */
+bool head_extent(const struct head *head, taddr_t *ret_lo, taddr_t *ret_hi);
+/** The first header of a type, or NULL. */
+const Elf64_Phdr *head_find(const struct head *head, uint32_t type);
+/**
+ * The build-id among the notes.
+ *
+ * @by_vaddr:  fetch takes addresses (an image in memory), not file offsets
+ * Returns its length; 0 when there is none that can be read.
+ */
+size_t head_build_id(const struct head *head, fetch_fn *fetch, void *arg,
+		     bool by_vaddr, unsigned char ret[64]);
+/** True when both describe the same segments. */
+bool head_equal(const struct head *a, const struct head *b);
+
+/* ---- types.c ------------------------------------------------------------- */
+
+/** The Dwfl, with every usable object reported; NULL if it cannot be made. */
+Dwfl *types_dwfl(struct types *types);
+/** The module of an object, or NULL. */
+Dwfl_Module *object_module(struct object_impl *obj);
+/** Its debug information, or NULL; *ret_bias: address = DWARF's + bias. */
+Dwarf *object_dwarf(struct object_impl *obj);
+
+/* ---- symbol.c ------------------------------------------------------------ */
+
+/** Releases a table. */
+void symtab_free(struct symtab *tab);
+
+/* ---- dwarf.c ------------------------------------------------------------- */
+
+/** Releases what an object's debug information was indexed into. */
+void index_free(struct object_impl *obj);
+/** A definition by exact name; tag 0: a typedef or base type, else a tag. */
+bool index_find(struct object_impl *obj, int tag, const char *name,
+		Dwarf_Die *ret);
+/** The compile unit that covers pc. */
+bool object_cu_at(struct object_impl *obj, taddr_t pc, Dwarf_Die *ret);
+
+/* ---- type.c -------------------------------------------------------------- */
+
+/** The type a DIE describes; die NULL is void. */
+const struct type *type_of_die(struct types *types, struct object_impl *obj,
+			       Dwarf_Die *die);
+/** Releases every type. */
+void types_release(struct types *types);
+
+#endif
