@@ -480,12 +480,31 @@ static enum step step_ext(struct ext_rule ext, struct unwind_frame *f,
 	return STEP_DONE;
 }
 
-/* a frame whose rule is none of the two common kinds */
+/* the two common rules in the form of the others */
+static struct ext_rule expand(uint32_t rule)
+{
+	struct ext_rule ext = {.cfa_off = 16, .bp_off = -16};
+	int slot = (int)(rule & SLOT_MAX);
+
+	if (rule == RULE_FRAME) {
+		ext.is_cfa_rbp = 1;
+		ext.bp_how = EXT_CFA;
+		return ext;
+	}
+	ext.cfa_off = (int)(rule >> 4) * 8;
+	ext.bp_off = -8 * (slot + 1);
+	ext.bp_how = slot ? EXT_CFA : EXT_SAME;
+	return ext;
+}
+
+/* one frame, by any rule */
 static enum step __attribute__((noinline))
-step_other(uint32_t rule, struct unwind_frame *f, struct unwind_stack *st)
+step_any(uint32_t rule, struct unwind_frame *f, struct unwind_stack *st)
 {
 	union ext_word ext;
 
+	if (rule <= RULE_FRAME)
+		return step_ext(expand(rule), f, st);
 	switch (rule & RULE_KIND) {
 	case RULE_PLAIN:
 		return unwind_step_plain(f, st) ? STEP_DONE : STEP_STOP;
@@ -506,58 +525,68 @@ step_other(uint32_t rule, struct unwind_frame *f, struct unwind_stack *st)
  * Walks up from f.  Stores frames from number skip on; returns how many were
  * met, skipped ones included.  *is_short is set when the walk must be made
  * again with all registers.
+ *
+ * The loop holds the frame in registers and handles the two common rules within
+ * the stack known so far; all else goes to step_any() and comes back.
  */
 static inline unsigned walk(struct unwind_frame f, uintptr_t *pcs, unsigned max,
 			    unsigned skip, bool *is_short)
 {
 	struct unwind_stack st;
-	uintptr_t saved;
-	uint64_t entry;
-	uintptr_t cfa;
-	uintptr_t ra;
 	enum step step;
+	uint64_t entry = 0;
+	uintptr_t cfa;
 	unsigned slot;
-	unsigned n;
+	unsigned n = 0;
 
 	if (!unwind_stack_find(&st, f.sp))
 		return 0;
-	for (n = 0; n < max + skip; n++) {
-		entry = __atomic_load_n(cache_slot(f.pc), __ATOMIC_RELAXED);
-		if (UNWIND_UNLIKELY(entry >> RULE_BITS != f.pc))
-			entry = miss(f.pc);
-		if (UNWIND_LIKELY(!(entry & RULE_OTHER))) {
-			cfa = f.sp + (entry >> 4 & WORDS_MAX) * 8;
-			if (UNWIND_UNLIKELY(cfa > st.hi) &&
-			    !unwind_stack_reach(&st, f.sp, cfa,
-						UNWIND_FRAME_PAGES))
+	while (n < max + skip) {
+		uintptr_t pc = f.pc;
+		uintptr_t sp = f.sp;
+		uintptr_t bp = f.bp;
+		uintptr_t hi = st.hi;
+		bool is_exact = f.is_exact;
+
+		for (; n < max + skip; n++) {
+			entry = __atomic_load_n(cache_slot(pc),
+						__ATOMIC_RELAXED);
+			if (UNWIND_UNLIKELY(entry >> RULE_BITS != pc))
+				entry = miss(pc);
+			if (UNWIND_LIKELY(!(entry & RULE_OTHER))) {
+				cfa = sp + (entry >> 4 & WORDS_MAX) * 8;
+				if (UNWIND_UNLIKELY(cfa > hi))
+					break;
+				slot = entry & SLOT_MAX;
+				if (slot)
+					bp = unwind_word(cfa - 8 - slot * 8);
+			} else if ((entry & RULE_MASK) == RULE_FRAME) {
+				cfa = bp + 16;
+				if (UNWIND_UNLIKELY(bp < sp || bp > hi - 16 ||
+						    bp % 8 != 0))
+					break;
+				bp = unwind_word(bp);
+			} else {
 				break;
-			slot = entry & SLOT_MAX;
-			saved = unwind_word(cfa - 8 - slot * 8);
-			f.bp = slot ? saved : f.bp;
-		} else if ((entry & RULE_MASK) == RULE_FRAME) {
-			cfa = f.bp + 16;
-			if (f.bp % 8 != 0 || f.bp < f.sp ||
-			    (UNWIND_UNLIKELY(f.bp >= st.hi - 16) &&
-			     !unwind_stack_reach(&st, f.sp, cfa,
-						 UNWIND_FRAME_PAGES)))
-				break;
-			f.bp = unwind_word(f.bp);
-		} else {
-			step = step_other((uint32_t)entry & RULE_MASK, &f, &st);
-			*is_short = step == STEP_FULL;
-			if (step != STEP_DONE)
-				break;
-			goto met;
+			}
+			pc = unwind_word(cfa - 8);
+			if (UNWIND_UNLIKELY(pc < UNWIND_PAGE))
+				return n;
+			sp = cfa;
+			is_exact = false;
+			if (n >= skip)
+				pcs[n - skip] = pc;
 		}
-		ra = unwind_word(cfa - 8);
-		if (UNWIND_UNLIKELY(ra < UNWIND_PAGE))
+		if (n == max + skip)
 			break;
-		f.sp = cfa;
-		f.pc = ra;
-		f.is_exact = false;
-met:
+		f = (struct unwind_frame){pc, sp, bp, is_exact};
+		step = step_any((uint32_t)entry & RULE_MASK, &f, &st);
+		*is_short = step == STEP_FULL;
+		if (step != STEP_DONE)
+			break;
 		if (n >= skip)
 			pcs[n - skip] = f.pc;
+		n++;
 	}
 	return n;
 }
