@@ -49,8 +49,8 @@
  * Objects that go.  kmem_unwind_flush() is to be called after dlclose().  The
  * loader also unloads on its own (NSS, iconv, a dlopen() that fails); but it
  * then calls malloc and free itself, and these are recorded with a stack too:
- * when the innermost frame wanted is in the loader, the next walk from anywhere
- * else first checks that the objects cached are where they were.  What remains:
+ * when the loader is the library's caller, the next walk from anywhere else first
+ * checks that the objects cached are where they were.  What remains:
  * a process whose loader does not come here when it frees and that maps, by
  * means other than dlopen(), other code at the same place.  Code without tables
  * (JIT) is not cached.
@@ -592,9 +592,9 @@ static inline unsigned walk(struct unwind_frame f, uintptr_t *pcs, unsigned max,
 }
 
 /* after a walk: were its rules those of the objects that are here now? */
-static bool is_stale(uintptr_t innermost)
+static bool is_stale(const uintptr_t *pcs, unsigned n)
 {
-	if (unwind_in_loader(innermost)) {
+	if (unwind_is_by_loader(pcs, n)) {
 		if (!__atomic_load_n(&is_dirty, __ATOMIC_RELAXED))
 			__atomic_store_n(&is_dirty, true, __ATOMIC_RELEASE);
 		return false;
@@ -629,6 +629,6 @@ kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip)
 			again = unwind_full(f.sp, pcs, max, skip);
 			n = again > n ? again : n;
 		}
-	} while (n && UNWIND_UNLIKELY(is_stale(pcs[0])));
+	} while (n && UNWIND_UNLIKELY(is_stale(pcs, n)));
 	return n;
 }

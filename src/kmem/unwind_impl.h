@@ -169,8 +169,11 @@ KM_HIDDEN bool unwind_objects_hold(void);
 /** Forgets all objects noted. */
 KM_HIDDEN void unwind_objects_forget(void);
 
-/** Answers whether an address is in the dynamic loader. */
-KM_HIDDEN bool unwind_in_loader(uintptr_t pc);
+/**
+ * Answers whether it is the dynamic loader that called this library: whether
+ * the first frame outside of it is the loader's.
+ */
+KM_HIDDEN bool unwind_is_by_loader(const uintptr_t *pcs, unsigned n);
 
 /** Makes the search go by /proc/self/maps, as before glibc 2.35; for tests. */
 KM_HIDDEN void unwind_object_by_maps(bool on);

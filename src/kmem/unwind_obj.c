@@ -32,9 +32,11 @@ extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
 static struct unwind_object noted[NOTED_MAX];
 static uint32_t nnoted;
 
-/* [start, end) of ld.so; end is written last, 0: not known */
-static uintptr_t loader_start;
-static uintptr_t loader_end;
+/* this library and ld.so; end is written last, 0: not known */
+static struct range {
+	uintptr_t start;
+	uintptr_t end;
+} own, loader;
 
 static bool by_maps;
 
@@ -252,27 +254,34 @@ void unwind_objects_forget(void)
 	__atomic_store_n(&nnoted, 0, __ATOMIC_RELEASE);
 }
 
-/* the loader is the object _dl_find_object() itself is in */
-static void find_loader(void)
+static void find_range(uintptr_t pc, struct range *range)
 {
 	struct unwind_object obj;
 
-	if (_dl_find_object &&
-	    unwind_object_find((uintptr_t)_dl_find_object, &obj)) {
-		loader_start = obj.start;
-		__atomic_store_n(&loader_end, obj.end, __ATOMIC_RELEASE);
+	if (pc && unwind_object_find(pc, &obj)) {
+		range->start = obj.start;
+		__atomic_store_n(&range->end, obj.end, __ATOMIC_RELEASE);
 	}
 }
 
-bool unwind_in_loader(uintptr_t pc)
+static inline bool is_in(const struct range *range, uintptr_t pc)
 {
-	uintptr_t end = __atomic_load_n(&loader_end, __ATOMIC_ACQUIRE);
+	return pc < __atomic_load_n(&range->end, __ATOMIC_ACQUIRE) &&
+	       pc >= range->start;
+}
 
-	if (UNWIND_UNLIKELY(!end)) {
-		find_loader();
-		end = loader_end;
+bool unwind_is_by_loader(const uintptr_t *pcs, unsigned n)
+{
+	unsigned i = 0;
+
+	if (UNWIND_UNLIKELY(!loader.end)) {
+		find_range((uintptr_t)unwind_is_by_loader, &own);
+		/* the object that function itself is in */
+		find_range((uintptr_t)_dl_find_object, &loader);
 	}
-	return pc < end && pc >= loader_start;
+	while (i + 1 < n && is_in(&own, pcs[i]))
+		i++;
+	return is_in(&loader, pcs[i]);
 }
 
 void unwind_object_by_maps(bool on)
