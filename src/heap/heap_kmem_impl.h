@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of the libkmem back end share. */
+#ifndef HEAP_HEAP_KMEM_IMPL_H
+#define HEAP_HEAP_KMEM_IMPL_H
+
+#include <inttypes.h>
+#include "base/hash.h"
+#include "base/mem.h"
+#include "heap/heap.h"
+
+/* ---- names: contract.def bound to one target ------------------------- */
+
+/* one enumerator a symbol: S_kmem_flags */
+enum kmem_sym {
+#define KC_SYM(name, required) S_##name,
+#define KC_FIELD(struct_, member, required)
+#include "contract/contract.def"
+#undef KC_SYM
+#undef KC_FIELD
+	S_MAX
+};
+
+/* one enumerator a member: F_vmem_vm_name */
+enum kmem_field {
+#define KC_SYM(name, required)
+#define KC_FIELD(struct_, member, required) F_##struct_##_##member,
+#include "contract/contract.def"
+#undef KC_SYM
+#undef KC_FIELD
+	F_MAX
+};
+
+/* structs that are read whole */
+enum kmem_struct {
+	K_vmem_seg,
+	K_vmem,
+	K_kmem_bufctl,
+	K_kmem_bufctl_audit,
+	K_kmem_buftag,
+	K_kmem_slab,
+	K_kmem_magazine,
+	K_kmem_magtype,
+	K_kmem_cpu_cache,
+	K_kmem_maglist,
+	K_kmem_cache,
+	K_kmem_log_header,
+	K_kmem_stack,
+	K_kmem_stackdepot,
+	K_kmem_panic_info,
+	K_kmem_patterns,
+	K_vmem_kstat,
+	K_kmem_cpu_log_header,
+	K_MAX
+};
+
+/* everything that depends on the build of libkmem; filled from symbols and
+ * DWARF by heap_kmem.c, by hand in unit tests */
+struct kmem_names {
+	taddr_t sym[S_MAX]; /* 0: not there */
+	struct view_row row[F_MAX];
+	uint64_t struct_bytes[K_MAX]; /* 0: not known */
+	taddr_t own_start, own_end; /* the object's data; equal: static */
+	char *kind[16]; /* "malloc", ... by enum kmem_kind; owned */
+	unsigned what_alloc, what_free, what_fail, what_slab;
+};
+
+/* numbers read from the target, see kmem_patterns */
+struct kmem_numbers {
+	uint64_t free, uninitialized, redzone, buftag_alloc, buftag_free;
+	uint64_t redzone_byte, size_mul, stack_shift;
+	uint64_t kmf_audit, kmf_deadbeef, kmf_redzone, kmf_lite, kmf_hash;
+	uint64_t kmf_nomagazine;
+	uint64_t kmc_notouch, kmc_qcache, vmc_identifier;
+	uint64_t seg_alloc, seg_free, seg_span, seg_rotor, seg_walker;
+};
+
+/* ---- the heap as it was read ----------------------------------------- */
+
+struct kmem_cache {
+	struct heap_cache pub;
+	char *name; /* owned */
+	uint64_t chunk_bytes, slab_bytes;
+	uint64_t bufctl_off, buftag_off, verify_bytes;
+	uint64_t quantum_bytes; /* of its arena */
+	uint64_t hash_mask, hash_shift;
+	taddr_t hash_table, complete, partial, magtype;
+	taddr_t full_list;
+	uint64_t full_total;
+	bool has_buftag, has_deadbeef, has_redzone, is_lite;
+	bool is_hash;	/* the hash table was read */
+	bool is_usable; /* its geometry makes sense */
+	bool is_leaf;	/* its buffers hold data: no quantum cache, whose buffers
+			 * hold slabs, and not of identifiers */
+	size_t first_slab, nslabs; /* in slabs[] */
+	uint64_t nhashed;
+};
+
+#define NO_INDEX ((size_t)-1)
+
+struct kmem_slab {
+	taddr_t addr;
+	taddr_t base; /* first buffer */
+	taddr_t head; /* first free bufctl */
+	uint32_t nbufs, nused;
+	uint32_t cache; /* in caches[] */
+	bool is_complete;
+	bool is_dropped; /* overlaps another: not looked at */
+	bool is_torn;	 /* its free list is damaged */
+	size_t first_state; /* of its buffers in state[] */
+	size_t first_ctl;   /* in ctl[], NO_INDEX for raw slabs */
+};
+
+struct kmem_arena {
+	struct heap_arena pub;
+	char *name; /* owned */
+	bool is_source; /* another arena or a cache draws on it */
+	bool is_root;	/* vmem_heap */
+	bool is_oversize;
+};
+
+/* an allocated segment that is a buffer */
+struct kmem_big {
+	taddr_t start, end, seg, arena;
+};
+
+struct kmem_heap {
+	struct heap *heap;
+	struct target *t;
+	struct types *types;
+	struct kmem_names names;
+	struct kmem_numbers num;
+	uint32_t ncpus;
+	uint64_t seg_bytes;   /* vmem_seg_size */
+	uint64_t total_bytes; /* mapped memory: no count can exceed it */
+	bool is_loaded;
+	VEC(struct kmem_cache) caches;
+	VEC(struct kmem_slab) slabs;
+	uint32_t *by_base; /* slabs[] that are memory of clients or of the
+			    * allocator, not of arenas; ascending by base */
+	size_t nby_base;
+	uint32_t *order; /* each cache's slabs ascending by base, in the places
+			  * they have in slabs[] */
+	VEC(uint8_t) state; /* enum buf_state of each buffer */
+	VEC(taddr_t) ctl;   /* bufctl of each buffer of hashed caches */
+	VEC(struct kmem_arena) arenas;
+	VEC(struct kmem_big) bigs; /* ascending */
+	VEC(struct heap_finding) findings; /* damage met while loading */
+	unsigned char *scratch[K_MAX]; /* for structs that lie across maps */
+};
+
+/* at most so many findings are kept; all are counted */
+#define KMEM_FINDINGS_MAX 1000
+#define KMEM_NAME_MAX 64
+
+/* ---- heap_kmem.c ----------------------------------------------------- */
+
+/**
+ * Opens a heap whose names are bound already.
+ *
+ * @heap:   borrowed; ops, target and types are set; priv is filled
+ * @names:  its contents are taken over
+ */
+struct err *kmem_open_named(struct heap *heap, struct kmem_names *names)
+	must_use;
+
+/**
+ * The bytes of a struct of the target, or NULL when they are not all there.
+ * Borrowed until the next call for the same struct.
+ */
+const void *kmem_peek(struct kmem_heap *kh, enum kmem_struct what,
+		      taddr_t addr);
+/** A member out of kmem_peek()'s bytes; 0 when it is not recorded. */
+uint64_t kmem_get(const struct kmem_heap *kh, enum kmem_field f,
+		  const void *raw);
+/** A member of a struct in memory; 0 when it cannot be read. */
+uint64_t kmem_get_at(struct kmem_heap *kh, enum kmem_field f, taddr_t addr);
+/** The value of a pointer-sized or smaller global; 0 when it is not there. */
+uint64_t kmem_global(struct kmem_heap *kh, enum kmem_sym s, size_t bytes);
+/** Notes damage: counted in the heap's health, and kept for ::kmem_verify. */
+void kmem_damage(struct kmem_heap *kh, taddr_t addr, taddr_t cache,
+		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* bounded walks over lists: Brent's algorithm, no memory */
+struct kmem_loop {
+	taddr_t saved;
+	uint64_t steps, limit;
+};
+/** Tells of each address of a list; true when it has come round. */
+bool kmem_loop_seen(struct kmem_loop *loop, taddr_t addr);
+
+/* ---- heap_kmem_load.c ------------------------------------------------ */
+
+/** Reads every cache, slab and free list, once. */
+struct err *kmem_load(struct kmem_heap *kh) must_use;
+/** The cache at an address, or NULL. */
+const struct kmem_cache *kmem_cache_at(const struct kmem_heap *kh,
+				       taddr_t addr);
+/** The slab whose buffers hold addr, or NULL. */
+struct kmem_slab *kmem_slab_at(const struct kmem_heap *kh, taddr_t addr);
+/** The state's place of the buffer of a cache that starts exactly at addr, and
+ * its slab; NULL when no buffer does. */
+uint8_t *kmem_state_of(struct kmem_heap *kh, size_t cache, taddr_t addr,
+		       struct kmem_slab **ret_slab);
+
+/* ---- heap_kmem_mag.c ------------------------------------------------- */
+
+/** Marks what magazines and depot of a cache hold as free. */
+struct err *kmem_load_magazines(struct kmem_heap *kh, size_t cache) must_use;
+
+/* ---- heap_kmem_vmem.c ------------------------------------------------ */
+
+/** Reads the arenas; before the caches are. */
+struct err *kmem_load_arenas(struct kmem_heap *kh) must_use;
+/** Reads the allocated segments that are buffers; after the caches are. */
+struct err *kmem_load_bigs(struct kmem_heap *kh) must_use;
+/** The arena at an address, or NULL. */
+struct kmem_arena *kmem_arena_at(const struct kmem_heap *kh, taddr_t addr);
+struct err *kmem_arenas(struct heap *heap, heap_arena_fn *fn, void *arg);
+struct err *kmem_segments(struct heap *heap, taddr_t arena, unsigned types,
+			  heap_segment_fn *fn, void *arg);
+struct err *kmem_own(struct heap *heap, struct heap_range **ret, size_t *ret_n);
+/** Reads one boundary tag; false when it cannot be. */
+bool kmem_segment_at(struct kmem_heap *kh, taddr_t addr,
+		     struct heap_segment *ret);
+
+/* ---- heap_kmem_log.c ------------------------------------------------- */
+
+bool kmem_audit_of(struct heap *heap, const struct heap_buf *buf,
+		   struct heap_audit *ret);
+struct err *kmem_audit_at(struct heap *heap, taddr_t addr,
+			  struct heap_audit *ret);
+struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
+		     heap_audit_fn *fn, void *arg);
+struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
+		      void *arg);
+bool kmem_stack(struct heap *heap, uint32_t id, struct heap_stack *ret);
+
+/* ---- heap_kmem_verify.c ---------------------------------------------- */
+
+struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
+			void *arg);
+/** What the client asked for of a buffer of a cache with guards, when its tag
+ * still says so; size when not. */
+uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_cache *kc,
+			taddr_t buf, uint64_t size);
+
+#endif

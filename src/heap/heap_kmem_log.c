@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who did the last transaction of a buffer, and the logs of older ones.
+ *
+ * A record of a log is a copy of an audited bufctl.  A log is an area of chunks
+ * that are filled record by record and reused without being cleared, so it is
+ * read as an array of records over every chunk; a record without a time was
+ * never written.  Time orders them: newest first.
+ *
+ * A stack is a number: chunk of the depot, and offset in it in words.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "base/interrupt.h"
+#include "heap/heap_kmem_impl.h"
+
+#define LOG_BYTES_MAX ((uint64_t)1 << 36)
+
+/* ---- stacks ---------------------------------------------------------- */
+
+static bool read_pcs(struct kmem_heap *kh, taddr_t at, uint64_t depth,
+		     struct heap_stack *ret)
+{
+	taddr_t pc = at + kh->names.row[F_kmem_stack_st_pc].offset_bytes;
+
+	ret->depth = 0;
+	if (depth > HEAP_STACK_MAX)
+		depth = HEAP_STACK_MAX;
+	for (uint64_t i = 0; i < depth; i++) {
+		struct err *err = target_read_u64(kh->t, pc + i * 8,
+						  &ret->pc[i]);
+
+		if (err) {
+			err_free(err);
+			return ret->depth > 0;
+		}
+		ret->depth++;
+	}
+	return true;
+}
+
+bool kmem_stack(struct heap *heap, uint32_t id, struct heap_stack *ret)
+{
+	struct kmem_heap *kh = heap->priv;
+	const struct view_row *chunks =
+		&kh->names.row[F_kmem_stackdepot_sd_chunk];
+	taddr_t depot = kh->names.sym[S_kmem_stackdepot];
+	uint64_t shift = kh->num.stack_shift;
+	uint64_t chunk = 0;
+
+	if (id == 0 || !depot || !chunks->is_bound || shift == 0 || shift > 31 ||
+	    !kh->names.row[F_kmem_stack_st_pc].is_bound)
+		return false;
+	uint64_t slot = (uint64_t)(id >> shift) * 8;
+
+	if (slot + 8 > chunks->size_bytes)
+		return false;
+	struct err *err = target_read_u64(
+		kh->t, depot + chunks->offset_bytes + slot, &chunk);
+
+	if (err || !chunk) {
+		err_free(err);
+		return false;
+	}
+	taddr_t at = chunk + (id & ((1u << shift) - 1)) * (uint64_t)8;
+	const void *raw = kmem_peek(kh, K_kmem_stack, at);
+
+	if (!raw)
+		return false;
+	return read_pcs(kh, at, kmem_get(kh, F_kmem_stack_st_depth, raw), ret);
+}
+
+/* ---- records --------------------------------------------------------- */
+
+/* 1 allocation, 2 free, 3 failure, 4 slab: heap.h's numbers */
+static uint32_t what_of(const struct kmem_heap *kh, uint64_t what)
+{
+	if (what == 0)
+		return 0;
+	if (what == kh->names.what_alloc)
+		return 1;
+	if (what == kh->names.what_free)
+		return 2;
+	if (what == kh->names.what_fail)
+		return 3;
+	return what == kh->names.what_slab ? 4 : 0;
+}
+
+static void read_record(struct kmem_heap *kh, taddr_t addr, const void *raw,
+			struct heap_audit *ret)
+{
+#define B(f) kmem_get(kh, F_kmem_bufctl_audit_bc_##f, raw)
+	uint64_t kind = B(kind);
+
+	*ret = (struct heap_audit){
+		.addr = addr,
+		.buf = B(addr),
+		.cache = B(cache),
+		.slab = B(slab),
+		.stamp_ns = B(timestamp),
+		.tid = (uint32_t)B(thread),
+		.what = what_of(kh, B(what)),
+		.kind = "",
+		.lastlog = B(lastlog),
+		.contents = B(contents),
+		.stack = (uint32_t)B(stack),
+	};
+#undef B
+	if (kind < 16 && kh->names.kind[kind])
+		ret->kind = kh->names.kind[kind];
+}
+
+struct err *kmem_audit_at(struct heap *heap, taddr_t addr,
+			  struct heap_audit *ret)
+{
+	struct kmem_heap *kh = heap->priv;
+	const void *raw = kmem_peek(kh, K_kmem_bufctl_audit, addr);
+
+	if (!raw)
+		return err_new(ERR_FAULT,
+			       "no audited bufctl can be read at 0x%" PRIx64,
+			       addr);
+	read_record(kh, addr, raw, ret);
+	return NULL;
+}
+
+/* the tag of a large buffer says who allocated it */
+static bool audit_of_big(struct kmem_heap *kh, const struct heap_buf *buf,
+			 struct heap_audit *ret)
+{
+	struct heap_segment s;
+	const void *raw = kmem_peek(kh, K_vmem_seg, buf->ctl);
+	uint64_t kind = 0;
+
+	if (!raw || !kmem_segment_at(kh, buf->ctl, &s) || !s.stamp_ns)
+		return false;
+	kind = kmem_get(kh, F_vmem_seg_vs_kind, raw);
+	*ret = (struct heap_audit){
+		.addr = buf->ctl,
+		.buf = buf->addr,
+		.stamp_ns = s.stamp_ns,
+		.tid = s.tid,
+		.what = 1,
+		.kind = kind < 16 && kh->names.kind[kind] ?
+				kh->names.kind[kind] :
+				"",
+		.stack = s.stack,
+	};
+	return true;
+}
+
+bool kmem_audit_of(struct heap *heap, const struct heap_buf *buf,
+		   struct heap_audit *ret)
+{
+	struct kmem_heap *kh = heap->priv;
+
+	if (buf->kind == BUF_OVERSIZE)
+		return audit_of_big(kh, buf, ret);
+	const struct kmem_cache *kc = kmem_cache_at(kh, buf->cache);
+
+	if (!kc || !kc->pub.has_audit || !kc->pub.has_hash || !buf->ctl)
+		return false;
+	const void *raw = kmem_peek(kh, K_kmem_bufctl_audit, buf->ctl);
+
+	if (!raw)
+		return false;
+	read_record(kh, buf->ctl, raw, ret);
+	/* a bufctl of a buffer that was never given out has no time */
+	return ret->stamp_ns != 0;
+}
+
+/* ---- logs ------------------------------------------------------------ */
+
+struct stamp {
+	uint64_t ns;
+	taddr_t addr;
+};
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct stamp *x = a;
+	const struct stamp *y = b;
+
+	if (x->ns != y->ns)
+		return x->ns > y->ns ? -1 : 1;
+	return x->addr > y->addr ? -1 : x->addr < y->addr;
+}
+
+static taddr_t header_of(struct kmem_heap *kh, enum heap_log which)
+{
+	switch (which) {
+	case HEAP_LOG_TRANSACTION:
+		return kmem_global(kh, S_kmem_transaction_log, 8);
+	case HEAP_LOG_FAIL:
+		return kmem_global(kh, S_kmem_failure_log, 8);
+	case HEAP_LOG_SLAB:
+		return kmem_global(kh, S_kmem_slab_log, 8);
+	}
+	return 0;
+}
+
+struct stamps {
+	VEC(struct stamp) list;
+};
+
+static void read_chunk(struct kmem_heap *kh, taddr_t chunk, uint64_t bytes,
+		       struct stamps *st)
+{
+	uint64_t stride = kh->names.struct_bytes[K_kmem_bufctl_audit];
+
+	for (uint64_t at = 0; at + stride <= bytes; at += stride) {
+		const void *raw =
+			kmem_peek(kh, K_kmem_bufctl_audit, chunk + at);
+		struct stamp s = { .addr = chunk + at };
+
+		if (!raw)
+			return;
+		s.ns = kmem_get(kh, F_kmem_bufctl_audit_bc_timestamp, raw);
+		if (s.ns)
+			VEC_PUSH(&st->list, s);
+	}
+}
+
+static struct err *read_stamps(struct kmem_heap *kh, taddr_t log,
+			       struct stamps *st)
+{
+	const void *raw = kmem_peek(kh, K_kmem_log_header, log);
+
+	if (!raw)
+		return err_new(ERR_FAULT, "no log header at 0x%" PRIx64, log);
+	taddr_t base = kmem_get(kh, F_kmem_log_header_lh_base, raw);
+	uint64_t bytes = kmem_get(kh, F_kmem_log_header_lh_chunksize, raw);
+	uint64_t n = kmem_get(kh, F_kmem_log_header_lh_nchunks, raw);
+
+	if (bytes == 0 || bytes > LOG_BYTES_MAX || n > LOG_BYTES_MAX / bytes ||
+	    n * bytes > kh->total_bytes)
+		return err_new(ERR_BADDATA,
+			       "log 0x%" PRIx64 ": %" PRIu64
+			       " chunks of %" PRIu64 " bytes cannot be",
+			       log, n, bytes);
+	for (uint64_t i = 0; i < n; i++) {
+		read_chunk(kh, base + i * bytes, bytes, st);
+		struct err *err = interrupt_check();
+
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
+		     heap_audit_fn *fn, void *arg)
+{
+	struct kmem_heap *kh = heap->priv;
+	struct stamps st = { 0 };
+
+	if (!log)
+		log = header_of(kh, which);
+	if (!log)
+		return err_new(ERR_NOTFOUND, "log is disabled");
+	struct err *err = read_stamps(kh, log, &st);
+
+	if (!err && st.list.n)
+		qsort(st.list.v, st.list.n, sizeof(*st.list.v), newest_first);
+	for (size_t i = 0; !err && i < st.list.n; i++) {
+		struct heap_audit a = { 0 };
+
+		err = kmem_audit_at(heap, st.list.v[i].addr, &a);
+		if (!err)
+			err = fn(arg, &a);
+	}
+	VEC_FREE(&st.list);
+	return err;
+}
+
+/* ---- a raw hash table ------------------------------------------------ */
+
+static struct err *hash_entry(struct kmem_heap *kh, const struct kmem_cache *kc,
+			      taddr_t at, struct heap_audit *ret)
+{
+	const void *raw = NULL;
+
+	if (kc->pub.has_audit)
+		return kmem_audit_at(kh->heap, at, ret);
+	raw = kmem_peek(kh, K_kmem_bufctl, at);
+	if (!raw)
+		return err_new(ERR_FAULT, "no bufctl at 0x%" PRIx64, at);
+	*ret = (struct heap_audit){
+		.addr = at,
+		.buf = kmem_get(kh, F_kmem_bufctl_bc_addr, raw),
+		.slab = kmem_get(kh, F_kmem_bufctl_bc_slab, raw),
+		.cache = kc->pub.addr,
+		.kind = "",
+	};
+	return NULL;
+}
+
+struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
+		      void *arg)
+{
+	struct kmem_heap *kh = heap->priv;
+	struct err *err = kmem_load(kh);
+	uint64_t left = 0;
+
+	if (err)
+		return err;
+	const struct kmem_cache *kc = kmem_cache_at(kh, cache);
+
+	if (!kc)
+		return err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache",
+			       cache);
+	if (!kc->pub.has_hash || kc->hash_mask >= kh->total_bytes / 8)
+		return NULL;
+	/* chains tied into rings: no more entries than buffers */
+	left = kh->state.n;
+	for (uint64_t i = 0; !err && i <= kc->hash_mask; i++) {
+		uint64_t at = 0;
+
+		err = target_read_u64(kh->t, kc->hash_table + i * 8, &at);
+		while (!err && at && left-- > 0) {
+			struct heap_audit a = { 0 };
+
+			err = hash_entry(kh, kc, at, &a);
+			if (err)
+				break;
+			taddr_t next = kmem_get_at(kh, F_kmem_bufctl_bc_next,
+						   at);
+
+			err = fn(arg, &a);
+			at = next;
+		}
+		if (!err && left == (uint64_t)-1)
+			break;
+		if (!err && (i & 0xffff) == 0)
+			err = interrupt_check();
+	}
+	return err;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Magazines: buffers the slab layer has given out and the program has given
+ * back.  They lie in the loaded and the previous magazine of each CPU (as many
+ * as cc_rounds and cc_prounds say) and in the full magazines of the depot (all
+ * of them).
+ *
+ * A round that is no buffer of the cache, or is free already, is damage; the
+ * other rounds still count.
+ */
+#include "base/interrupt.h"
+#include "heap/heap_kmem_impl.h"
+
+/* no magazine of any build is larger */
+#define MAGSIZE_MAX 4096
+
+static void take_round(struct kmem_heap *kh, size_t cache, taddr_t mag,
+		       uint64_t i, taddr_t buf, uint8_t state)
+{
+	struct kmem_cache *kc = &kh->caches.v[cache];
+	uint8_t *place = kmem_state_of(kh, cache, buf, NULL);
+
+	if (place && *place == BUF_ALLOCATED) {
+		*place = state;
+		kc->pub.nfree_mag++;
+		return;
+	}
+	kmem_damage(kh, mag, kc->pub.addr,
+		    "cache %s: magazine 0x%" PRIx64 ": round %" PRIu64
+		    " (0x%" PRIx64 ") %s",
+		    kc->name, mag, i, buf,
+		    !place ? "is no buffer of the cache" :
+			     "is free in another place, too");
+}
+
+static void take_magazine(struct kmem_heap *kh, size_t cache, taddr_t mag,
+			  uint64_t nrounds, uint8_t state)
+{
+	const struct kmem_cache *kc = &kh->caches.v[cache];
+	taddr_t at = mag +
+		     kh->names.row[F_kmem_magazine_mag_round].offset_bytes;
+
+	for (uint64_t i = 0; i < nrounds; i++) {
+		uint64_t buf = 0;
+		struct err *err = target_read_u64(kh->t, at + i * 8, &buf);
+
+		if (err) {
+			kmem_damage(kh, mag, kc->pub.addr,
+				    "cache %s: magazine 0x%" PRIx64 ": %s",
+				    kc->name, mag, err->msg);
+			err_free(err);
+			return;
+		}
+		take_round(kh, cache, mag, i, buf, state);
+	}
+}
+
+/* one of the two magazines of a CPU */
+static void take_cpu(struct kmem_heap *kh, size_t cache, taddr_t cpu,
+		     taddr_t mag, int64_t rounds, int64_t magsize)
+{
+	const struct kmem_cache *kc = &kh->caches.v[cache];
+
+	if (rounds > magsize || rounds > MAGSIZE_MAX || rounds < -1) {
+		kmem_damage(kh, cpu, kc->pub.addr,
+			    "cache %s: CPU element 0x%" PRIx64 ": %" PRId64
+			    " rounds in a magazine of %" PRId64,
+			    kc->name, cpu, rounds, magsize);
+		return;
+	}
+	if (rounds > 0)
+		take_magazine(kh, cache, mag, (uint64_t)rounds, BUF_FREE_MAG);
+}
+
+static int64_t take_cpus(struct kmem_heap *kh, size_t cache)
+{
+	taddr_t cpu = kh->caches.v[cache].pub.addr +
+		      kh->names.row[F_kmem_cache_cache_cpu].offset_bytes;
+	int64_t magsize = 0;
+
+	for (uint32_t i = 0; i < kh->ncpus; i++) {
+		const void *raw = kmem_peek(kh, K_kmem_cpu_cache, cpu);
+
+		if (!raw) {
+			kmem_damage(kh, cpu, kh->caches.v[cache].pub.addr,
+				    "cache %s: CPU element 0x%" PRIx64
+				    " is not in the dump",
+				    kh->caches.v[cache].name, cpu);
+			return magsize;
+		}
+#define C(f) kmem_get(kh, F_kmem_cpu_cache_cc_##f, raw)
+		int64_t size = (int64_t)C(magsize);
+		taddr_t loaded = C(loaded);
+		taddr_t ploaded = C(ploaded);
+		int64_t rounds = (int64_t)C(rounds);
+		int64_t prounds = (int64_t)C(prounds);
+#undef C
+		if (size > magsize && size <= MAGSIZE_MAX)
+			magsize = size;
+		take_cpu(kh, cache, cpu, loaded, rounds, size);
+		take_cpu(kh, cache, cpu, ploaded, prounds, size);
+		cpu += kh->names.struct_bytes[K_kmem_cpu_cache];
+	}
+	return magsize;
+}
+
+static struct err *take_depot(struct kmem_heap *kh, size_t cache,
+			      int64_t magsize)
+{
+	const struct kmem_cache *kc = &kh->caches.v[cache];
+	taddr_t mag = kc->full_list;
+	struct hash seen;
+	struct err *err = NULL;
+
+	if (!mag)
+		return NULL;
+	if (magsize <= 0 || magsize > MAGSIZE_MAX) {
+		kmem_damage(kh, kc->pub.addr, kc->pub.addr,
+			    "cache %s: depot magazines of %" PRId64 " rounds",
+			    kc->name, magsize);
+		return NULL;
+	}
+	hash_init(&seen);
+	while (!err && mag) {
+		bool is_new = false;
+
+		hash_put(&seen, mag, &is_new);
+		if (!is_new || !target_map_at(kh->t, mag)) {
+			kmem_damage(kh, kc->pub.addr, kc->pub.addr,
+				    "cache %s: depot: magazine 0x%" PRIx64
+				    " %s",
+				    kc->name, mag,
+				    is_new ? "is not mapped" :
+					     "is in the list already");
+			break;
+		}
+		take_magazine(kh, cache, mag, (uint64_t)magsize,
+			      BUF_FREE_DEPOT);
+		mag = kmem_get_at(kh, F_kmem_magazine_mag_next, mag);
+		err = interrupt_check();
+	}
+	hash_fini(&seen);
+	return err;
+}
+
+struct err *kmem_load_magazines(struct kmem_heap *kh, size_t cache)
+{
+	struct kmem_cache *kc = &kh->caches.v[cache];
+
+	if (kc->nslabs == 0 || !kc->is_usable)
+		return NULL;
+	int64_t magsize = take_cpus(kh, cache);
+
+	/* the depot's magazines have the cache's own size */
+	if (kc->magtype) {
+		int64_t size = (int64_t)kmem_get_at(
+			kh, F_kmem_magtype_mt_magsize, kc->magtype);
+
+		if (size)
+			magsize = size;
+	}
+	return take_depot(kh, cache, magsize);
+}

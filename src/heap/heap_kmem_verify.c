@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is damaged: the buffers of caches with guards, and the structures.
+ *
+ *   | object ........ |bb| pad | redzone w0 w1 | bt_bufctl | bt_bxstat |
+ *   0               asked      cache_buftag
+ *
+ * A free buffer is full of the free pattern and has an untouched redzone.  Of
+ * an allocated one, w1 tells what was asked for (kp_size_mul * n + 1) and the
+ * byte behind that is kp_redzone_byte; or the whole redzone is untouched, when
+ * the buffer came from kmem_cache_alloc().  bt_bxstat is bt_bufctl exclusive-or
+ * a word that says which of the two the buffer is.  A free buffer of a raw cache
+ * keeps its free-list link in the redzone; that of a lite cache its first word.
+ *
+ * Of the structures, what could not be read at all was noted while loading; here
+ * the numbers they hold of each other are compared.  That is done only when
+ * nobody was in the middle of changing them.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "base/interrupt.h"
+#include "heap/heap_kmem_impl.h"
+
+#define TAG_MAX 64
+
+struct verifier {
+	struct kmem_heap *kh;
+	heap_finding_fn *fn;
+	void *arg;
+};
+
+/* ---- tags ------------------------------------------------------------ */
+
+struct tag {
+	uint64_t redzone, bufctl, bxstat;
+};
+
+static bool read_tag(struct kmem_heap *kh, const struct kmem_cache *kc,
+		     taddr_t buf, struct tag *ret)
+{
+	const void *raw = kmem_peek(kh, K_kmem_buftag, buf + kc->buftag_off);
+
+	if (!raw)
+		return false;
+	ret->redzone = kmem_get(kh, F_kmem_buftag_bt_redzone, raw);
+	ret->bufctl = kmem_get(kh, F_kmem_buftag_bt_bufctl, raw);
+	ret->bxstat = kmem_get(kh, F_kmem_buftag_bt_bxstat, raw);
+	return true;
+}
+
+/* the size a redzone says was asked for; false when it says none */
+static bool decode_size(const struct kmem_heap *kh, const struct kmem_cache *kc,
+			uint64_t redzone, uint64_t *ret)
+{
+	uint64_t code = redzone >> 32;
+	uint64_t mul = kh->num.size_mul;
+
+	if (mul == 0 || redzone == kh->num.redzone || code % mul != 1 ||
+	    code / mul > kc->pub.bufsize_bytes)
+		return false;
+	*ret = code / mul;
+	return true;
+}
+
+uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_cache *kc,
+			taddr_t buf, uint64_t size)
+{
+	struct tag tag = { 0 };
+	uint64_t asked = 0;
+
+	if (read_tag(kh, kc, buf, &tag) &&
+	    decode_size(kh, kc, tag.redzone, &asked))
+		return asked;
+	return size;
+}
+
+/* ---- buffers --------------------------------------------------------- */
+
+static struct err *report(struct verifier *v, const struct kmem_cache *kc,
+			  const struct heap_buf *b, taddr_t at,
+			  const char *what)
+{
+	struct heap_finding f = {
+		.addr = b->addr,
+		.cache = kc->pub.addr,
+		.kind = FINDING_BUFFER,
+		.state = b->state,
+		.at = at,
+	};
+	const char *state = b->state == BUF_ALLOCATED ? "allocated" : "free";
+
+	snprintf(f.text, sizeof(f.text), "buffer %" PRIx64 " (%s) %s", b->addr,
+		 state, what);
+	return v->fn(v->arg, &f);
+}
+
+/* first byte of [addr, addr + n) that is not the free pattern; 0 none */
+static taddr_t first_modified(struct kmem_heap *kh, taddr_t addr, uint64_t n)
+{
+	size_t len = 0;
+	const unsigned char *p = target_peek(kh->t, addr, &len);
+
+	if (!p || len < n)
+		return 0;
+	for (uint64_t i = 0; i + 8 <= n; i += 8) {
+		uint64_t word = 0;
+
+		memcpy(&word, p + i, sizeof(word));
+		if (word == kh->num.free)
+			continue;
+		while (p[i] == ((kh->num.free >> (i % 8 * 8)) & 0xff))
+			i++;
+		return addr + i;
+	}
+	return 0;
+}
+
+static struct err *verify_free(struct verifier *v, const struct kmem_cache *kc,
+			       const struct heap_buf *b, const struct tag *tag)
+{
+	struct kmem_heap *kh = v->kh;
+	uint64_t n = kc->is_lite ? 8 : kc->verify_bytes;
+	taddr_t at = kc->has_deadbeef ? first_modified(kh, b->addr, n) : 0;
+	char text[TAG_MAX];
+
+	if (at) {
+		snprintf(text, sizeof(text), "seems corrupted, at %" PRIx64,
+			 at);
+		return report(v, kc, b, at, text);
+	}
+	/* on its slab's free list a raw buffer has the link in the redzone */
+	if (!kc->is_lite && (kc->pub.has_hash || b->state != BUF_FREE_SLAB) &&
+	    tag->redzone != kh->num.redzone)
+		return report(v, kc, b, b->addr + kc->buftag_off,
+			      "seems to have a corrupt redzone pattern");
+	if ((tag->bufctl ^ tag->bxstat) != kh->num.buftag_free ||
+	    (kc->pub.has_hash && b->ctl && tag->bufctl != b->ctl))
+		return report(v, kc, b, b->addr + kc->buftag_off + 8,
+			      "has a corrupt buftag");
+	return NULL;
+}
+
+static struct err *verify_redzone(struct verifier *v,
+				  const struct kmem_cache *kc,
+				  const struct heap_buf *b,
+				  const struct tag *tag)
+{
+	struct kmem_heap *kh = v->kh;
+	uint64_t asked = 0;
+	unsigned char byte = 0;
+
+	if (!decode_size(kh, kc, tag->redzone, &asked))
+		return report(v, kc, b, b->addr + kc->buftag_off,
+			      "has a corrupt redzone size encoding");
+	struct err *err = target_read(kh->t, b->addr + asked, &byte, 1);
+	uint32_t low = (uint32_t)tag->redzone;
+	uint32_t want = (uint32_t)kh->num.redzone;
+
+	if (err)
+		return err;
+	/* a request that fills the object has its mark in the redzone */
+	if (asked >= kc->buftag_off && asked < kc->buftag_off + 4) {
+		unsigned shift = 8 * (unsigned)(asked - kc->buftag_off);
+
+		want = (want & ~(0xffu << shift)) |
+		       (uint32_t)(kh->num.redzone_byte << shift);
+	}
+	if (byte != (kh->num.redzone_byte & 0xff))
+		return report(v, kc, b, b->addr + asked,
+			      "has a corrupt redzone signature");
+	if (low != want)
+		return report(v, kc, b, b->addr + kc->buftag_off,
+			      "has a corrupt redzone signature");
+	return NULL;
+}
+
+static struct err *verify_allocated(struct verifier *v,
+				    const struct kmem_cache *kc,
+				    const struct heap_buf *b,
+				    const struct tag *tag)
+{
+	struct kmem_heap *kh = v->kh;
+
+	if (tag->redzone != kh->num.redzone) {
+		struct err *err = verify_redzone(v, kc, b, tag);
+
+		if (err)
+			return err;
+	}
+	if ((tag->bufctl ^ tag->bxstat) != kh->num.buftag_alloc ||
+	    (kc->pub.has_hash && b->ctl && tag->bufctl != b->ctl))
+		return report(v, kc, b, b->addr + kc->buftag_off + 8,
+			      "has a corrupt buftag");
+	return NULL;
+}
+
+struct cache_arg {
+	struct verifier *v;
+	const struct kmem_cache *kc;
+};
+
+static struct err *verify_buf(void *arg, const struct heap_buf *b)
+{
+	struct cache_arg *c = arg;
+	struct tag tag = { 0 };
+
+	/* not in the dump: said elsewhere */
+	if (!read_tag(c->v->kh, c->kc, b->addr, &tag))
+		return NULL;
+	return b->state == BUF_ALLOCATED ?
+		       verify_allocated(c->v, c->kc, b, &tag) :
+		       verify_free(c->v, c->kc, b, &tag);
+}
+
+/* ---- structures ------------------------------------------------------ */
+
+__attribute__((format(printf, 4, 5))) static struct err *
+structure(struct verifier *v, taddr_t addr, taddr_t cache, const char *fmt, ...)
+{
+	struct heap_finding f = {
+		.addr = addr,
+		.cache = cache,
+		.kind = FINDING_STRUCTURE,
+	};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(f.text, sizeof(f.text), fmt, ap);
+	va_end(ap);
+	return v->fn(v->arg, &f);
+}
+
+static struct err *count(struct verifier *v, const struct kmem_cache *kc,
+			 const char *what, uint64_t says, uint64_t is)
+{
+	if (says == is)
+		return NULL;
+	return structure(v, kc->pub.addr, kc->pub.addr,
+			 "cache %s: %s is %" PRIu64 ", found %" PRIu64,
+			 kc->name, what, says, is);
+}
+
+static struct err *verify_counts(struct verifier *v,
+				 const struct kmem_cache *kc)
+{
+	uint64_t nbufs = 0;
+	uint64_t nused = 0;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < kc->nslabs; i++) {
+		const struct kmem_slab *s = &v->kh->slabs.v[kc->first_slab + i];
+
+		nbufs += s->nbufs;
+		nused += s->nused;
+		if (s->is_complete != (s->nused == s->nbufs))
+			err = structure(v, s->addr, kc->pub.addr,
+					"cache %s: slab 0x%" PRIx64
+					" is in the wrong list",
+					kc->name, s->addr);
+		if (err)
+			return err;
+	}
+	err = count(v, kc, "cache_buftotal", kc->pub.buftotal, nbufs);
+	if (!err)
+		err = count(v, kc, "number of slabs",
+			    kc->pub.slabs_created - kc->pub.slabs_destroyed,
+			    kc->nslabs);
+	if (!err && kc->is_hash)
+		err = count(v, kc, "number of hash entries", nused,
+			    kc->nhashed);
+	return err;
+}
+
+/* one arena, segment by segment */
+struct arena_arg {
+	struct verifier *v;
+	const struct kmem_arena *a;
+	uint64_t quantum_bytes;
+	taddr_t cursor, end; /* of the span we are in */
+	uint64_t total_bytes, inuse_bytes;
+	bool is_after_free;
+	bool is_in_span;
+};
+
+static struct err *end_span(struct arena_arg *c)
+{
+	if (!c->is_in_span || c->cursor == c->end)
+		return NULL;
+	return structure(c->v, c->a->pub.addr, 0,
+			 "arena %s: segments of a span end at 0x%" PRIx64
+			 ", the span at 0x%" PRIx64,
+			 c->a->name, c->cursor, c->end);
+}
+
+static struct err *verify_piece(struct arena_arg *c,
+				const struct heap_segment *s)
+{
+	uint64_t q = c->quantum_bytes;
+	taddr_t start = c->cursor;
+
+	c->cursor = (s->end + q - 1) & -q;
+	if (s->start != start)
+		return structure(c->v, s->addr, 0,
+				 "arena %s: segment 0x%" PRIx64
+				 " starts at 0x%" PRIx64 ", not 0x%" PRIx64,
+				 c->a->name, s->addr, s->start, start);
+	if (s->type == SEG_FREE && c->is_after_free)
+		return structure(c->v, s->addr, 0,
+				 "arena %s: free segment 0x%" PRIx64
+				 " follows a free one",
+				 c->a->name, s->addr);
+	c->is_after_free = s->type == SEG_FREE;
+	if (s->type == SEG_ALLOC)
+		c->inuse_bytes += s->end - s->start;
+	return NULL;
+}
+
+static struct err *verify_segment(void *arg, const struct heap_segment *s)
+{
+	struct arena_arg *c = arg;
+	struct err *err = NULL;
+
+	switch (s->type) {
+	case SEG_SPAN:
+		err = end_span(c);
+		c->is_in_span = true;
+		c->cursor = s->start;
+		c->end = s->end;
+		c->total_bytes += s->end - s->start;
+		c->is_after_free = false;
+		break;
+	case SEG_ALLOC:
+	case SEG_FREE:
+		err = verify_piece(c, s);
+		break;
+	case SEG_ROTOR:
+	case SEG_WALKER: /* a marker may part two free segments */
+		c->is_after_free = false;
+		break;
+	}
+	return err;
+}
+
+static struct err *verify_arena(struct verifier *v, const struct kmem_arena *a)
+{
+	uint64_t q = a->pub.quantum_bytes;
+	struct arena_arg c = { .v = v, .a = a, .quantum_bytes = q };
+	uint64_t nfindings = v->kh->heap->health.nfindings;
+
+	if (q == 0 || (q & (q - 1)))
+		return structure(v, a->pub.addr, 0,
+				 "arena %s: quantum %" PRIu64
+				 " is no power of two",
+				 a->name, q);
+	struct err *err = kmem_segments(v->kh->heap, a->pub.addr, ~0u,
+					verify_segment, &c);
+
+	/* a ring that could not be walked to its end adds up to nothing */
+	if (err || v->kh->heap->health.nfindings != nfindings)
+		return err;
+	err = end_span(&c);
+	if (!err && c.total_bytes != a->pub.total_bytes)
+		err = structure(v, a->pub.addr, 0,
+				"arena %s: spans add up to %" PRIu64
+				" bytes, not %" PRIu64,
+				a->name, c.total_bytes, a->pub.total_bytes);
+	if (!err && c.inuse_bytes != a->pub.inuse_bytes)
+		err = structure(v, a->pub.addr, 0,
+				"arena %s: allocated segments add up to "
+				"%" PRIu64 " bytes, not %" PRIu64,
+				a->name, c.inuse_bytes, a->pub.inuse_bytes);
+	return err;
+}
+
+/* ---- everything ------------------------------------------------------ */
+
+static struct err *verify_cache(struct verifier *v, const struct kmem_cache *kc)
+{
+	struct cache_arg arg = { v, kc };
+	struct err *err = NULL;
+
+	if (kc->has_buftag && kc->is_usable)
+		err = v->kh->heap->ops->bufs(v->kh->heap, kc->pub.addr,
+					     BUF_ANY, verify_buf, &arg);
+	if (!err && kc->is_usable && v->kh->heap->health.is_quiescent)
+		err = verify_counts(v, kc);
+	return err;
+}
+
+struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
+			void *arg)
+{
+	struct kmem_heap *kh = heap->priv;
+	struct verifier v = { kh, fn, arg };
+	struct err *err = kmem_load(kh);
+	size_t nfindings = 0;
+
+	if (!err && cache && !kmem_cache_at(kh, cache))
+		err = err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache",
+			      cache);
+	for (size_t i = 0; !err && i < kh->caches.n; i++)
+		if (!cache || kh->caches.v[i].pub.addr == cache)
+			err = verify_cache(&v, &kh->caches.v[i]);
+	for (size_t i = 0; !err && !cache && heap->health.is_quiescent &&
+			   i < kh->arenas.n;
+	     i++)
+		err = verify_arena(&v, &kh->arenas.v[i]);
+	/* what loading and the walks above could not make sense of */
+	nfindings = kh->findings.n;
+	for (size_t i = 0; !err && i < nfindings; i++)
+		if (!cache || kh->findings.v[i].cache == cache)
+			err = fn(arg, &kh->findings.v[i]);
+	return err;
+}
