@@ -5,10 +5,10 @@
  * Lock order, outermost first; the same order is taken for fork and for a
  * snapshot (kmem_fork.c):
  *
- *   kmem_init_lock, kmem_update_lock, kmem_list_lock,
- *   vmem_list_lock, vmem_populate_lock,
+ *   kmem_init_lock, kmem_align_lock, kmem_update_lock, kmem_list_lock,
  *   of each cache: cache_lock, cc_lock by index, cache_depot_lock,
- *   the stack depot, the pagemap, each vm_lock, vmem_segfree_lock,
+ *   the stack depot,
+ *   vmem_list_lock, vmem_populate_lock, each vm_lock, vmem_segfree_lock,
  *   of each log: clh_lock by index, lh_lock
  *
  * No cache lock is held while memory is asked of an arena, no vm_lock while an
@@ -107,9 +107,6 @@ KM_HIDDEN const char *kmem_getenv(const char *name);
  * calls it.  Returns at once in the thread that is doing so already. */
 KM_HIDDEN void kmem_init(void);
 
-/** Brings up options and arenas only: enough for kmem_pages_alloc(). */
-KM_HIDDEN void kmem_init_vmem(void);
-
 /* every entry begins with this */
 static inline void kmem_ready_check(void)
 {
@@ -134,12 +131,209 @@ struct kmem_options {
 };
 extern KM_HIDDEN struct kmem_options kmem_options;
 
+/** Reads the environment into kmem_flags and kmem_options. */
+KM_HIDDEN void kmem_env_init(void);
+
+/* ---- caches (kmem_cache.c) -------------------------------------------- */
+
+/* what a cache is made of; the arguments of kmem_cache_create() */
+struct kmem_spec {
+	const char *name;
+	size_t bufsize;
+	size_t align;
+	int (*ctor)(void *buf, void *priv, int kmflag);
+	void (*dtor)(void *buf, void *priv);
+	void (*reclaim)(void *priv);
+	void *priv;
+	vmem_t *arena;
+	int cflags;
+	int vmflag; /* VM_SLEEP, or VM_NOSLEEP: creation may fail */
+};
+
+extern KM_HIDDEN kmem_mutex_t kmem_list_lock;	/* the ring of caches */
+extern KM_HIDDEN kmem_mutex_t kmem_update_lock; /* who reaps and rescales */
+extern KM_HIDDEN vmem_t *kmem_metadata_arena;
+extern KM_HIDDEN vmem_t *kmem_msb_arena;
+extern KM_HIDDEN vmem_t *kmem_cache_arena;
+extern KM_HIDDEN vmem_t *kmem_hash_arena;
+extern KM_HIDDEN vmem_t *kmem_log_arena;
+extern KM_HIDDEN kmem_cache_t *kmem_slab_cache;
+extern KM_HIDDEN kmem_cache_t *kmem_bufctl_cache;
+extern KM_HIDDEN kmem_cache_t *kmem_bufctl_audit_cache;
+
+/** kmem_cache_create() from a specification. */
+KM_HIDDEN kmem_cache_t *kmem_cache_create_spec(const struct kmem_spec *spec);
+/** kmem_cache_alloc() and kmem_cache_free() for a given kind of call. */
+KM_HIDDEN void *kmem_cache_alloc_kind(kmem_cache_t *cp, int kmflag, int kind);
+KM_HIDDEN void kmem_cache_free_kind(kmem_cache_t *cp, void *buf, int kind);
+/** Turns a free object back into memory for the slab layer: destructor, last
+ * check.  Returns 0, or -1 when damage was reported: then keep it out. */
+KM_HIDDEN int kmem_object_undo(kmem_cache_t *cp, void *buf);
+/** Should this request fail for the sake of a test (mtbf)? */
+KM_HIDDEN int kmem_is_injected(unsigned long mtbf, int kmflag);
+/** A number from a fixed sequence; cheap, not secret. */
+KM_HIDDEN unsigned long kmem_random(void);
+
+/* ---- slabs (kmem_slab.c) ---------------------------------------------- */
+
+/** A raw buffer of the slab layer, or NULL; takes cache_lock. */
+KM_HIDDEN void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind);
+/** Gives a buffer back to its slab; an empty slab is destroyed. */
+KM_HIDDEN void kmem_slab_free(kmem_cache_t *cp, void *buf, int kind);
+/** The slab of this cache that holds an address, or NULL; for reports: takes
+ * no lock, walks lists. */
+KM_HIDDEN kmem_slab_t *kmem_slab_find(kmem_cache_t *cp, const void *buf);
+/** The bufctl of an allocated buffer of a hashed cache, or NULL; no lock. */
+KM_HIDDEN kmem_bufctl_t *kmem_hash_find(kmem_cache_t *cp, const void *buf);
+/** Gives a hashed cache a table that fits its number of buffers. */
+KM_HIDDEN void kmem_hash_rescale(kmem_cache_t *cp);
+
+static inline void *kmem_at(void *base, size_t offset)
+{
+	return (char *)base + offset;
+}
+
+/** The tag of a buffer; the cache must have KMF_BUFTAG. */
+static inline kmem_buftag_t *kmem_buftag_of(kmem_cache_t *cp, void *buf)
+{
+	return kmem_at(buf, cp->cache_buftag);
+}
+
+/** The slab memory a slab's first buffer lies in. */
+static inline void *kmem_slab_memory(const kmem_slab_t *sp)
+{
+	return (void *)((uintptr_t)sp->slab_base &
+			-sp->slab_cache->cache_arena->vm_quantum);
+}
+
+/* ---- magazines (kmem_magazine.c) -------------------------------------- */
+
+#define KMEM_NMAGTYPES 9
+
+extern KM_HIDDEN kmem_magtype_t kmem_magtypes[KMEM_NMAGTYPES];
+
+/** The number of the CPU the caller runs on, below kmem_max_ncpus. */
+KM_HIDDEN unsigned kmem_cpu_index(void);
+/** The CPU element the caller should use now. */
+KM_HIDDEN kmem_cpu_cache_t *kmem_cpu_cache(kmem_cache_t *cp);
+/** Takes a magazine of a depot list, or NULL. */
+KM_HIDDEN kmem_magazine_t *kmem_depot_alloc(kmem_cache_t *cp,
+					    kmem_maglist_t *mlp);
+/** Puts a magazine on a depot list. */
+KM_HIDDEN void kmem_depot_free(kmem_cache_t *cp, kmem_maglist_t *mlp,
+			       kmem_magazine_t *mp);
+/** Makes loaded the previous one and mp the loaded one; cc_lock is held. */
+KM_HIDDEN void kmem_cpu_reload(kmem_cpu_cache_t *ccp, kmem_magazine_t *mp,
+			       int rounds);
+/** Opens the magazine layer of a cache, with its current magazine size. */
+KM_HIDDEN void kmem_magazine_enable(kmem_cache_t *cp);
+/** Empties and closes the magazine layer of a cache. */
+KM_HIDDEN void kmem_magazine_purge(kmem_cache_t *cp);
+/** Starts a new interval of the working set. */
+KM_HIDDEN void kmem_depot_ws_update(kmem_cache_t *cp);
+/** Frees the magazines the working set did without. */
+KM_HIDDEN void kmem_depot_ws_reap(kmem_cache_t *cp);
+/** Declares every magazine in the depot reapable. */
+KM_HIDDEN void kmem_depot_ws_zero(kmem_cache_t *cp);
+/** Goes to the next magazine size if the depot lock was fought for. */
+KM_HIDDEN void kmem_magazine_resize(kmem_cache_t *cp);
+
+/* ---- checks (kmem_debug.c) -------------------------------------------- */
+
+/** Fills whole words with a pattern. */
+KM_HIDDEN void kmem_pattern_fill(uint64_t pattern, void *buf, size_t bytes);
+/** The first word that is not the pattern, or NULL. */
+KM_HIDDEN uint64_t *kmem_pattern_verify(uint64_t pattern, void *buf,
+					size_t bytes);
+/**
+ * Checks and prepares a buffer on its way out of a cache with KMF_BUFTAG.
+ *
+ * @construct:  it came from the slab layer
+ *
+ * Returns 0; 1 when the constructor failed (the buffer is back in its slab);
+ * -1 when damage was reported and the buffer is abandoned.
+ */
+KM_HIDDEN int kmem_debug_alloc(kmem_cache_t *cp, void *buf, int kmflag,
+			       int construct, int kind);
+/** Checks and poisons a buffer on its way in; -1: reported, do not recycle. */
+KM_HIDDEN int kmem_debug_free(kmem_cache_t *cp, void *buf, int kind);
+/** Marks the end of a sized buffer; the cache must have KMF_BUFTAG. */
+KM_HIDDEN void kmem_size_mark(kmem_cache_t *cp, void *buf, size_t bytes);
+/** The size kmem_size_mark() left, or SIZE_MAX when there is none. */
+KM_HIDDEN size_t kmem_size_marked(const kmem_cache_t *cp, const void *buf);
+/** Checks and removes that mark; bytes is SIZE_MAX when the caller of free did
+ * not say the size.  Returns 0, or -1 when damage was reported. */
+KM_HIDDEN int kmem_size_check(kmem_cache_t *cp, void *buf, size_t bytes);
+/** kmem_object_undo() of a cache with KMF_DEADBEEF. */
+KM_HIDDEN int kmem_debug_undo(kmem_cache_t *cp, void *buf);
+
+/* damage as it is reported */
+struct kmem_fault {
+	int code;	  /* KMERR_* */
+	kmem_cache_t *cp; /* the caller's; NULL: malloc's */
+	void *buf;	  /* the caller's */
+	size_t offset;	  /* MODIFIED: where */
+	uint64_t expect;  /* MODIFIED: what was to be there */
+	uint64_t found;
+	size_t freed_bytes; /* BADSIZE */
+	size_t bytes;
+};
+
+/** Reports damage; returns only with noabort. */
+KM_HIDDEN void kmem_error(const struct kmem_fault *fault);
+KM_HIDDEN void kmem_error_at(int code, kmem_cache_t *cp, void *buf);
+
+/* ---- audit and logs (kmem_audit.c, kmem_log.c) ------------------------ */
+
+/** The depot id of the caller's stack; 0 while starting or when nested. */
+KM_HIDDEN uint32_t kmem_stack_capture(void);
+/** Writes a transaction into an audited bufctl and the transaction log. */
+KM_HIDDEN void kmem_audit(kmem_cache_t *cp, kmem_bufctl_t *bcp, uint32_t stack,
+			  int what, int kind);
+/** Saves the head of a buffer in the content log; NULL when not. */
+KM_HIDDEN void *kmem_audit_contents(kmem_cache_t *cp, void *buf);
+/** Logs what is no transaction of a buffer: a failure, a new slab. */
+KM_HIDDEN void kmem_log_event(kmem_log_header_t *lhp, kmem_cache_t *cp,
+			      kmem_slab_t *sp, void *addr, int what, int kind);
+/** Creates a log of about so many bytes; NULL for 0 or for want of memory. */
+KM_HIDDEN kmem_log_header_t *kmem_log_init(size_t bytes);
+/** Copies a record into a log; returns where it is, NULL without a log. */
+KM_HIDDEN void *kmem_log_enter(kmem_log_header_t *lhp, const void *data,
+			       size_t bytes);
+
+/* ---- address to slab (kmem_pagemap.c) --------------------------------- */
+
+/** Sets the entry of every page of a range; 0, or -1 for want of memory. */
+KM_HIDDEN int kmem_pagemap_set(const void *addr, size_t bytes,
+			       uintptr_t entry);
+/** Clears the entries of a range. */
+KM_HIDDEN void kmem_pagemap_clear(const void *addr, size_t bytes);
+/** The entry of an address' page: 0, a kmem_slab_t *, or KMEM_PAGE_OVERSIZE. */
+KM_HIDDEN uintptr_t kmem_pagemap_get(const void *addr);
+
+/* an oversize buffer's first page; the bytes asked for are above the bit */
+#define KMEM_PAGE_OVERSIZE ((uintptr_t)1)
+
+/* ---- sized allocation, upkeep ----------------------------------------- */
+
+extern KM_HIDDEN kmem_mutex_t kmem_align_lock; /* caches by alignment */
+extern KM_HIDDEN kmem_mutex_t kmem_init_lock;  /* who is starting things */
+
+/** Creates the caches of the size classes. */
+KM_HIDDEN void kmem_alloc_init(void);
+/** Does the periodic work if it is due: called where time matters little. */
+KM_HIDDEN void kmem_update_if_due(void);
+
 /* ---- system calls that leave errno alone (kmem_sys.c) ----------------- */
 
 /** Anonymous private read-write memory, or NULL. */
 KM_HIDDEN void *kmem_sys_map(size_t bytes);
 /** Gives mapped memory back; returns 0 or -1. */
 KM_HIDDEN int kmem_sys_unmap(void *addr, size_t bytes);
+/** Makes pages unreachable, or readable and writable again; 0 or -1. */
+KM_HIDDEN int kmem_sys_protect(void *addr, size_t bytes, int is_open);
+/** Drops the content of anonymous pages: they read as zeros; 0 or -1. */
+KM_HIDDEN int kmem_sys_zero(void *addr, size_t bytes);
 /** Monotonic nanoseconds. */
 KM_HIDDEN hrtime_t kmem_now(void);
 /** Thread id of the caller, remembered per thread. */
@@ -148,6 +342,57 @@ KM_HIDDEN uint32_t kmem_tid(void);
 KM_HIDDEN void kmem_tid_reset(void);
 /** Writes all bytes to a descriptor, as far as it goes. */
 KM_HIDDEN void kmem_sys_write(int fd, const char *buf, size_t bytes);
+
+/* ---- arenas (vmem.c, vmem_arena.c, vmem_mmap.c) ----------------------- */
+
+#define VMEM_SEG_FULL sizeof(vmem_seg_t)
+#define VMEM_SEG_SHORT ((offsetof(vmem_seg_t, vs_thread) + 7) & ~(size_t)7)
+#define VMEM_MINFREE 8	/* boundary tags an arena has before it works */
+#define VMEM_RESERVE 4	/* what one operation takes at worst */
+#define VMEM_HASH_MIN VMEM_HASH_INITIAL
+#define VMEM_NPOPULATORS 8
+
+extern KM_HIDDEN kmem_mutex_t vmem_list_lock;
+extern KM_HIDDEN kmem_mutex_t vmem_populate_lock;
+extern KM_HIDDEN kmem_mutex_t vmem_segfree_lock;
+extern KM_HIDDEN vmem_t *vmem_populators[VMEM_NPOPULATORS];
+extern KM_HIDDEN int vmem_npopulators;
+extern KM_HIDDEN vmem_t *vmem_metadata_arena;
+extern KM_HIDDEN vmem_t *vmem_seg_arena;
+extern KM_HIDDEN vmem_t *vmem_hash_arena;
+extern KM_HIDDEN vmem_t *vmem_vmem_arena;
+extern KM_HIDDEN vmem_t *kmem_pages_arena;
+
+/** Creates the heap, metadata and pages arenas from static storage. */
+KM_HIDDEN void vmem_init(int has_audit);
+/** Like vmem_alloc() and vmem_xalloc() for a given kind of call. */
+KM_HIDDEN void *vmem_alloc_kind(vmem_t *vmp, size_t bytes, size_t align,
+				int vmflag, int kind);
+/** Rescales hash tables and wakes all who wait; the periodic pass. */
+KM_HIDDEN void vmem_update(void);
+/** Gives one arena a hash table that fits what is allocated in it. */
+KM_HIDDEN void vmem_hash_rescale(vmem_t *vmp);
+/** Starts a span [addr, addr + bytes) and its free segment; returns that. */
+KM_HIDDEN vmem_seg_t *vmem_span_create(vmem_t *vmp, void *addr, size_t bytes,
+				       int import);
+/** Makes sure the arena has VMEM_MINFREE tags; 0 when it cannot.  vm_lock is
+ * held, and may be dropped for a while. */
+KM_HIDDEN int vmem_populate(vmem_t *vmp, int vmflag);
+/** Puts tags on the global list. */
+KM_HIDDEN void vmem_putseg_global(vmem_seg_t *vsp);
+/** Adds boot-time tags to the global list. */
+KM_HIDDEN void vmem_seed_segs(void);
+/** Moves a marker behind another segment and heals the place it leaves; vm_lock
+ * is held, and dropped if a whole span goes back to its source. */
+KM_HIDDEN void vmem_advance(vmem_t *vmp, vmem_seg_t *walker,
+			    vmem_seg_t *behind);
+/** A bucket of the allocated-segment hash. */
+KM_HIDDEN vmem_seg_t **vmem_hash_bucket(vmem_t *vmp, uintptr_t addr);
+/** The requested size of the segment allocated at exactly addr; 0: none. */
+KM_HIDDEN size_t vmem_seg_bytes(vmem_t *vmp, const void *addr);
+/** The root source: memory of the kernel, in multiples of a page. */
+KM_HIDDEN void *vmem_mmap_alloc(vmem_t *vmp, size_t bytes, int vmflag);
+KM_HIDDEN void vmem_mmap_free(vmem_t *vmp, void *addr, size_t bytes);
 
 /* ---- locks (kmem_lock.c) ---------------------------------------------- */
 
@@ -182,6 +427,8 @@ KM_HIDDEN size_t kmem_format(char *buf, size_t room, const char *fmt, ...)
 /** Appends to kmem_error_buffer and writes to stderr. */
 KM_HIDDEN void kmem_report(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
+/** Empties kmem_error_buffer: a new report begins. */
+KM_HIDDEN void kmem_report_clear(void);
 /** A line on stderr if the option verbose was given. */
 KM_HIDDEN void kmem_warn(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));

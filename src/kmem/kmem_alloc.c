@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Allocation by size: kmem_alloc() and what malloc stands on.
+ *
+ *   size <= 131072   the cache of the smallest class that holds it
+ *   larger           a segment of kmem_oversize
+ *
+ * Classes of 16 bytes and more are aligned to 16, multiples of 64 to 64, and
+ * multiples of a page to a page.  A stricter request gets a class that happens
+ * to be aligned so and wastes little, or a cache kmem_align_<A>_<N> made on
+ * first use, or a constrained segment.
+ *
+ * Freeing by address alone goes through the page map: the slab says the cache,
+ * and an oversize buffer's first page says its size.
+ */
+#include "kmem_internal.h"
+
+#include <string.h>
+
+#define MAXBUF ((size_t)131072)
+#define NCLASSES 46
+#define MAX_ALIGN_CACHE ((size_t)2048)
+#define MIN_ALIGN_SHIFT 5 /* 32: the first alignment with caches of its own */
+#define NALIGNS 7
+#define MALLOC_ALIGN ((size_t)16)
+
+static const uint32_t class_bytes[NCLASSES] = {
+	8,	16,	32,	48,    64,    80,     96,     112,
+	128,	160,	192,	224,   256,   320,    384,    448,
+	512,	640,	768,	896,   1152,  1344,   1600,   2048,
+	2304,	2688,	4096,	4544,  8192,  9216,   12288,  16384,
+	24576,	32768,	40960,	49152, 57344, 65536,  73728,  81920,
+	90112,	98304,	106496, 114688, 122880, 131072,
+};
+
+/* set while starting: the class of (size - 1) / 8, and each class's cache */
+static uint8_t class_of[MAXBUF / 8];
+static kmem_cache_t *class_cache[NCLASSES];
+/* published once under align_lock, never removed */
+static kmem_cache_t *align_cache[NALIGNS][NCLASSES];
+kmem_mutex_t kmem_align_lock;
+
+vmem_t *kmem_oversize_arena;
+
+static size_t class_align(size_t bytes)
+{
+	if (bytes % KMEM_PAGE == 0)
+		return KMEM_PAGE;
+	if (bytes % 64 == 0)
+		return 64;
+	return bytes >= 16 ? 16 : 8;
+}
+
+void kmem_alloc_init(void)
+{
+	size_t size = 1;
+
+	for (int i = 0; i < NCLASSES; i++) {
+		struct kmem_spec spec = {
+			.bufsize = class_bytes[i],
+			.align = class_align(class_bytes[i]),
+			.cflags = KMC_KMEM_ALLOC,
+			.vmflag = VM_SLEEP,
+		};
+		char name[KMEM_CACHE_NAMELEN + 1];
+
+		(void)kmem_format(name, sizeof(name), "kmem_alloc_%u",
+				  class_bytes[i]);
+		spec.name = name;
+		class_cache[i] = kmem_cache_create_spec(&spec);
+		for (; size <= class_bytes[i]; size += 8)
+			class_of[(size - 1) / 8] = (uint8_t)i;
+	}
+}
+
+static inline kmem_cache_t *size_cache(size_t bytes)
+{
+	return class_cache[class_of[(bytes - 1) / 8]];
+}
+
+/* ---- oversize ---- */
+
+static void *oversize_alloc(size_t bytes, size_t align, int kmflag, int kind)
+{
+	void *p;
+
+	if (bytes > SIZE_MAX / 4)
+		return NULL;
+	p = vmem_alloc_kind(kmem_oversize_arena, bytes, align,
+			    kmflag & VM_KMFLAGS, kind);
+	if (p && kmem_pagemap_set(p, 1, bytes << 1 | KMEM_PAGE_OVERSIZE)) {
+		vmem_xfree(kmem_oversize_arena, p, bytes);
+		p = NULL;
+	}
+	if (!p)
+		kmem_log_event(kmem_failure_log, NULL, NULL, (void *)bytes,
+			       KMEM_WHAT_FAIL, kind);
+	return p;
+}
+
+static void oversize_free(void *p, size_t bytes)
+{
+	kmem_pagemap_clear(p, 1);
+	vmem_xfree(kmem_oversize_arena, p, bytes);
+}
+
+size_t kmem_addr_oversize(const void *p)
+{
+	uintptr_t entry = kmem_pagemap_get(p);
+
+	if (!(entry & KMEM_PAGE_OVERSIZE) || ((uintptr_t)p & (KMEM_PAGE - 1)))
+		return 0;
+	return entry >> 1;
+}
+
+/* ---- kmem_alloc ---- */
+
+static void *sized_alloc(kmem_cache_t *cp, size_t bytes, int kmflag, int kind)
+{
+	void *buf = kmem_cache_alloc_kind(cp, kmflag, kind);
+
+	if (buf && (cp->cache_flags & KMF_BUFTAG))
+		kmem_size_mark(cp, buf, bytes);
+	return buf;
+}
+
+/** Allocates size bytes; NULL for 0, and with KM_NOSLEEP. */
+void *kmem_alloc(size_t size, int kmflag)
+{
+	kmem_ready_check();
+	if (size == 0)
+		return NULL;
+	if (KM_UNLIKELY(size > MAXBUF))
+		return oversize_alloc(size, 0, kmflag, KMEM_KIND_KMEM);
+	return sized_alloc(size_cache(size), size, kmflag, KMEM_KIND_KMEM);
+}
+
+/** kmem_alloc() of memory that is all zeros. */
+void *kmem_zalloc(size_t size, int kmflag)
+{
+	void *buf = kmem_alloc(size, kmflag);
+
+	if (buf)
+		memset(buf, 0, size);
+	return buf;
+}
+
+/** Frees what kmem_alloc() gave; the size must be the one asked for. */
+void kmem_free(void *buf, size_t size)
+{
+	kmem_cache_t *cp;
+
+	kmem_ready_check();
+	if (!buf && size == 0)
+		return;
+	if (size == 0 || size > MAXBUF) {
+		if (kmem_addr_oversize(buf) != size || size == 0)
+			kmem_error_at(KMERR_BADADDR, NULL, buf);
+		else
+			oversize_free(buf, size);
+		return;
+	}
+	cp = size_cache(size);
+	if (kmem_addr_cache(buf, NULL, NULL) != cp) {
+		kmem_error_at(KMERR_BADCACHE, cp, buf);
+		return;
+	}
+	if ((cp->cache_flags & KMF_BUFTAG) &&
+	    kmem_size_check(cp, buf, size) != 0)
+		return;
+	kmem_cache_free_kind(cp, buf, KMEM_KIND_KMEM);
+}
+
+/* ---- malloc ---- */
+
+/** The cache for an alignment above what classes give; NULL: no memory. */
+static kmem_cache_t *align_cache_get(int shift, int class, size_t align)
+{
+	kmem_cache_t **slot = &align_cache[shift - MIN_ALIGN_SHIFT][class];
+	kmem_cache_t *cp = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	size_t bytes = (class_bytes[class] + align - 1) & -align;
+	struct kmem_spec spec = {
+		.bufsize = bytes,
+		.align = align,
+		.cflags = KMC_KMEM_ALLOC,
+		.vmflag = VM_NOSLEEP,
+	};
+	char name[KMEM_CACHE_NAMELEN + 1];
+
+	if (cp)
+		return cp;
+	(void)kmem_format(name, sizeof(name), "kmem_align_%lu_%lu", align,
+			  bytes);
+	spec.name = name;
+	kmem_mutex_enter(&kmem_align_lock);
+	cp = *slot;
+	if (!cp) {
+		cp = kmem_cache_create_spec(&spec);
+		__atomic_store_n(slot, cp, __ATOMIC_RELEASE);
+	}
+	kmem_mutex_exit(&kmem_align_lock);
+	return cp;
+}
+
+/**
+ * The cache for a size and an alignment.
+ *
+ * @bytes:  1 to MAXBUF
+ * @align:  a power of two, 16 to a page
+ */
+static kmem_cache_t *aligned_cache(size_t bytes, size_t align)
+{
+	int class = class_of[(bytes - 1) / 8];
+	size_t enough = (class_bytes[class] + align - 1) & -align;
+	int i;
+
+	/* sizes that round up to the same share one cache */
+	if (enough <= MAXBUF && class_of[(enough - 1) / 8] > class)
+		class = class_of[(enough - 1) / 8];
+	enough = (class_bytes[class] + align - 1) & -align;
+
+	for (i = class; i < NCLASSES && class_bytes[i] <= 2 * enough; i++)
+		if (class_cache[i]->cache_align >= align)
+			return class_cache[i];
+	if (align <= MAX_ALIGN_CACHE && enough <= MAXBUF)
+		return align_cache_get(__builtin_ctzl(align), class, align);
+	for (; i < NCLASSES; i++)
+		if (class_cache[i]->cache_align >= align)
+			return class_cache[i];
+	return NULL;
+}
+
+void *kmem_malloc_impl(size_t size, size_t align, int kind)
+{
+	kmem_cache_t *cp;
+
+	kmem_ready_check();
+	if (KM_UNLIKELY(align > MALLOC_ALIGN)) {
+		if (size > MAXBUF || align > KMEM_PAGE)
+			return oversize_alloc(size ? size : 1, align,
+					      KM_NOSLEEP, kind);
+		cp = aligned_cache(size ? size : 1, align);
+	} else if (KM_UNLIKELY(size > MAXBUF)) {
+		return oversize_alloc(size, 0, KM_NOSLEEP, kind);
+	} else {
+		/* the smallest class is aligned to 8 only */
+		cp = size_cache(size > 8 ? size : 16);
+	}
+	return cp ? sized_alloc(cp, size, KM_NOSLEEP, kind) : NULL;
+}
+
+kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab, void **base)
+{
+	uintptr_t entry = kmem_pagemap_get(p);
+	kmem_slab_t *sp = (kmem_slab_t *)entry;
+	kmem_cache_t *cp;
+	size_t offset;
+
+	if (entry == 0 || (entry & KMEM_PAGE_OVERSIZE))
+		return NULL;
+	cp = sp->slab_cache;
+	offset = (uintptr_t)p - (uintptr_t)sp->slab_base;
+	if (offset >= sp->slab_chunks * cp->cache_chunksize)
+		return NULL;
+	if (slab)
+		*slab = sp;
+	if (base)
+		*base = kmem_at(sp->slab_base,
+				offset - offset % cp->cache_chunksize);
+	return cp;
+}
+
+void kmem_free_impl(void *p, int kind)
+{
+	kmem_cache_t *cp;
+	size_t bytes;
+	void *base;
+
+	if (!p)
+		return;
+	cp = kmem_addr_cache(p, NULL, &base);
+	if (KM_UNLIKELY(!cp)) {
+		bytes = kmem_addr_oversize(p);
+		if (bytes)
+			oversize_free(p, bytes);
+		else
+			kmem_error_at(KMERR_BADADDR, NULL, p);
+		return;
+	}
+	if (KM_UNLIKELY(base != p || !(cp->cache_cflags & KMC_KMEM_ALLOC))) {
+		kmem_error_at(base != p ? KMERR_BADBASE : KMERR_BADCACHE, NULL,
+			      p);
+		return;
+	}
+	if ((cp->cache_flags & KMF_BUFTAG) &&
+	    kmem_size_check(cp, p, SIZE_MAX) != 0)
+		return;
+	kmem_cache_free_kind(cp, p, kind);
+}
+
+size_t kmem_usable(const void *p)
+{
+	kmem_cache_t *cp = kmem_addr_cache(p, NULL, NULL);
+	size_t bytes;
+
+	if (cp && (cp->cache_flags & KMF_BUFTAG)) {
+		bytes = kmem_size_marked(cp, p);
+		return bytes == SIZE_MAX ? 0 : bytes;
+	}
+	if (cp)
+		return cp->cache_bufsize;
+	bytes = kmem_addr_oversize(p);
+	if (kmem_flags & KMF_BUFTAG)
+		return bytes;
+	return (bytes + KMEM_PAGE - 1) & -KMEM_PAGE;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checks a buffer passes on its way out of a cache and back in.
+ *
+ *   | object ........ |BB?| pad | redzone: w0 w1 | bt_bufctl | bt_bxstat | pad |
+ *   0                 size       cache_buftag     +8          +16         +24
+ *
+ * The tag says who the buffer is (bt_bufctl), whether it is free or allocated
+ * (bt_bxstat, the same pointer exclusive-or a state word), and how much of it
+ * was asked for (w1, encoded so that a random overwrite decodes with chance 1
+ * in 251).  The byte behind what was asked for is 0xbb.  A free buffer is full
+ * of 0xdeadbeef, one just allocated of 0xbaddcafe.
+ *
+ * Each check is made before anything that relies on what it checks; a buffer
+ * that failed one is never used again.
+ *
+ * LITE keeps only the tag and the first word; that word of a free buffer is
+ * kept in the redzone, so that objects stay constructed.
+ */
+#include "kmem_internal.h"
+
+#include <string.h>
+
+void kmem_pattern_fill(uint64_t pattern, void *buf, size_t bytes)
+{
+	uint64_t *p = buf;
+	uint64_t *end = kmem_at(buf, bytes);
+
+	while (p < end)
+		*p++ = pattern;
+}
+
+uint64_t *kmem_pattern_verify(uint64_t pattern, void *buf, size_t bytes)
+{
+	uint64_t *end = kmem_at(buf, bytes);
+
+	for (uint64_t *p = buf; p < end; p++)
+		if (*p != pattern)
+			return p;
+	return NULL;
+}
+
+/** Replaces one pattern by another; stops at the first word that is not the
+ * old one, undoes what it did and returns that word. */
+static uint64_t *pattern_replace(uint64_t old, uint64_t new, void *buf,
+				 size_t bytes)
+{
+	uint64_t *end = kmem_at(buf, bytes);
+
+	for (uint64_t *p = buf; p < end; p++) {
+		if (KM_UNLIKELY(*p != old)) {
+			kmem_pattern_fill(old, buf,
+					  (size_t)((char *)p - (char *)buf));
+			return p;
+		}
+		*p = new;
+	}
+	return NULL;
+}
+
+static intptr_t bxstat(const kmem_buftag_t *btp, unsigned long state)
+{
+	return (intptr_t)btp->bt_bufctl ^ (intptr_t)state;
+}
+
+static int report_modified(kmem_cache_t *cp, void *buf, const uint64_t *at)
+{
+	struct kmem_fault fault = {
+		.code = KMERR_MODIFIED,
+		.cp = cp,
+		.buf = buf,
+		.offset = (size_t)((const char *)at - (const char *)buf),
+		.expect = KMEM_FREE_PATTERN,
+		.found = *at,
+	};
+
+	kmem_error(&fault);
+	return -1;
+}
+
+static int report(int code, kmem_cache_t *cp, void *buf)
+{
+	kmem_error_at(code, cp, buf);
+	return -1;
+}
+
+static int needs_constructor(const kmem_cache_t *cp, int construct)
+{
+	int poisons = (cp->cache_flags & (KMF_DEADBEEF | KMF_LITE)) ==
+		      KMF_DEADBEEF;
+
+	return cp->cache_constructor && (poisons || construct);
+}
+
+/** The pattern check of kmem_debug_alloc(). */
+static int check_free_content(kmem_cache_t *cp, void *buf)
+{
+	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
+	uint64_t *first = buf;
+	uint64_t *at;
+
+	if (cp->cache_flags & KMF_LITE) {
+		if (*first != KMEM_FREE_PATTERN)
+			return report_modified(cp, buf, first);
+		*first = cp->cache_constructor ? btp->bt_redzone
+					       : KMEM_UNINITIALIZED_PATTERN;
+		return 0;
+	}
+	at = pattern_replace(KMEM_FREE_PATTERN, KMEM_UNINITIALIZED_PATTERN, buf,
+			     cp->cache_verify);
+	return at ? report_modified(cp, buf, at) : 0;
+}
+
+int kmem_debug_alloc(kmem_cache_t *cp, void *buf, int kmflag, int construct,
+		     int kind)
+{
+	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
+
+	if (btp->bt_bxstat != bxstat(btp, KMEM_BUFTAG_FREE))
+		return report(KMERR_BADBUFTAG, cp, buf);
+	btp->bt_bxstat = bxstat(btp, KMEM_BUFTAG_ALLOC);
+	if ((cp->cache_flags & KMF_HASH) && btp->bt_bufctl->bc_addr != buf)
+		return report(KMERR_BADBUFCTL, cp, buf);
+	if ((cp->cache_flags & KMF_DEADBEEF) && check_free_content(cp, buf))
+		return -1;
+	btp->bt_redzone = KMEM_REDZONE_PATTERN;
+
+	if (needs_constructor(cp, construct) &&
+	    cp->cache_constructor(buf, cp->cache_private, kmflag) != 0) {
+		__atomic_fetch_add(&cp->cache_alloc_fail, 1, __ATOMIC_RELAXED);
+		btp->bt_bxstat = bxstat(btp, KMEM_BUFTAG_FREE);
+		if (cp->cache_flags & KMF_DEADBEEF)
+			kmem_pattern_fill(KMEM_FREE_PATTERN, buf,
+					  cp->cache_verify);
+		kmem_slab_free(cp, buf, kind);
+		return 1;
+	}
+	if (cp->cache_flags & KMF_AUDIT)
+		kmem_audit(cp, btp->bt_bufctl, kmem_stack_capture(),
+			   KMEM_WHAT_ALLOC, kind);
+	return 0;
+}
+
+/** Is buf the start of a buffer of this cache?  Reports when not. */
+static int check_base(kmem_cache_t *cp, void *buf)
+{
+	kmem_slab_t *sp;
+	void *base;
+	kmem_cache_t *owner = kmem_addr_cache(buf, &sp, &base);
+
+	if (owner == cp && base == buf)
+		return 0;
+	/* slabs of a foreign arena are not in the page map */
+	if (!owner && cp->cache_arena->vm_quantum < KMEM_PAGE)
+		return 0;
+	return report(KMERR_BADADDR, cp, buf);
+}
+
+int kmem_debug_free(kmem_cache_t *cp, void *buf, int kind)
+{
+	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
+
+	if (check_base(cp, buf) != 0)
+		return -1;
+	if (btp->bt_bxstat != bxstat(btp, KMEM_BUFTAG_ALLOC))
+		return report(btp->bt_bxstat == bxstat(btp, KMEM_BUFTAG_FREE)
+				      ? KMERR_DUPFREE
+				      : KMERR_REDZONE,
+			      cp, buf);
+	btp->bt_bxstat = bxstat(btp, KMEM_BUFTAG_FREE);
+	if ((cp->cache_flags & KMF_HASH) && btp->bt_bufctl->bc_addr != buf)
+		return report(KMERR_BADBUFCTL, cp, buf);
+	if (btp->bt_redzone != KMEM_REDZONE_PATTERN)
+		return report(KMERR_REDZONE, cp, buf);
+	if (cp->cache_flags & KMF_AUDIT) {
+		if (cp->cache_flags & KMF_CONTENTS)
+			((kmem_bufctl_audit_t *)btp->bt_bufctl)->bc_contents =
+				kmem_audit_contents(cp, buf);
+		kmem_audit(cp, btp->bt_bufctl, kmem_stack_capture(),
+			   KMEM_WHAT_FREE, kind);
+	}
+	if (cp->cache_flags & KMF_LITE) {
+		btp->bt_redzone = *(uint64_t *)buf;
+		*(uint64_t *)buf = KMEM_FREE_PATTERN;
+	} else if (cp->cache_flags & KMF_DEADBEEF) {
+		if (cp->cache_destructor)
+			cp->cache_destructor(buf, cp->cache_private);
+		kmem_pattern_fill(KMEM_FREE_PATTERN, buf, cp->cache_verify);
+	}
+	return 0;
+}
+
+int kmem_debug_undo(kmem_cache_t *cp, void *buf)
+{
+	uint64_t *first = buf;
+	uint64_t *at;
+
+	at = kmem_pattern_verify(KMEM_FREE_PATTERN, buf, cp->cache_verify);
+	if (at)
+		return report_modified(cp, buf, at);
+	if (!(cp->cache_flags & KMF_LITE) || !cp->cache_destructor)
+		return 0;
+	*first = kmem_buftag_of(cp, buf)->bt_redzone;
+	cp->cache_destructor(buf, cp->cache_private);
+	*first = KMEM_FREE_PATTERN;
+	return 0;
+}
+
+/* ---- sized buffers ---- */
+
+void kmem_size_mark(kmem_cache_t *cp, void *buf, size_t bytes)
+{
+	uint32_t *word = (uint32_t *)kmem_buftag_of(cp, buf);
+
+	((unsigned char *)buf)[bytes] = KMEM_REDZONE_BYTE;
+	word[1] = KMEM_SIZE_ENCODE(bytes);
+}
+
+size_t kmem_size_marked(const kmem_cache_t *cp, const void *buf)
+{
+	const uint32_t *word =
+		(const void *)((const char *)buf + cp->cache_buftag);
+
+	if (!KMEM_SIZE_VALID(word[1]) ||
+	    KMEM_SIZE_DECODE(word[1]) > cp->cache_bufsize)
+		return SIZE_MAX;
+	return KMEM_SIZE_DECODE(word[1]);
+}
+
+/** What a tag without a proper size says of the buffer. */
+static int unsized_code(kmem_cache_t *cp, void *buf)
+{
+	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
+
+	if (btp->bt_bxstat == bxstat(btp, KMEM_BUFTAG_FREE) ||
+	    *(uint64_t *)buf == KMEM_FREE_PATTERN)
+		return KMERR_DUPFREE;
+	return KMERR_REDZONE;
+}
+
+int kmem_size_check(kmem_cache_t *cp, void *buf, size_t bytes)
+{
+	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
+	uint32_t *word = (uint32_t *)btp;
+	size_t marked;
+
+	if (check_base(cp, buf) != 0)
+		return -1;
+	marked = kmem_size_marked(cp, buf);
+	if (marked == SIZE_MAX)
+		return report(unsized_code(cp, buf), cp, buf);
+	if (bytes != SIZE_MAX && marked != bytes) {
+		struct kmem_fault fault = {
+			.code = KMERR_BADSIZE,
+			.cp = cp,
+			.buf = buf,
+			.freed_bytes = bytes,
+			.bytes = marked,
+		};
+
+		word[0] = KMEM_SIZE_ENCODE(bytes);
+		kmem_error(&fault);
+		return -1;
+	}
+	if (((unsigned char *)buf)[marked] != KMEM_REDZONE_BYTE)
+		return report(KMERR_REDZONE, cp, buf);
+	/* the byte may lie in the redzone; any other byte of that must be
+	 * intact, which the check of the whole word does next */
+	word[1] = KMEM_REDZONE_PATTERN >> 32;
+	if (marked == cp->cache_buftag)
+		*(unsigned char *)btp = KMEM_REDZONE_PATTERN & 0xff;
+	return 0;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * KMEM_DEBUG, KMEM_LOGGING and KMEM_OPTIONS, each a list of items name or
+ * name=value separated by commas.  When one is unset the UMEM_ spelling of it
+ * counts.  An item that is not understood is dropped, with a warning when
+ * verbose was asked for; a set-id process reads none of it.
+ *
+ * The first allocation may come from the dynamic linker, before libc has set
+ * environ; the environment then is where the kernel put it, behind the
+ * arguments on the first stack.
+ */
+#define _GNU_SOURCE
+#include "kmem_internal.h"
+
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#define LOG_DEFAULT ((size_t)64 * 1024)
+#define ITEM_MAX 512
+
+enum value_kind {
+	NO_VALUE,
+	NUMBER,	    /* required */
+	NUMBER_OPT, /* may be left out */
+	SIZE,	    /* required; suffix k, m, g or t allowed */
+	SIZE_OPT,
+};
+
+struct option {
+	const char *name;
+	enum value_kind kind;
+	int flags;	/* added to kmem_flags */
+	size_t none;	/* value when it is left out */
+	size_t min, max;
+	size_t *target; /* where the value goes, or NULL */
+};
+
+struct kmem_options kmem_options = {
+	.stack_depth = 15,
+	.content_maxsave = 256,
+	.maxverify = SIZE_MAX,
+	.minfirewall = SIZE_MAX,
+};
+int kmem_flags; /* written while starting only */
+
+/* values that are not size_t in kmem_options pass through these */
+static size_t depth_value, mtbf_value, concurrency_value;
+static size_t verbose_value, noabort_value;
+
+static const struct option debug_options[] = {
+	{"default", NO_VALUE, KMF_AUDIT | KMF_CONTENTS | KMF_BUFTAG, 0, 0, 0,
+	 NULL},
+	{"audit", NUMBER_OPT, KMF_AUDIT, 15, 1, KMEM_STACK_DEPTH, &depth_value},
+	{"contents", SIZE_OPT, KMF_CONTENTS, 256, 0, SIZE_MAX,
+	 &kmem_options.content_maxsave},
+	{"guards", NO_VALUE, KMF_BUFTAG, 0, 0, 0, NULL},
+	{"verbose", NO_VALUE, 0, 1, 0, 0, &verbose_value},
+	{"firewall", SIZE, KMF_BUFTAG, 0, 0, SIZE_MAX,
+	 &kmem_options.minfirewall},
+	{"lite", NO_VALUE, KMF_LITE, 0, 0, 0, NULL},
+	{"maxverify", SIZE, 0, 0, 0, SIZE_MAX, &kmem_options.maxverify},
+	{"noabort", NO_VALUE, 0, 1, 0, 0, &noabort_value},
+	{"mtbf", NUMBER, 0, 0, 0, UINT32_MAX, &mtbf_value},
+	{NULL, NO_VALUE, 0, 0, 0, 0, NULL},
+};
+
+static const struct option log_options[] = {
+	{"transaction", SIZE_OPT, 0, LOG_DEFAULT, 0, SIZE_MAX / 4,
+	 &kmem_options.log_transaction},
+	{"contents", SIZE_OPT, KMF_CONTENTS, LOG_DEFAULT, 0, SIZE_MAX / 4,
+	 &kmem_options.log_content},
+	{"fail", SIZE_OPT, 0, LOG_DEFAULT, 0, SIZE_MAX / 4,
+	 &kmem_options.log_failure},
+	{"slab", SIZE_OPT, 0, LOG_DEFAULT, 0, SIZE_MAX / 4,
+	 &kmem_options.log_slab},
+	{NULL, NO_VALUE, 0, 0, 0, 0, NULL},
+};
+
+static const struct option other_options[] = {
+	{"nomagazines", NO_VALUE, KMF_NOMAGAZINE, 0, 0, 0, NULL},
+	{"concurrency", NUMBER, 0, 0, 1, 1024, &concurrency_value},
+	{NULL, NO_VALUE, 0, 0, 0, 0, NULL},
+};
+
+/* what the warnings are about; they come after the last variable is read, when
+ * it is known whether anybody wants them */
+static struct {
+	const char *var;
+	const char *what;
+	char item[ITEM_MAX];
+} complaint;
+
+/* ---- environment ---- */
+
+extern void *__libc_stack_end; /* of the dynamic linker: &argc */
+
+static char **environment(void)
+{
+	long *argc = __libc_stack_end;
+	char **argv;
+
+	if (environ)
+		return environ;
+	if (!argc || *argc < 0 || *argc > 1 << 24)
+		return NULL;
+	argv = (char **)(argc + 1);
+	return argv[*argc] ? NULL : argv + *argc + 1;
+}
+
+const char *kmem_getenv(const char *name)
+{
+	char **env = environment();
+	size_t n = strlen(name);
+
+	if (!env || getauxval(AT_SECURE))
+		return NULL;
+	for (; *env; env++)
+		if (strncmp(*env, name, n) == 0 && (*env)[n] == '=')
+			return *env + n + 1;
+	return NULL;
+}
+
+/* ---- items ---- */
+
+/** Reads a decimal number with, when allowed, a size suffix; NULL, or what is
+ * wrong with it. */
+static const char *read_number(const char *s, int has_suffix, size_t *ret)
+{
+	static const char suffixes[] = "kmgt";
+	size_t value = 0;
+	const char *p;
+
+	if (*s < '0' || *s > '9')
+		return "not a number";
+	for (; *s >= '0' && *s <= '9'; s++)
+		if (__builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, *s - '0', &value))
+			return "overflowed";
+	if (*s && has_suffix) {
+		p = strchr(suffixes, *s | 0x20);
+		if (!p)
+			return "not a number";
+		for (; p >= suffixes; p--)
+			if (__builtin_mul_overflow(value, 1024, &value))
+				return "overflowed";
+		s++;
+	}
+	if (*s)
+		return "not a number";
+	*ret = value;
+	return NULL;
+}
+
+/** Applies an option; NULL, or why it was dropped. */
+static const char *apply(const struct option *opt, const char *value)
+{
+	size_t number = opt->none;
+	const char *flaw;
+
+	if (value && opt->kind == NO_VALUE)
+		return "does not take a value. ignored";
+	if (!value && (opt->kind == NUMBER || opt->kind == SIZE))
+		return "Required value missing";
+	if (value) {
+		flaw = read_number(value,
+				   opt->kind == SIZE || opt->kind == SIZE_OPT,
+				   &number);
+		if (flaw)
+			return flaw;
+		if (number < opt->min || number > opt->max)
+			return "out of range";
+	}
+	if (opt->target)
+		*opt->target = number;
+	kmem_flags |= opt->flags;
+	return NULL;
+}
+
+static const char *read_item(const struct option *table, char *item)
+{
+	char *value = strchr(item, '=');
+
+	if (value)
+		*value++ = '\0';
+	if (!*item)
+		return "empty option";
+	for (; table->name; table++)
+		if (strcmp(table->name, item) == 0)
+			return apply(table, value);
+	return "not recognized";
+}
+
+/** Copies the next item, trimmed, and returns what is behind it, or NULL. */
+static const char *next_item(const char *s, char *item)
+{
+	const char *end = strchr(s, ',');
+	const char *next = end ? end + 1 : NULL;
+	size_t n;
+
+	if (!end)
+		end = s + strlen(s);
+	while (s < end && (*s == ' ' || *s == '\t'))
+		s++;
+	while (end > s && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	n = (size_t)(end - s);
+	if (n >= ITEM_MAX)
+		n = ITEM_MAX - 1;
+	memcpy(item, s, n);
+	item[n] = '\0';
+	return next;
+}
+
+static void read_list(const char *name, const char *other,
+		      const struct option *table)
+{
+	const char *s = kmem_getenv(name);
+	char item[ITEM_MAX];
+
+	if (!s) {
+		name = other;
+		s = kmem_getenv(name);
+	}
+	if (!s || !*s)
+		return;
+	while (s) {
+		const char *flaw;
+
+		s = next_item(s, item);
+		flaw = read_item(table, item);
+		if (flaw && !complaint.what) {
+			complaint.var = name;
+			complaint.what = flaw;
+			memcpy(complaint.item, item, sizeof(item));
+		}
+	}
+}
+
+void kmem_env_init(void)
+{
+	depth_value = kmem_options.stack_depth;
+	read_list("KMEM_DEBUG", "UMEM_DEBUG", debug_options);
+	read_list("KMEM_LOGGING", "UMEM_LOGGING", log_options);
+	read_list("KMEM_OPTIONS", "UMEM_OPTIONS", other_options);
+	kmem_options.stack_depth = (unsigned)depth_value;
+	kmem_options.mtbf = mtbf_value;
+	kmem_options.concurrency = (unsigned)concurrency_value;
+	kmem_options.is_verbose = verbose_value != 0;
+	kmem_options.no_abort = noabort_value != 0;
+	if (complaint.what)
+		kmem_warn("%s: '%s' %s", complaint.var, complaint.item,
+			  complaint.what);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stopping the allocator: for fork, so that the child finds no lock held by a
+ * thread it does not have, and for a snapshot, so that the image is of a heap
+ * at rest.
+ *
+ * Locks are taken in the order of kmem_internal.h.  Each kind of lock is
+ * visited by one function that is given what to do with it, so that taking and
+ * freeing cannot disagree about which locks there are.
+ *
+ * While everything is held the holder's own lock calls do nothing (invariant
+ * L1 of kmem_lock.c): atfork handlers of others run between ours and allocate.
+ * Freeing therefore frees each lock whoever took it, those of caches made
+ * meanwhile too.  A vfork child shares our memory and its parent waits, so it
+ * needs nothing of this.
+ */
+#include "kmem_internal.h"
+
+#include <pthread.h>
+
+extern KM_HIDDEN kmem_mutex_t kmem_report_lock;
+
+typedef int visit_fn(kmem_mutex_t *m, void *arg);
+
+static int depth; /* of nested kmem_lock_all() of the holder */
+
+static int visit_cache(kmem_cache_t *cp, visit_fn *visit, void *arg)
+{
+	if (!visit(&cp->cache_lock, arg))
+		return 0;
+	for (uint32_t i = 0; i < kmem_max_ncpus; i++)
+		if (!visit(&cp->cache_cpu[i].cc_lock, arg))
+			return 0;
+	return visit(&cp->cache_depot_lock, arg);
+}
+
+static int visit_log(kmem_log_header_t *lhp, visit_fn *visit, void *arg)
+{
+	if (!lhp)
+		return 1;
+	for (uint32_t i = 0; i < kmem_max_ncpus; i++)
+		if (!visit(&lhp->lh_cpu[i].clh_lock, arg))
+			return 0;
+	return visit(&lhp->lh_lock, arg);
+}
+
+/** Visits every lock in order until a visit says 0. */
+static int visit_all(visit_fn *visit, void *arg)
+{
+	kmem_mutex_t *outer[] = {&kmem_init_lock, &kmem_align_lock,
+				 &kmem_update_lock, &kmem_list_lock};
+	kmem_mutex_t *inner[] = {&vmem_list_lock, &vmem_populate_lock};
+	kmem_log_header_t *logs[] = {kmem_transaction_log, kmem_content_log,
+				     kmem_failure_log, kmem_slab_log};
+
+	for (size_t i = 0; i < sizeof(outer) / sizeof(*outer); i++)
+		if (!visit(outer[i], arg))
+			return 0;
+	for (kmem_cache_t *cp = kmem_null_cache.cache_next;
+	     cp != &kmem_null_cache; cp = cp->cache_next)
+		if (!visit_cache(cp, visit, arg))
+			return 0;
+	for (size_t i = 0; i < sizeof(inner) / sizeof(*inner); i++)
+		if (!visit(inner[i], arg))
+			return 0;
+	for (vmem_t *vmp = vmem_list; vmp; vmp = vmp->vm_next)
+		if (!visit(&vmp->vm_lock, arg))
+			return 0;
+	if (!visit(&vmem_segfree_lock, arg))
+		return 0;
+	for (size_t i = 0; i < sizeof(logs) / sizeof(*logs); i++)
+		if (!visit_log(logs[i], visit, arg))
+			return 0;
+	return visit(&kmem_report_lock, arg);
+}
+
+/* the progress of taking, and of undoing an attempt that failed */
+struct attempt {
+	hrtime_t deadline; /* 0: none */
+	size_t ntaken;
+	size_t nleft;
+};
+
+static int visit_enter(kmem_mutex_t *m, void *arg)
+{
+	struct attempt *a = arg;
+
+	if (a->deadline) {
+		if (!kmem_mutex_enter_until(m, a->deadline))
+			return 0;
+	} else {
+		kmem_mutex_enter(m);
+	}
+	a->ntaken++;
+	return 1;
+}
+
+static int visit_undo(kmem_mutex_t *m, void *arg)
+{
+	struct attempt *a = arg;
+
+	if (a->nleft == 0)
+		return 0;
+	a->nleft--;
+	kmem_mutex_break(m);
+	return 1;
+}
+
+static int visit_break(kmem_mutex_t *m, void *arg)
+{
+	(void)arg;
+	kmem_mutex_break(m);
+	return 1;
+}
+
+int kmem_lock_all(int try_ms)
+{
+	struct attempt a = {0, 0, 0};
+
+	if (kmem_all_holder == kmem_self()) {
+		depth++;
+		return 0;
+	}
+	if (try_ms >= 0)
+		a.deadline = kmem_now() + (hrtime_t)try_ms * 1000000 + 1;
+	if (!visit_all(visit_enter, &a)) {
+		a.nleft = a.ntaken;
+		(void)visit_all(visit_undo, &a);
+		return -1;
+	}
+	depth = 1;
+	kmem_all_holder = kmem_self();
+	return 0;
+}
+
+void kmem_unlock_all(void)
+{
+	if (kmem_all_holder != kmem_self() || --depth > 0)
+		return;
+	kmem_all_holder = NULL;
+	(void)visit_all(visit_break, NULL);
+}
+
+size_t kmem_meta_ranges(struct snap_range *ranges, size_t max)
+{
+	vmem_t *arenas[] = {vmem_metadata_arena, kmem_metadata_arena,
+			    kmem_log_arena, kmem_pages_arena};
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(arenas) / sizeof(*arenas); i++) {
+		vmem_seg_t *seg0, *span;
+
+		if (!arenas[i])
+			continue;
+		seg0 = &arenas[i]->vm_seg0;
+		for (span = seg0->vs_knext; span != seg0 && n < max;
+		     span = span->vs_knext) {
+			ranges[n].start = span->vs_start;
+			ranges[n++].end = span->vs_end;
+		}
+	}
+	return n;
+}
+
+static void before_fork(void)
+{
+	(void)kmem_lock_all(-1); /* without a limit it succeeds */
+}
+
+static void after_fork_child(void)
+{
+	kmem_tid_reset();
+	kmem_unlock_all();
+}
+
+__attribute__((constructor)) static void register_fork(void)
+{
+	(void)pthread_atfork(before_fork, kmem_unlock_all, after_fork_child);
+}

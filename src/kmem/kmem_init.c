@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bringing the allocator up, at the first call of any of its functions.
+ *
+ * That call may come from the dynamic linker, before any constructor has run,
+ * so nothing here calls what may allocate or what needs libc to be ready.  One
+ * thread does it; others that arrive meanwhile wait for kmem_init_lock.  Calls
+ * of that thread itself find kmem_init() done with: each step uses only what
+ * the steps before it have made.
+ *
+ *   options, CPUs -> arenas -> caches of metadata -> logs -> kmem_va and the
+ *   size classes -> magazines
+ *
+ *   heap +- vmem_metadata, kmem_pages                        (vmem_arena.c)
+ *        +- kmem_metadata +- kmem_msb, kmem_cache, kmem_hash
+ *        +- kmem_log
+ *        +- kmem_firewall_va - kmem_firewall                 with firewall=
+ *        +- kmem_va - kmem_default
+ *        +- kmem_oversize
+ */
+#define _GNU_SOURCE
+#include "kmem_internal.h"
+
+#include <errno.h>
+#include <sched.h>
+
+int kmem_ready;
+uint32_t kmem_max_ncpus;
+uint32_t vmem_nown;
+kmem_mutex_t kmem_init_lock;
+static const void *volatile initialiser; /* the thread that starts things */
+
+/** CPU elements a cache gets: the CPUs the process may use, to a power of 2. */
+static uint32_t count_cpus(void)
+{
+	cpu_set_t set;
+	unsigned n = kmem_options.concurrency;
+	uint32_t ncpus = 1;
+
+	if (n == 0 && sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = (unsigned)CPU_COUNT(&set);
+	while (ncpus < n && ncpus < 1024)
+		ncpus <<= 1;
+	return ncpus;
+}
+
+static vmem_t *page_arena(const char *name, vmem_t *source, size_t qcache_max,
+			  int vmflag)
+{
+	return vmem_create(name, NULL, 0, KMEM_PAGE, vmem_alloc, vmem_free,
+			   source, qcache_max, VM_SLEEP | vmflag);
+}
+
+static vmem_t *word_arena(const char *name, vmem_t *source)
+{
+	return vmem_create(name, NULL, 0, 8, vmem_alloc, vmem_free, source, 0,
+			   VM_SLEEP);
+}
+
+static void metadata_init(void)
+{
+	struct kmem_spec spec = {.cflags = KMC_NOHASH, .vmflag = VM_SLEEP};
+	char name[KMEM_CACHE_NAMELEN + 1];
+
+	kmem_metadata_arena = page_arena("kmem_metadata", vmem_heap,
+					 8 * KMEM_PAGE, VMC_NO_QCACHE);
+	kmem_msb_arena = page_arena("kmem_msb", kmem_metadata_arena, 0, 0);
+	kmem_cache_arena = word_arena("kmem_cache", kmem_metadata_arena);
+	kmem_hash_arena = word_arena("kmem_hash", kmem_metadata_arena);
+	kmem_log_arena = word_arena("kmem_log", vmem_heap);
+	spec.arena = kmem_msb_arena;
+	spec.name = name;
+	for (int i = 0; i < KMEM_NMAGTYPES; i++) {
+		kmem_magtype_t *mtp = &kmem_magtypes[i];
+
+		(void)kmem_format(name, sizeof(name), "kmem_magazine_%u",
+				  mtp->mt_magsize);
+		spec.bufsize = (mtp->mt_magsize + 1) * sizeof(void *);
+		spec.align = mtp->mt_align;
+		mtp->mt_cache = kmem_cache_create_spec(&spec);
+	}
+	spec.align = 0;
+	spec.name = "kmem_slab_cache";
+	spec.bufsize = sizeof(kmem_slab_t);
+	kmem_slab_cache = kmem_cache_create_spec(&spec);
+	spec.name = "kmem_bufctl_cache";
+	spec.bufsize = sizeof(kmem_bufctl_t);
+	kmem_bufctl_cache = kmem_cache_create_spec(&spec);
+	spec.name = "kmem_bufctl_audit_cache";
+	spec.bufsize = sizeof(kmem_bufctl_audit_t);
+	kmem_bufctl_audit_cache = kmem_cache_create_spec(&spec);
+}
+
+static void logs_init(void)
+{
+	kmem_transaction_log = kmem_log_init(kmem_options.log_transaction);
+	if (kmem_flags & KMF_CONTENTS)
+		kmem_content_log = kmem_log_init(kmem_options.log_content);
+	kmem_failure_log = kmem_log_init(kmem_options.log_failure);
+	kmem_slab_log = kmem_log_init(kmem_options.log_slab);
+	kmem_logging = kmem_transaction_log || kmem_content_log ||
+		       kmem_failure_log || kmem_slab_log;
+}
+
+/**
+ * Memory whose last page is unreachable.  When the system has no mapping left
+ * for that, the page stays as it is and only its detection is lost.
+ */
+static void *firewall_alloc(vmem_t *vmp, size_t bytes, int vmflag)
+{
+	char *p = vmem_alloc(vmp, bytes + KMEM_PAGE, vmflag | VM_NEXTFIT);
+
+	if (p && kmem_sys_protect(p + bytes, KMEM_PAGE, 0) != 0)
+		kmem_warn("firewall: no more guard pages (vm.max_map_count)");
+	return p;
+}
+
+static void firewall_free(vmem_t *vmp, void *addr, size_t bytes)
+{
+	if (kmem_sys_protect((char *)addr + bytes, KMEM_PAGE, 1) == 0)
+		vmem_free(vmp, addr, bytes + KMEM_PAGE);
+	/* else the page cannot be used again: the range is lost */
+}
+
+static void data_arenas_init(void)
+{
+	vmem_t *va = page_arena("kmem_va", vmem_heap, 8 * KMEM_PAGE, 0);
+
+	kmem_default_arena = page_arena("kmem_default", va, 0, 0);
+	kmem_oversize_arena = page_arena("kmem_oversize", vmem_heap, 0, 0);
+	kmem_oversize_arena->vm_mtbf = (uint32_t)kmem_options.mtbf;
+	if (kmem_options.minfirewall == SIZE_MAX)
+		return;
+	va = vmem_create("kmem_firewall_va", NULL, 0, KMEM_PAGE, firewall_alloc,
+			 firewall_free, vmem_heap, 0, VM_SLEEP);
+	kmem_firewall_arena = page_arena("kmem_firewall", va, 0, 0);
+}
+
+void kmem_init(void)
+{
+	int saved = errno;
+
+	if (kmem_ready == 2 || initialiser == kmem_self())
+		return;
+	kmem_mutex_enter(&kmem_init_lock);
+	if (kmem_ready != 2) {
+		initialiser = kmem_self();
+		kmem_ready = 1;
+		kmem_env_init();
+		kmem_max_ncpus = count_cpus();
+		vmem_init(kmem_flags & KMF_AUDIT);
+		metadata_init();
+		logs_init();
+		data_arenas_init();
+		kmem_alloc_init();
+		for (kmem_cache_t *cp = kmem_null_cache.cache_next;
+		     cp != &kmem_null_cache; cp = cp->cache_next)
+			kmem_magazine_enable(cp);
+		for (vmem_t *vmp = vmem_list; vmp; vmp = vmp->vm_next)
+			vmem_nown = vmp->vm_id;
+		__atomic_store_n(&kmem_ready, 2, __ATOMIC_RELEASE);
+		initialiser = NULL;
+	}
+	kmem_mutex_exit(&kmem_init_lock);
+	errno = saved;
+}

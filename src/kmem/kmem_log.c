@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Logs: rings of records, written by each CPU into a chunk of its own.
+ *
+ *   lh_free: ring of chunk numbers    head -> [ 5 | 2 | 7 | ... ] <- tail
+ *   CPU:     clh_current -> next record in its chunk, clh_avail bytes left
+ *
+ * A CPU whose chunk is full returns it at the tail and takes the one at the
+ * head, the chunk that was full longest ago: the oldest records go first, by
+ * whole chunks.  A chunk is not cleared, so its end holds older records until
+ * they are overwritten; a reader sorts by time.
+ *
+ * Invariant: every chunk number is either some CPU's or in the ring between
+ * head and tail, so the ring never runs empty.  Locks: clh_lock, then lh_lock;
+ * both are innermost in the whole library.
+ */
+#include "kmem_internal.h"
+
+#include <string.h>
+
+#define CHUNKS_PER_CPU 4
+
+int kmem_logging; /* written by the one reporting thread only */
+kmem_log_header_t *kmem_transaction_log;
+kmem_log_header_t *kmem_content_log;
+kmem_log_header_t *kmem_failure_log;
+kmem_log_header_t *kmem_slab_log;
+vmem_t *kmem_log_arena;
+
+kmem_log_header_t *kmem_log_init(size_t bytes)
+{
+	int32_t nchunks = (int32_t)kmem_max_ncpus * CHUNKS_PER_CPU;
+	size_t header = sizeof(kmem_log_header_t) +
+			kmem_max_ncpus * sizeof(kmem_cpu_log_header_t);
+	kmem_log_header_t *lhp;
+
+	if (bytes == 0)
+		return NULL;
+	lhp = vmem_xalloc(kmem_log_arena, header, 64, 0, 0, NULL, NULL,
+			  VM_SLEEP);
+	memset(lhp, 0, header);
+	lhp->lh_chunksize = (bytes / (size_t)nchunks + KMEM_PAGE - 1) &
+			    -KMEM_PAGE;
+	if (lhp->lh_chunksize < KMEM_PAGE)
+		lhp->lh_chunksize = KMEM_PAGE;
+	lhp->lh_nchunks = nchunks;
+	lhp->lh_base = vmem_alloc(kmem_log_arena,
+				  lhp->lh_chunksize * (size_t)nchunks,
+				  VM_SLEEP);
+	lhp->lh_free = vmem_alloc(kmem_log_arena,
+				  (size_t)nchunks * sizeof(*lhp->lh_free),
+				  VM_SLEEP);
+	memset(lhp->lh_base, 0, lhp->lh_chunksize * (size_t)nchunks);
+	for (int32_t i = 0; i < nchunks; i++)
+		lhp->lh_free[i] = i;
+	for (uint32_t i = 0; i < kmem_max_ncpus; i++) {
+		/* the CPU's own first chunk; its first record replaces it */
+		lhp->lh_cpu[i].clh_chunk = lhp->lh_free[i];
+		lhp->lh_free[i] = -1;
+	}
+	lhp->lh_head = (int32_t)kmem_max_ncpus;
+	return lhp;
+}
+
+/** Gives a CPU the chunk that has been full longest. */
+static void exchange_chunk(kmem_log_header_t *lhp, kmem_cpu_log_header_t *clhp)
+{
+	kmem_mutex_enter(&lhp->lh_lock);
+	lhp->lh_hits++;
+	lhp->lh_free[lhp->lh_tail] = clhp->clh_chunk;
+	lhp->lh_tail = (lhp->lh_tail + 1) % lhp->lh_nchunks;
+	clhp->clh_chunk = lhp->lh_free[lhp->lh_head];
+	lhp->lh_head = (lhp->lh_head + 1) % lhp->lh_nchunks;
+	clhp->clh_current =
+		lhp->lh_base + (size_t)clhp->clh_chunk * lhp->lh_chunksize;
+	clhp->clh_avail = lhp->lh_chunksize;
+	kmem_mutex_exit(&lhp->lh_lock);
+}
+
+void *kmem_log_enter(kmem_log_header_t *lhp, const void *data, size_t bytes)
+{
+	kmem_cpu_log_header_t *clhp;
+	void *record;
+
+	if (!lhp || !kmem_logging)
+		return NULL;
+	clhp = &lhp->lh_cpu[kmem_cpu_index()];
+	if (bytes > lhp->lh_chunksize)
+		bytes = lhp->lh_chunksize;
+	kmem_mutex_enter(&clhp->clh_lock);
+	clhp->clh_hits++;
+	if (bytes > clhp->clh_avail)
+		exchange_chunk(lhp, clhp);
+	record = clhp->clh_current;
+	memcpy(record, data, bytes);
+	bytes = (bytes + 7) & ~(size_t)7;
+	clhp->clh_current += bytes;
+	clhp->clh_avail -= bytes < clhp->clh_avail ? bytes : clhp->clh_avail;
+	kmem_mutex_exit(&clhp->clh_lock);
+	return record;
+}

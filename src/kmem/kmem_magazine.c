@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The magazine layer: per-CPU stacks of constructed objects (Bonwick and
+ * Adams, USENIX 2001).
+ *
+ *   CPU element:  loaded [oooo..]  previous [oooooo] or [......]
+ *   depot:        full list, empty list
+ *
+ * Invariants
+ *   I1  only the loaded magazine may be partly filled; the previous one, when
+ *       there is one, is full or empty, so that after any exchange with the
+ *       depot at least a magazine's worth of allocations or of frees goes
+ *       without another
+ *   I2  rounds are -1 exactly when the magazine is NULL
+ *   I3  cc_magsize is the magazine size while the layer is open, 0 else; all
+ *       magazines of a cache have its current size
+ *   I4  what is in a magazine is constructed, and allocated as far as the slab
+ *       layer knows
+ *
+ * The working set: the least number of magazines a depot list had during an
+ * interval is what the cache did without, and is what a reap may free.
+ *
+ * An element is chosen by the CPU the caller runs on.  It may have moved by
+ * the time it holds the lock, which costs sharing, not correctness.
+ */
+#define _GNU_SOURCE
+#include "kmem_internal.h"
+
+#include <limits.h>
+#include <sched.h>
+
+#define DEPOT_CONTENTION 3 /* failed attempts an interval that are too many */
+
+kmem_magtype_t kmem_magtypes[KMEM_NMAGTYPES] = {
+	{1, 8, 3200, 65536, NULL}, {3, 16, 256, 32768, NULL},
+	{7, 32, 64, 16384, NULL},  {15, 64, 0, 8192, NULL},
+	{31, 64, 0, 4096, NULL},   {47, 64, 0, 2048, NULL},
+	{63, 64, 0, 1024, NULL},   {95, 64, 0, 512, NULL},
+	{143, 64, 0, 0, NULL},
+};
+
+unsigned kmem_cpu_index(void)
+{
+	return (unsigned)sched_getcpu() & (kmem_max_ncpus - 1);
+}
+
+kmem_cpu_cache_t *kmem_cpu_cache(kmem_cache_t *cp)
+{
+	return &cp->cache_cpu[kmem_cpu_index()];
+}
+
+static void depot_enter(kmem_cache_t *cp)
+{
+	if (KM_LIKELY(kmem_mutex_tryenter(&cp->cache_depot_lock)))
+		return;
+	kmem_mutex_enter(&cp->cache_depot_lock);
+	cp->cache_depot_contention++;
+}
+
+kmem_magazine_t *kmem_depot_alloc(kmem_cache_t *cp, kmem_maglist_t *mlp)
+{
+	kmem_magazine_t *mp;
+
+	/* a stale look costs one magazine's worth of slab work, no more */
+	if (!__atomic_load_n(&mlp->ml_list, __ATOMIC_RELAXED))
+		return NULL;
+	depot_enter(cp);
+	mp = mlp->ml_list;
+	if (mp) {
+		mlp->ml_list = mp->mag_next;
+		if (--mlp->ml_total < mlp->ml_min)
+			mlp->ml_min = mlp->ml_total;
+		mlp->ml_alloc++;
+	}
+	kmem_mutex_exit(&cp->cache_depot_lock);
+	return mp;
+}
+
+void kmem_depot_free(kmem_cache_t *cp, kmem_maglist_t *mlp,
+		     kmem_magazine_t *mp)
+{
+	depot_enter(cp);
+	mp->mag_next = mlp->ml_list;
+	mlp->ml_list = mp;
+	mlp->ml_total++;
+	kmem_mutex_exit(&cp->cache_depot_lock);
+}
+
+void kmem_cpu_reload(kmem_cpu_cache_t *ccp, kmem_magazine_t *mp, int rounds)
+{
+	ccp->cc_ploaded = ccp->cc_loaded;
+	ccp->cc_prounds = ccp->cc_rounds;
+	ccp->cc_loaded = mp;
+	ccp->cc_rounds = rounds;
+}
+
+/** Frees a magazine and what is in it. */
+static void magazine_destroy(kmem_cache_t *cp, kmem_magazine_t *mp, int nrounds)
+{
+	for (int i = 0; i < nrounds; i++) {
+		void *buf = mp->mag_round[i];
+
+		if (kmem_object_undo(cp, buf) == 0)
+			kmem_slab_free(cp, buf, KMEM_KIND_NONE);
+	}
+	kmem_cache_free(cp->cache_magtype->mt_cache, mp);
+}
+
+void kmem_magazine_enable(kmem_cache_t *cp)
+{
+	if (cp->cache_flags & KMF_NOMAGAZINE)
+		return;
+	for (uint32_t i = 0; i < kmem_max_ncpus; i++) {
+		kmem_cpu_cache_t *ccp = &cp->cache_cpu[i];
+
+		kmem_mutex_enter(&ccp->cc_lock);
+		ccp->cc_magsize = (int32_t)cp->cache_magtype->mt_magsize;
+		kmem_mutex_exit(&ccp->cc_lock);
+	}
+}
+
+void kmem_magazine_purge(kmem_cache_t *cp)
+{
+	for (uint32_t i = 0; i < kmem_max_ncpus; i++) {
+		kmem_cpu_cache_t *ccp = &cp->cache_cpu[i];
+		kmem_magazine_t *mp, *pmp;
+		int rounds, prounds;
+
+		kmem_mutex_enter(&ccp->cc_lock);
+		mp = ccp->cc_loaded;
+		pmp = ccp->cc_ploaded;
+		rounds = ccp->cc_rounds;
+		prounds = ccp->cc_prounds;
+		ccp->cc_loaded = ccp->cc_ploaded = NULL;
+		ccp->cc_rounds = ccp->cc_prounds = -1;
+		ccp->cc_magsize = 0;
+		kmem_mutex_exit(&ccp->cc_lock);
+		if (mp)
+			magazine_destroy(cp, mp, rounds);
+		if (pmp)
+			magazine_destroy(cp, pmp, prounds);
+	}
+	kmem_depot_ws_zero(cp);
+	kmem_depot_ws_reap(cp);
+}
+
+static void list_ws_update(kmem_maglist_t *mlp)
+{
+	mlp->ml_reaplimit = mlp->ml_min;
+	mlp->ml_min = mlp->ml_total;
+}
+
+void kmem_depot_ws_update(kmem_cache_t *cp)
+{
+	kmem_mutex_enter(&cp->cache_depot_lock);
+	list_ws_update(&cp->cache_full);
+	list_ws_update(&cp->cache_empty);
+	kmem_mutex_exit(&cp->cache_depot_lock);
+}
+
+void kmem_depot_ws_zero(kmem_cache_t *cp)
+{
+	kmem_mutex_enter(&cp->cache_depot_lock);
+	cp->cache_full.ml_reaplimit = cp->cache_full.ml_total;
+	cp->cache_full.ml_min = cp->cache_full.ml_total;
+	cp->cache_empty.ml_reaplimit = cp->cache_empty.ml_total;
+	cp->cache_empty.ml_min = cp->cache_empty.ml_total;
+	kmem_mutex_exit(&cp->cache_depot_lock);
+}
+
+static void list_reap(kmem_cache_t *cp, kmem_maglist_t *mlp, int nrounds)
+{
+	int64_t n = mlp->ml_reaplimit;
+	kmem_magazine_t *mp;
+
+	if (mlp->ml_min < n)
+		n = mlp->ml_min;
+	while (n-- > 0) {
+		mp = kmem_depot_alloc(cp, mlp);
+		if (!mp)
+			break;
+		magazine_destroy(cp, mp, nrounds);
+	}
+}
+
+void kmem_depot_ws_reap(kmem_cache_t *cp)
+{
+	list_reap(cp, &cp->cache_full, (int)cp->cache_magtype->mt_magsize);
+	list_reap(cp, &cp->cache_empty, 0);
+}
+
+void kmem_magazine_resize(kmem_cache_t *cp)
+{
+	uint64_t contention = cp->cache_depot_contention -
+			      cp->cache_depot_contention_prev;
+	int is_worth = cp->cache_chunksize < cp->cache_magtype->mt_maxbuf &&
+		       (int64_t)contention > DEPOT_CONTENTION;
+
+	cp->cache_depot_contention_prev = cp->cache_depot_contention;
+	if (!is_worth || (cp->cache_flags & KMF_NOMAGAZINE))
+		return;
+	kmem_magazine_purge(cp);
+	kmem_mutex_enter(&cp->cache_depot_lock);
+	cp->cache_magtype++;
+	/* the purge itself is no reason to grow again */
+	cp->cache_depot_contention_prev = cp->cache_depot_contention + INT_MAX;
+	kmem_mutex_exit(&cp->cache_depot_lock);
+	kmem_magazine_enable(cp);
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The slab layer: buffers carved from runs of pages (Bonwick, USENIX 1994).
+ *
+ * A slab is memory of the cache's arena cut into chunks of equal size.  Its
+ * first buffer begins at an offset, the colour, that changes from slab to slab
+ * so that equal members of objects do not all fall on the same cache lines.
+ *
+ *   raw:    | colour | buf | buf | ... | buf | unused | kmem_slab_t |
+ *           one quantum; the free list runs through the free buffers
+ *   hashed: | colour | buf | buf | ... | buf | unused |
+ *           kmem_slab_t and one bufctl a buffer live elsewhere; the bufctls of
+ *           allocated buffers hang in the cache's hash table, by address
+ *
+ * Invariants, all under cache_lock
+ *   I1  slab_refcnt counts what is outside this layer, in magazines too;
+ *       the free list has slab_chunks - slab_refcnt members
+ *   I2  a slab is on the complete list iff slab_refcnt == slab_chunks, else on
+ *       the partial list; an empty slab is destroyed at once
+ *   I3  cache_buftotal is the sum of slab_chunks, cache_bufslab of the free
+ *   I4  of a hashed cache, exactly the allocated buffers are in the hash
+ *   I5  free lists are built in ascending order and used from the head, so the
+ *       highest buffer goes first
+ *
+ * Partial slabs are used most recent first.  No lock is held while memory is
+ * asked for or given back.
+ */
+#include "kmem_internal.h"
+
+#include <string.h>
+
+#define HASH_MIN ((size_t)64)
+
+static inline int highbit(size_t x)
+{
+	return x ? 64 - __builtin_clzl(x) : 0;
+}
+
+/** Are the cache's slabs in the page map?  Those of memory are. */
+static int is_mapped(const kmem_cache_t *cp)
+{
+	return !(cp->cache_cflags &
+		 (KMC_QCACHE | KMC_NOTOUCH | KMC_IDENTIFIER)) &&
+	       cp->cache_arena->vm_quantum >= KMEM_PAGE;
+}
+
+/** Is this an audited cache whose buffers have no tag to be audited by? */
+static int audits_slabs(const kmem_cache_t *cp)
+{
+	return (cp->cache_flags & (KMF_AUDIT | KMF_BUFTAG)) == KMF_AUDIT;
+}
+
+/* ---- hash ---- */
+
+static kmem_bufctl_t **hash_bucket(kmem_cache_t *cp, const void *buf)
+{
+	size_t i = (uintptr_t)buf >> cp->cache_hash_shift;
+
+	return &cp->cache_hash_table[i & cp->cache_hash_mask];
+}
+
+kmem_bufctl_t *kmem_hash_find(kmem_cache_t *cp, const void *buf)
+{
+	kmem_bufctl_t *bcp = *hash_bucket(cp, buf);
+	uint64_t left = cp->cache_buftotal;
+
+	while (bcp && bcp->bc_addr != buf && left-- > 0)
+		bcp = bcp->bc_next;
+	return bcp && bcp->bc_addr == buf ? bcp : NULL;
+}
+
+/** Takes a buffer's bufctl out of the hash; NULL when it is not in it. */
+static kmem_bufctl_t *hash_remove(kmem_cache_t *cp, const void *buf)
+{
+	kmem_bufctl_t **link = hash_bucket(cp, buf);
+	kmem_bufctl_t *bcp;
+
+	while ((bcp = *link) != NULL && bcp->bc_addr != buf) {
+		cp->cache_lookup_depth++;
+		link = &bcp->bc_next;
+	}
+	if (bcp)
+		*link = bcp->bc_next;
+	return bcp;
+}
+
+void kmem_hash_rescale(kmem_cache_t *cp)
+{
+	size_t old_size = cp->cache_hash_mask + 1;
+	size_t new_size =
+		(size_t)1 << (highbit(3 * cp->cache_buftotal + 4) - 2);
+	kmem_bufctl_t **old_table, **new_table;
+
+	if (new_size < HASH_MIN)
+		new_size = HASH_MIN;
+	if (!(cp->cache_flags & KMF_HASH) ||
+	    (old_size >> 1 <= new_size && new_size <= old_size << 1))
+		return;
+	new_table = vmem_alloc(kmem_hash_arena, new_size * sizeof(*new_table),
+			       VM_NOSLEEP);
+	if (!new_table)
+		return;
+	memset(new_table, 0, new_size * sizeof(*new_table));
+
+	kmem_mutex_enter(&cp->cache_lock);
+	old_size = cp->cache_hash_mask + 1;
+	old_table = cp->cache_hash_table;
+	cp->cache_hash_mask = new_size - 1;
+	cp->cache_hash_table = new_table;
+	cp->cache_rescale++;
+	for (size_t i = 0; i < old_size; i++) {
+		kmem_bufctl_t *bcp = old_table[i];
+
+		while (bcp) {
+			kmem_bufctl_t *next = bcp->bc_next;
+			kmem_bufctl_t **bucket = hash_bucket(cp, bcp->bc_addr);
+
+			bcp->bc_next = *bucket;
+			*bucket = bcp;
+			bcp = next;
+		}
+	}
+	kmem_mutex_exit(&cp->cache_lock);
+	vmem_free(kmem_hash_arena, old_table, old_size * sizeof(*old_table));
+}
+
+/* ---- lists of slabs ---- */
+
+static void list_insert(kmem_slab_t **head, kmem_slab_t *sp)
+{
+	sp->slab_next = *head;
+	sp->slab_prev = NULL;
+	if (*head)
+		(*head)->slab_prev = sp;
+	*head = sp;
+}
+
+static void list_remove(kmem_slab_t **head, kmem_slab_t *sp)
+{
+	if (sp->slab_prev)
+		sp->slab_prev->slab_next = sp->slab_next;
+	else
+		*head = sp->slab_next;
+	if (sp->slab_next)
+		sp->slab_next->slab_prev = sp->slab_prev;
+}
+
+/* ---- slab life cycle ---- */
+
+/** Frees a slab's bufctls and header, then its memory. */
+static void slab_release(kmem_cache_t *cp, kmem_slab_t *sp, void *memory)
+{
+	if (is_mapped(cp))
+		kmem_pagemap_clear(memory, cp->cache_slabsize);
+	if (cp->cache_flags & KMF_HASH) {
+		kmem_bufctl_t *bcp = sp->slab_head;
+
+		while (bcp) {
+			kmem_bufctl_t *next = bcp->bc_next;
+
+			kmem_cache_free(cp->cache_bufctl_cache, bcp);
+			bcp = next;
+		}
+		kmem_cache_free(kmem_slab_cache, sp);
+	}
+	vmem_free(cp->cache_arena, memory, cp->cache_slabsize);
+}
+
+/** The bufctl of a new buffer, or NULL for want of memory. */
+static kmem_bufctl_t *bufctl_create(kmem_cache_t *cp, kmem_slab_t *sp,
+				    void *buf, int kmflag)
+{
+	kmem_bufctl_t *bcp;
+
+	if (!(cp->cache_flags & KMF_HASH))
+		return kmem_at(buf, cp->cache_bufctl);
+	bcp = kmem_cache_alloc(cp->cache_bufctl_cache, kmflag);
+	if (!bcp)
+		return NULL;
+	if (cp->cache_flags & KMF_AUDIT) {
+		kmem_bufctl_audit_t *bcap = (kmem_bufctl_audit_t *)bcp;
+
+		memset(bcap, 0, sizeof(*bcap));
+		bcap->bc_cache = cp;
+	}
+	bcp->bc_addr = buf;
+	bcp->bc_slab = sp;
+	return bcp;
+}
+
+/** Puts every buffer of a new slab on its free list; -1: no memory. */
+static int slab_fill(kmem_cache_t *cp, kmem_slab_t *sp, int kmflag)
+{
+	char *buf = sp->slab_base;
+
+	for (uint32_t i = 0; i < sp->slab_chunks; i++) {
+		kmem_bufctl_t *bcp = bufctl_create(cp, sp, buf, kmflag);
+
+		if (!bcp)
+			return -1;
+		if (cp->cache_flags & KMF_BUFTAG) {
+			kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
+
+			btp->bt_redzone = KMEM_REDZONE_PATTERN;
+			btp->bt_bufctl = bcp;
+			btp->bt_bxstat = (intptr_t)bcp ^
+					 (intptr_t)KMEM_BUFTAG_FREE;
+			if (cp->cache_flags & KMF_DEADBEEF)
+				kmem_pattern_fill(KMEM_FREE_PATTERN, buf,
+						  cp->cache_verify);
+		}
+		bcp->bc_next = sp->slab_head;
+		sp->slab_head = bcp;
+		buf += cp->cache_chunksize;
+	}
+	return 0;
+}
+
+/** The header of a new slab, or NULL; the colour says where buffers begin. */
+static kmem_slab_t *header_create(kmem_cache_t *cp, void *memory, size_t color,
+				  int kmflag)
+{
+	size_t room = cp->cache_slabsize - color;
+	kmem_slab_t *sp;
+
+	if (cp->cache_flags & KMF_HASH) {
+		sp = kmem_cache_alloc(kmem_slab_cache, kmflag);
+		if (!sp)
+			return NULL;
+	} else {
+		sp = kmem_at(memory, cp->cache_slabsize - sizeof(*sp));
+		room -= sizeof(*sp);
+	}
+	memset(sp, 0, sizeof(*sp));
+	sp->slab_cache = cp;
+	sp->slab_base = kmem_at(memory, color);
+	sp->slab_chunks = (uint32_t)(room / cp->cache_chunksize);
+	return sp;
+}
+
+static size_t next_color(kmem_cache_t *cp)
+{
+	size_t color;
+
+	kmem_mutex_enter(&cp->cache_lock);
+	color = cp->cache_color + cp->cache_align;
+	if (color > cp->cache_maxcolor)
+		color = cp->cache_mincolor;
+	cp->cache_color = color;
+	kmem_mutex_exit(&cp->cache_lock);
+	return color;
+}
+
+static kmem_slab_t *slab_create(kmem_cache_t *cp, int kmflag)
+{
+	int vmflag = kmflag & VM_KMFLAGS;
+	kmem_slab_t *sp;
+	void *memory;
+
+	if (cp->cache_flags & KMF_FIREWALL)
+		vmflag |= VM_NEXTFIT; /* reuse of addresses as late as can be */
+	memory = vmem_alloc(cp->cache_arena, cp->cache_slabsize, vmflag);
+	if (!memory)
+		return NULL;
+	if ((cp->cache_flags & KMF_DEADBEEF) &&
+	    !(cp->cache_cflags & KMC_NOTOUCH))
+		kmem_pattern_fill(KMEM_UNINITIALIZED_PATTERN, memory,
+				  cp->cache_slabsize);
+	sp = header_create(cp, memory, next_color(cp), kmflag);
+	if (!sp) {
+		vmem_free(cp->cache_arena, memory, cp->cache_slabsize);
+		return NULL;
+	}
+	if (slab_fill(cp, sp, kmflag) != 0 ||
+	    (is_mapped(cp) && kmem_pagemap_set(memory, cp->cache_slabsize,
+					       (uintptr_t)sp) != 0)) {
+		slab_release(cp, sp, memory);
+		return NULL;
+	}
+	kmem_log_event(kmem_slab_log, cp, sp, memory, KMEM_WHAT_SLAB,
+		       KMEM_KIND_NONE);
+	return sp;
+}
+
+/** Creates a slab and makes it the first partial one; 0 or -1. */
+static int slab_add(kmem_cache_t *cp, int kmflag)
+{
+	kmem_slab_t *sp = slab_create(cp, kmflag);
+
+	if (!sp) {
+		kmem_log_event(kmem_failure_log, cp, NULL,
+			       (void *)cp->cache_bufsize, KMEM_WHAT_FAIL,
+			       KMEM_KIND_NONE);
+		__atomic_fetch_add(&cp->cache_alloc_fail, 1, __ATOMIC_RELAXED);
+		return -1;
+	}
+	kmem_mutex_enter(&cp->cache_lock);
+	cp->cache_slab_create++;
+	cp->cache_buftotal += sp->slab_chunks;
+	cp->cache_bufslab += sp->slab_chunks;
+	if (cp->cache_buftotal > cp->cache_bufmax)
+		cp->cache_bufmax = cp->cache_buftotal;
+	list_insert(&cp->cache_partial_slabs, sp);
+	cp->cache_partial_slab_count++;
+	kmem_mutex_exit(&cp->cache_lock);
+	if ((cp->cache_flags & KMF_HASH) &&
+	    cp->cache_buftotal > 2 * cp->cache_hash_mask)
+		kmem_hash_rescale(cp);
+	return 0;
+}
+
+/* ---- buffers ---- */
+
+/** Takes the first buffer of the first partial slab; cache_lock is held. */
+static void *take_buffer(kmem_cache_t *cp, uint32_t stack, int kind)
+{
+	kmem_slab_t *sp = cp->cache_partial_slabs;
+	kmem_bufctl_t *bcp = sp->slab_head;
+	kmem_bufctl_t **bucket;
+
+	cp->cache_slab_alloc++;
+	cp->cache_bufslab--;
+	sp->slab_head = bcp->bc_next;
+	if (++sp->slab_refcnt == sp->slab_chunks) { /* I2 */
+		list_remove(&cp->cache_partial_slabs, sp);
+		cp->cache_partial_slab_count--;
+		list_insert(&cp->cache_complete_slabs, sp);
+		cp->cache_complete_slab_count++;
+	}
+	if (!(cp->cache_flags & KMF_HASH))
+		return (char *)bcp - cp->cache_bufctl;
+	bucket = hash_bucket(cp, bcp->bc_addr);
+	bcp->bc_next = *bucket;
+	*bucket = bcp;
+	if (audits_slabs(cp))
+		kmem_audit(cp, bcp, stack, KMEM_WHAT_ALLOC, kind);
+	return bcp->bc_addr;
+}
+
+void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind)
+{
+	uint32_t stack = audits_slabs(cp) ? kmem_stack_capture() : 0;
+	void *buf;
+
+	kmem_mutex_enter(&cp->cache_lock);
+	while (!cp->cache_partial_slabs) {
+		kmem_mutex_exit(&cp->cache_lock);
+		kmem_update_if_due();
+		if (slab_add(cp, kmflag) != 0)
+			return NULL;
+		kmem_mutex_enter(&cp->cache_lock);
+	}
+	buf = take_buffer(cp, stack, kind);
+	kmem_mutex_exit(&cp->cache_lock);
+	return buf;
+}
+
+static int holds(const kmem_slab_t *sp, const void *buf)
+{
+	size_t offset = (uintptr_t)buf - (uintptr_t)sp->slab_base;
+
+	return offset < sp->slab_chunks * sp->slab_cache->cache_chunksize;
+}
+
+kmem_slab_t *kmem_slab_find(kmem_cache_t *cp, const void *buf)
+{
+	kmem_slab_t *heads[2] = {cp->cache_partial_slabs,
+				 cp->cache_complete_slabs};
+
+	for (int i = 0; i < 2; i++) {
+		uint64_t left = cp->cache_slab_create;
+
+		for (kmem_slab_t *sp = heads[i]; sp && left-- > 0;
+		     sp = sp->slab_next)
+			if (holds(sp, buf))
+				return sp;
+	}
+	return NULL;
+}
+
+/** The slab a buffer of a raw cache lies in; NULL: not one of its buffers. */
+static kmem_slab_t *raw_slab(kmem_cache_t *cp, const void *buf)
+{
+	kmem_slab_t *sp;
+	size_t offset;
+
+	if (is_mapped(cp)) {
+		uintptr_t entry = kmem_pagemap_get(buf);
+
+		sp = entry & KMEM_PAGE_OVERSIZE ? NULL : (kmem_slab_t *)entry;
+	} else {
+		uintptr_t memory = (uintptr_t)buf & -cp->cache_slabsize;
+
+		sp = (kmem_slab_t *)(memory + cp->cache_slabsize -
+				     sizeof(*sp));
+	}
+	if (!sp || sp->slab_cache != cp || !holds(sp, buf))
+		return NULL;
+	offset = (uintptr_t)buf - (uintptr_t)sp->slab_base;
+	return offset % cp->cache_chunksize == 0 ? sp : NULL;
+}
+
+/** Puts a buffer on its slab's list; 1 when that emptied the slab. */
+static int give_buffer(kmem_cache_t *cp, kmem_slab_t *sp, kmem_bufctl_t *bcp)
+{
+	int was_complete = sp->slab_refcnt == sp->slab_chunks;
+
+	bcp->bc_next = sp->slab_head;
+	sp->slab_head = bcp;
+	cp->cache_slab_free++;
+	cp->cache_bufslab++;
+	sp->slab_refcnt--;
+	if (was_complete) {
+		list_remove(&cp->cache_complete_slabs, sp);
+		cp->cache_complete_slab_count--;
+		list_insert(&cp->cache_partial_slabs, sp);
+		cp->cache_partial_slab_count++;
+	}
+	if (sp->slab_refcnt > 0)
+		return 0;
+	list_remove(&cp->cache_partial_slabs, sp);
+	cp->cache_partial_slab_count--;
+	cp->cache_slab_destroy++;
+	cp->cache_buftotal -= sp->slab_chunks;
+	cp->cache_bufslab -= sp->slab_chunks;
+	return 1;
+}
+
+void kmem_slab_free(kmem_cache_t *cp, void *buf, int kind)
+{
+	uint32_t stack = audits_slabs(cp) ? kmem_stack_capture() : 0;
+	kmem_slab_t *sp = NULL;
+	kmem_bufctl_t *bcp;
+	int is_empty;
+
+	kmem_mutex_enter(&cp->cache_lock);
+	if (cp->cache_flags & KMF_HASH) {
+		bcp = hash_remove(cp, buf);
+		if (bcp)
+			sp = bcp->bc_slab;
+	} else {
+		sp = raw_slab(cp, buf);
+		bcp = kmem_at(buf, cp->cache_bufctl);
+	}
+	if (!sp) {
+		kmem_mutex_exit(&cp->cache_lock);
+		kmem_error_at(KMERR_BADADDR, cp, buf);
+		return;
+	}
+	if (audits_slabs(cp)) {
+		if (cp->cache_flags & KMF_CONTENTS)
+			((kmem_bufctl_audit_t *)bcp)->bc_contents =
+				kmem_audit_contents(cp, buf);
+		kmem_audit(cp, bcp, stack, KMEM_WHAT_FREE, kind);
+	}
+	is_empty = give_buffer(cp, sp, bcp);
+	kmem_mutex_exit(&cp->cache_lock);
+	if (is_empty)
+		slab_release(cp, sp, kmem_slab_memory(sp));
+}

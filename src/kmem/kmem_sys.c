@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system calls the allocator makes, each of which leaves errno as it was:
+ * malloc may change errno on failure only, and free never.
+ */
+#define _GNU_SOURCE
+#include "kmem_internal.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static __thread uint32_t self_tid;
+
+void *kmem_sys_map(size_t bytes)
+{
+	int saved = errno;
+	void *p;
+
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	errno = saved;
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int kmem_sys_unmap(void *addr, size_t bytes)
+{
+	int saved = errno;
+	int rc = munmap(addr, bytes);
+
+	errno = saved;
+	return rc;
+}
+
+int kmem_sys_protect(void *addr, size_t bytes, int is_open)
+{
+	int saved = errno;
+	int rc;
+
+	rc = mprotect(addr, bytes,
+		      is_open ? PROT_READ | PROT_WRITE : PROT_NONE);
+	errno = saved;
+	return rc;
+}
+
+int kmem_sys_zero(void *addr, size_t bytes)
+{
+	int saved = errno;
+	int rc = madvise(addr, bytes, MADV_DONTNEED);
+
+	errno = saved;
+	return rc;
+}
+
+hrtime_t kmem_now(void)
+{
+	struct timespec ts = {0, 0};
+
+	/* cannot fail for this clock, so errno stays */
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (hrtime_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+uint32_t kmem_tid(void)
+{
+	if (KM_UNLIKELY(self_tid == 0))
+		self_tid = (uint32_t)syscall(SYS_gettid);
+	return self_tid;
+}
+
+void kmem_tid_reset(void)
+{
+	self_tid = 0;
+}
+
+void kmem_sys_write(int fd, const char *buf, size_t bytes)
+{
+	int saved = errno;
+
+	while (bytes) {
+		/* not write(): that is a cancellation point */
+		long n = syscall(SYS_write, fd, buf, bytes);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		buf += n;
+		bytes -= (size_t)n;
+	}
+	errno = saved;
+}

@@ -1,0 +1,831 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmem: allocation of integers, usually addresses, from arenas.
+ *
+ * After Bonwick and Adams, "Magazines and Vmem" (USENIX 2001).  An arena is a
+ * set of spans; a span is covered without gaps by segments, each allocated or
+ * free.  A segment is described by a boundary tag that lives outside the
+ * memory it describes, so that an arena can manage what is not memory.
+ *
+ *   vm_seg0 -> rotor -> SPAN [A,B) -> alloc -> free -> alloc -> SPAN [C,D) -> free
+ *      ^         vs_anext: every tag of the arena, spans before their segments  |
+ *      +------------------------------------------------------------------------+
+ *
+ *   vs_knext:  of a span      the next span (ring through vm_seg0)
+ *              of allocated   hash chain, keyed by start
+ *              of free        power-of-two free list; all list heads are in one
+ *                             chain, so a search runs from list to list
+ *
+ * Invariants
+ *   I1  segments of a span are contiguous and in address order
+ *   I2  no two free segments are neighbours, a marker between them excepted
+ *   I3  a free segment of n bytes is on free list floor(log2 n), and bit k of
+ *       vm_freemap says that list k has any
+ *   I4  an allocated segment ends where the request ended; what is left up to
+ *       the quantum belongs to it and is added back when it is freed
+ *   I5  an imported span that becomes one free segment goes back to its source
+ *   I6  before an operation an arena has VMEM_MINFREE tags of its own, so no
+ *       operation stops half way for want of a tag
+ *
+ * Where tags come from.  They are allocated from the arena vmem_seg, whose
+ * sources are arenas as well.  Such arenas are populators: the thread that
+ * holds vmem_populate_lock may draw on the last VMEM_RESERVE tags of each,
+ * which nobody else touches, and restocks them when it has got more.
+ *
+ * Cost: instant fit is O(1): the head of the first non-empty list whose every
+ * member is large enough.  Freeing is O(1) by the hash.
+ */
+#include "kmem_internal.h"
+
+#include <string.h>
+
+#define P2ALIGN(x, a) ((x) & -(a))
+#define P2PHASE(x, a) ((x) & ((a)-1))
+#define P2NPHASE(x, a) (-(x) & ((a)-1))
+#define P2ROUNDUP(x, a) (-(-(x) & -(a)))
+#define P2PHASEUP(x, a, p) ((p) - (((p) - (x)) & -(a)))
+#define ISP2(x) (((x) & ((x)-1)) == 0)
+
+#define NSEG0 200 /* tags there are before there is any memory */
+
+kmem_mutex_t vmem_list_lock;	 /* vmem_list, populators, ids */
+kmem_mutex_t vmem_populate_lock; /* who may use the reserves */
+kmem_mutex_t vmem_segfree_lock;	 /* segfree */
+static const void *volatile populate_owner;
+static vmem_seg_t *segfree; /* linked by vs_knext */
+static vmem_seg_t seg0[NSEG0];
+
+vmem_t *vmem_populators[VMEM_NPOPULATORS]; /* written while the process is still starting */
+int vmem_npopulators;
+
+/* who asked, for the audit of this thread's vmem calls */
+static __thread struct {
+	int depth; /* of nested calls: an import is a call in a call */
+	int kind;
+	uint32_t stack;
+} request;
+
+/* what an xalloc wants */
+struct want {
+	size_t bytes, align, phase, nocross;
+	uintptr_t min, max;
+};
+
+static inline int highbit(size_t x)
+{
+	return x ? 64 - __builtin_clzl(x) : 0;
+}
+
+static inline int lowbit(size_t x)
+{
+	return x ? __builtin_ctzl(x) + 1 : 0;
+}
+
+/* ---- tags ---- */
+
+static vmem_seg_t *getseg_global(void)
+{
+	vmem_seg_t *vsp;
+
+	kmem_mutex_enter(&vmem_segfree_lock);
+	vsp = segfree;
+	if (vsp)
+		segfree = vsp->vs_knext;
+	kmem_mutex_exit(&vmem_segfree_lock);
+	return vsp;
+}
+
+void vmem_putseg_global(vmem_seg_t *vsp)
+{
+	kmem_mutex_enter(&vmem_segfree_lock);
+	vsp->vs_knext = segfree;
+	segfree = vsp;
+	kmem_mutex_exit(&vmem_segfree_lock);
+}
+
+void vmem_seed_segs(void)
+{
+	for (int i = 0; i < NSEG0; i++)
+		vmem_putseg_global(&seg0[i]);
+}
+
+static void putseg(vmem_t *vmp, vmem_seg_t *vsp)
+{
+	if (vmp->vm_nsegfree >= 8 * VMEM_MINFREE) {
+		vmem_putseg_global(vsp);
+		return;
+	}
+	vsp->vs_knext = vmp->vm_segfree;
+	vmp->vm_segfree = vsp;
+	vmp->vm_nsegfree++;
+}
+
+/** Takes a tag; I6 says there is one. */
+static vmem_seg_t *getseg(vmem_t *vmp)
+{
+	vmem_seg_t *vsp = vmp->vm_segfree;
+
+	if (!vsp)
+		kmem_panic("vmem: arena '%s' has no boundary tag", vmp->vm_name);
+	vmp->vm_segfree = vsp->vs_knext;
+	vmp->vm_nsegfree--;
+	return vsp;
+}
+
+/** Gives an arena tags of the global list until it has n; 1 if it has. */
+static int stock(vmem_t *vmp, size_t n)
+{
+	while (vmp->vm_nsegfree < n) {
+		vmem_seg_t *vsp = getseg_global();
+
+		if (!vsp)
+			return 0;
+		vsp->vs_knext = vmp->vm_segfree;
+		vmp->vm_segfree = vsp;
+		vmp->vm_nsegfree++;
+	}
+	return 1;
+}
+
+/** Makes tags and restocks every populator; vmem_populate_lock is held. */
+static int make_tags(int vmflag)
+{
+	size_t n = VMEM_MINFREE + (size_t)vmem_npopulators * VMEM_RESERVE;
+	size_t bytes = P2ROUNDUP(n * vmem_seg_size, vmem_seg_arena->vm_quantum);
+	char *p = vmem_alloc(vmem_seg_arena, bytes, vmflag & VM_KMFLAGS);
+	int i;
+
+	if (!p)
+		return 0;
+	for (n = bytes / vmem_seg_size; n > 0; n--)
+		vmem_putseg_global((void *)(p + (n - 1) * vmem_seg_size));
+	for (i = 0; i < vmem_npopulators; i++) {
+		vmem_t *vmp = vmem_populators[i];
+
+		kmem_mutex_enter(&vmp->vm_lock);
+		(void)stock(vmp, VMEM_RESERVE); /* if not now, the next time */
+		kmem_mutex_exit(&vmp->vm_lock);
+	}
+	return 1;
+}
+
+int vmem_populate(vmem_t *vmp, int vmflag)
+{
+	int has_made = 1;
+
+	while (!stock(vmp, VMEM_MINFREE)) {
+		if (populate_owner == kmem_self())
+			return vmp->vm_nsegfree >= VMEM_RESERVE;
+		if (!has_made) {
+			vmp->vm_kstat.vk_populate_fail++;
+			return 0;
+		}
+		kmem_mutex_exit(&vmp->vm_lock);
+		vmp->vm_kstat.vk_populate_wait++;
+		kmem_mutex_enter(&vmem_populate_lock);
+		populate_owner = kmem_self();
+		has_made = make_tags(vmflag);
+		populate_owner = NULL;
+		kmem_mutex_exit(&vmem_populate_lock);
+		kmem_mutex_enter(&vmp->vm_lock);
+	}
+	return 1;
+}
+
+/* ---- lists ---- */
+
+static void alist_insert(vmem_seg_t *behind, vmem_seg_t *vsp)
+{
+	vmem_seg_t *next = behind->vs_anext;
+
+	vsp->vs_anext = next;
+	vsp->vs_aprev = behind;
+	behind->vs_anext = vsp;
+	next->vs_aprev = vsp;
+}
+
+static void alist_delete(vmem_seg_t *vsp)
+{
+	vsp->vs_aprev->vs_anext = vsp->vs_anext;
+	vsp->vs_anext->vs_aprev = vsp->vs_aprev;
+}
+
+static void klist_insert(vmem_seg_t *behind, vmem_seg_t *vsp)
+{
+	vmem_seg_t *next = behind->vs_knext;
+
+	vsp->vs_knext = next;
+	vsp->vs_kprev = behind;
+	behind->vs_knext = vsp;
+	next->vs_kprev = vsp;
+}
+
+static void klist_delete(vmem_seg_t *vsp)
+{
+	vsp->vs_kprev->vs_knext = vsp->vs_knext;
+	vsp->vs_knext->vs_kprev = vsp->vs_kprev;
+}
+
+static void freelist_insert(vmem_t *vmp, vmem_seg_t *vsp)
+{
+	int list = highbit(vsp->vs_end - vsp->vs_start) - 1;
+
+	vsp->vs_type = VMEM_FREE;
+	vmp->vm_freemap |= 1UL << list;
+	klist_insert((vmem_seg_t *)&vmp->vm_freelist[list], vsp);
+	kmem_cv_broadcast(&vmp->vm_cv);
+}
+
+static void freelist_delete(vmem_t *vmp, vmem_seg_t *vsp)
+{
+	/* a list head's vs_start is 0: between two heads it was the last one */
+	if (vsp->vs_knext->vs_start == 0 && vsp->vs_kprev->vs_start == 0)
+		vmp->vm_freemap &=
+			~(1UL << (highbit(vsp->vs_end - vsp->vs_start) - 1));
+	klist_delete(vsp);
+}
+
+vmem_seg_t **vmem_hash_bucket(vmem_t *vmp, uintptr_t addr)
+{
+	size_t s = vmp->vm_hash_shift;
+	uintptr_t h = addr + (addr >> s) + (addr >> 2 * s);
+
+	return &vmp->vm_hash_table[(h >> vmp->vm_qshift) & vmp->vm_hash_mask];
+}
+
+static void hash_insert(vmem_t *vmp, vmem_seg_t *vsp)
+{
+	vmem_seg_t **bucket = vmem_hash_bucket(vmp, vsp->vs_start);
+
+	vsp->vs_type = VMEM_ALLOC;
+	vsp->vs_kind = (uint8_t)request.kind;
+	vsp->vs_knext = *bucket;
+	*bucket = vsp;
+	if (vmem_seg_size == VMEM_SEG_FULL) {
+		vsp->vs_thread = kmem_tid();
+		vsp->vs_stack = request.stack;
+		vsp->vs_timestamp = kmem_now();
+	}
+	vmp->vm_kstat.vk_alloc++;
+	vmp->vm_kstat.vk_mem_inuse += vsp->vs_end - vsp->vs_start;
+}
+
+static vmem_seg_t *hash_delete(vmem_t *vmp, uintptr_t addr, size_t bytes)
+{
+	vmem_seg_t **link = vmem_hash_bucket(vmp, addr);
+	vmem_seg_t *vsp;
+
+	vmp->vm_kstat.vk_lookup++;
+	while ((vsp = *link) != NULL && vsp->vs_start != addr) {
+		vmp->vm_kstat.vk_search++;
+		link = &vsp->vs_knext;
+	}
+	if (!vsp) {
+		kmem_mutex_exit(&vmp->vm_lock);
+		kmem_panic("vmem_hash_delete(%p, %lx, %lu): bad free",
+			   (void *)vmp, addr, bytes);
+	}
+	if (vsp->vs_end - vsp->vs_start != bytes) {
+		size_t expect = vsp->vs_end - vsp->vs_start;
+
+		kmem_mutex_exit(&vmp->vm_lock);
+		kmem_panic("vmem_hash_delete(%p, %lx, %lu): wrong size (expect %lu)",
+			   (void *)vmp, addr, bytes, expect);
+	}
+	*link = vsp->vs_knext;
+	vmp->vm_kstat.vk_free++;
+	vmp->vm_kstat.vk_mem_inuse -= bytes;
+	return vsp;
+}
+
+size_t vmem_seg_bytes(vmem_t *vmp, const void *addr)
+{
+	vmem_seg_t *vsp;
+	size_t bytes = 0;
+
+	kmem_mutex_enter(&vmp->vm_lock);
+	for (vsp = *vmem_hash_bucket(vmp, (uintptr_t)addr); vsp;
+	     vsp = vsp->vs_knext)
+		if (vsp->vs_start == (uintptr_t)addr)
+			bytes = vsp->vs_end - vsp->vs_start;
+	kmem_mutex_exit(&vmp->vm_lock);
+	return bytes;
+}
+
+/* ---- segments and spans ---- */
+
+static vmem_seg_t *seg_create(vmem_t *vmp, vmem_seg_t *behind, uintptr_t start,
+			      uintptr_t end)
+{
+	vmem_seg_t *vsp = getseg(vmp);
+
+	vsp->vs_start = start;
+	vsp->vs_end = end;
+	vsp->vs_type = 0;
+	vsp->vs_import = 0;
+	vsp->vs_kind = 0;
+	alist_insert(behind, vsp);
+	return vsp;
+}
+
+static void seg_destroy(vmem_t *vmp, vmem_seg_t *vsp)
+{
+	alist_delete(vsp);
+	putseg(vmp, vsp);
+}
+
+vmem_seg_t *vmem_span_create(vmem_t *vmp, void *addr, size_t bytes, int import)
+{
+	uintptr_t start = (uintptr_t)addr;
+	vmem_seg_t *next = &vmp->vm_seg0;
+	vmem_seg_t *span, *vsp;
+
+	if (P2PHASE(start | bytes, vmp->vm_quantum) != 0)
+		kmem_panic("vmem_span_create(%p, %p, %lu): misaligned",
+			   (void *)vmp, addr, bytes);
+	if (!import) /* spans of our own are kept in address order */
+		while (next->vs_kprev != &vmp->vm_seg0 &&
+		       next->vs_kprev->vs_start > start)
+			next = next->vs_kprev;
+	span = seg_create(vmp, next->vs_aprev, start, start + bytes);
+	span->vs_type = VMEM_SPAN;
+	span->vs_import = (uint8_t)import;
+	klist_insert(next->vs_kprev, span);
+	vsp = seg_create(vmp, span, start, start + bytes);
+	freelist_insert(vmp, vsp);
+	vmp->vm_kstat.vk_mem_total += bytes;
+	if (import)
+		vmp->vm_kstat.vk_mem_import += bytes;
+	return vsp;
+}
+
+/** Removes the span that vsp fills and vsp itself. */
+static void span_destroy(vmem_t *vmp, vmem_seg_t *vsp)
+{
+	vmem_seg_t *span = vsp->vs_aprev;
+	size_t bytes = vsp->vs_end - vsp->vs_start;
+
+	vmp->vm_kstat.vk_mem_total -= bytes;
+	if (span->vs_import)
+		vmp->vm_kstat.vk_mem_import -= bytes;
+	klist_delete(span);
+	seg_destroy(vmp, vsp);
+	seg_destroy(vmp, span);
+}
+
+/** Does a free segment fill a span that must go back (I5)? */
+static int fills_import(vmem_t *vmp, const vmem_seg_t *vsp)
+{
+	const vmem_seg_t *span = vsp->vs_aprev;
+
+	return vmp->vm_source_free && span->vs_type == VMEM_SPAN &&
+	       span->vs_import && span->vs_start == vsp->vs_start &&
+	       span->vs_end == vsp->vs_end;
+}
+
+/**
+ * Ends an operation that made vsp, which is on no list, free and merged: gives
+ * a whole import back, else files it.  Drops vm_lock.
+ */
+static void settle_free(vmem_t *vmp, vmem_seg_t *vsp)
+{
+	void *addr = (void *)vsp->vs_start;
+	size_t bytes = vsp->vs_end - vsp->vs_start;
+
+	if (!fills_import(vmp, vsp)) {
+		freelist_insert(vmp, vsp);
+		kmem_mutex_exit(&vmp->vm_lock);
+		return;
+	}
+	span_destroy(vmp, vsp);
+	kmem_mutex_exit(&vmp->vm_lock);
+	vmp->vm_source_free(vmp->vm_source, addr, bytes);
+}
+
+/**
+ * Carves [addr, addr + bytes) out of a free segment.  Takes at most two tags.
+ */
+static vmem_seg_t *seg_alloc(vmem_t *vmp, vmem_seg_t *vsp, uintptr_t addr,
+			     size_t bytes)
+{
+	uintptr_t end = addr + P2ROUNDUP(bytes, vmp->vm_quantum);
+
+	freelist_delete(vmp, vsp);
+	if (vsp->vs_end != end)
+		freelist_insert(vmp, seg_create(vmp, vsp, end, vsp->vs_end));
+	if (vsp->vs_start != addr) {
+		vmem_seg_t *front = vsp;
+
+		vsp = seg_create(vmp, front, addr, end);
+		front->vs_end = addr;
+		freelist_insert(vmp, front);
+	}
+	vsp->vs_end = addr + bytes; /* I4 */
+	hash_insert(vmp, vsp);
+	return vsp;
+}
+
+void vmem_advance(vmem_t *vmp, vmem_seg_t *walker, vmem_seg_t *behind)
+{
+	vmem_seg_t *prev = walker->vs_aprev;
+	vmem_seg_t *next = walker->vs_anext;
+
+	alist_delete(walker);
+	if (behind == walker)
+		behind = prev;
+	if (behind)
+		alist_insert(behind, walker);
+	/* the marker may have kept two free neighbours apart (I2) */
+	if (prev->vs_type != VMEM_FREE || next->vs_type != VMEM_FREE ||
+	    prev->vs_anext != next)
+		return;
+	freelist_delete(vmp, prev);
+	freelist_delete(vmp, next);
+	prev->vs_end = next->vs_end;
+	seg_destroy(vmp, next);
+	settle_free(vmp, prev);
+	kmem_mutex_enter(&vmp->vm_lock);
+}
+
+/* ---- allocation ---- */
+
+/** The head of the first free list all of whose members fit; NULL if none. */
+static vmem_seg_t *instant_fit(vmem_t *vmp, size_t bytes)
+{
+	size_t floor_bytes = bytes;
+	int list;
+
+	if (!ISP2(bytes)) {
+		if (highbit(bytes) >= VMEM_FREELISTS)
+			return NULL;
+		floor_bytes = 1UL << highbit(bytes);
+	}
+	list = lowbit(P2ALIGN(vmp->vm_freemap, floor_bytes));
+	return list ? vmp->vm_freelist[list - 1].vs_knext : NULL;
+}
+
+/** Where what the request may use of a free segment ends. */
+static uintptr_t seg_limit(const vmem_seg_t *vsp, const struct want *w)
+{
+	return vsp->vs_end - 1 < w->max - 1 ? vsp->vs_end : w->max;
+}
+
+/** Where in a free segment the request would start; 0 if it does not fit. */
+static uintptr_t place(const vmem_seg_t *vsp, const struct want *w)
+{
+	uintptr_t start = vsp->vs_start > w->min ? vsp->vs_start : w->min;
+	uintptr_t end = seg_limit(vsp, w);
+	uintptr_t at = P2PHASEUP(start, w->align, w->phase);
+
+	if (w->nocross && P2ALIGN(at ^ (at + w->bytes - 1), w->nocross))
+		at += P2ROUNDUP(P2NPHASE(at, w->nocross), w->align);
+	if (start > end - 1 || at < start || at > end - 1 ||
+	    w->bytes > end - at)
+		return 0;
+	return at;
+}
+
+/**
+ * Searches free lists from one on; best fit stays in the first list that has
+ * a fit.
+ */
+static vmem_seg_t *scan_lists(vmem_t *vmp, int list, const struct want *w,
+			      int is_best, uintptr_t *ret_addr)
+{
+	vmem_seg_t *best = NULL;
+	vmem_seg_t *vsp;
+
+	for (vsp = (vmem_seg_t *)&vmp->vm_freelist[list]; vsp;
+	     vsp = vsp->vs_knext) {
+		uintptr_t at;
+
+		if (vsp->vs_start == 0) {
+			if (best)
+				break;
+			continue;
+		}
+		at = place(vsp, w);
+		if (!at || (best && vsp->vs_end - vsp->vs_start >=
+					    best->vs_end - best->vs_start))
+			continue;
+		best = vsp;
+		*ret_addr = at;
+		if (!is_best)
+			break;
+	}
+	return best;
+}
+
+static vmem_seg_t *find_fit(vmem_t *vmp, const struct want *w, int vmflag,
+			    uintptr_t *ret_addr)
+{
+	int own = highbit(w->bytes) - 1;
+	vmem_seg_t *vsp = NULL;
+
+	if (!ISP2(w->bytes) && !(vmflag & (VM_BESTFIT | VM_FIRSTFIT)))
+		vsp = scan_lists(vmp, own + 1, w, 0, ret_addr);
+	if (!vsp)
+		vsp = scan_lists(vmp, own, w, vmflag & VM_BESTFIT, ret_addr);
+	return vsp;
+}
+
+/**
+ * Asks the source for a span that holds the request.  Drops vm_lock meanwhile;
+ * the tags needed afterwards are set aside.
+ */
+static vmem_seg_t *import_span(vmem_t *vmp, const struct want *w, int vmflag)
+{
+	size_t quantum = vmp->vm_quantum;
+	size_t slack = w->align > quantum ? w->align - quantum : 0;
+	size_t bytes;
+	void *addr;
+
+	if (!vmp->vm_source_alloc || w->nocross || w->min || w->max)
+		return NULL;
+	if (vmp->vm_source && vmp->vm_source->vm_quantum > quantum)
+		quantum = vmp->vm_source->vm_quantum;
+	if (w->bytes + w->phase + slack + quantum < w->bytes)
+		return NULL;
+	bytes = P2ROUNDUP(w->bytes + w->phase + slack, quantum);
+	if (bytes < vmp->vm_min_import)
+		bytes = vmp->vm_min_import;
+	vmp->vm_nsegfree -= VMEM_RESERVE;
+	kmem_mutex_exit(&vmp->vm_lock);
+	addr = vmp->vm_source_alloc(vmp->vm_source, bytes, vmflag & VM_KMFLAGS);
+	kmem_mutex_enter(&vmp->vm_lock);
+	vmp->vm_nsegfree += VMEM_RESERVE;
+	return addr ? vmem_span_create(vmp, addr, bytes, 1) : NULL;
+}
+
+/**
+ * What to do when nothing fits and nothing can be imported: 1 to look again.
+ * vm_lock is held.
+ */
+static int wait_for_memory(vmem_t *vmp, const struct want *w, int vmflag,
+			   int *has_reaped)
+{
+	if (vmflag & VM_ABORT)
+		return 0;
+	if (!*has_reaped && populate_owner != kmem_self() &&
+	    vmp->vm_source_alloc) {
+		*has_reaped = 1;
+		kmem_mutex_exit(&vmp->vm_lock);
+		kmem_reap();
+		kmem_mutex_enter(&vmp->vm_lock);
+		return 1;
+	}
+	if (vmflag & VM_PANIC) {
+		kmem_mutex_exit(&vmp->vm_lock);
+		kmem_panic("vmem_xalloc(%p, %lu, %lu, %lu, %lu, %p, %p, %x): cannot satisfy mandatory allocation",
+			   (void *)vmp, w->bytes, w->align, w->phase,
+			   w->nocross, (void *)w->min, (void *)w->max, vmflag);
+	}
+	if (vmflag & VM_NOSLEEP)
+		return 0;
+	vmp->vm_kstat.vk_wait++;
+	kmem_cv_wait(&vmp->vm_cv, &vmp->vm_lock);
+	return 1;
+}
+
+static void *xalloc(vmem_t *vmp, const struct want *w, int vmflag)
+{
+	int has_reaped = 0;
+	uintptr_t addr = 0;
+	vmem_seg_t *vsp;
+
+	kmem_mutex_enter(&vmp->vm_lock);
+	do {
+		if (!vmem_populate(vmp, vmflag))
+			break;
+		vsp = find_fit(vmp, w, vmflag, &addr);
+		if (!vsp) {
+			vsp = import_span(vmp, w, vmflag);
+			addr = vsp ? place(vsp, w) : 0;
+		}
+		if (vsp && addr) {
+			if ((vmflag & VM_ENDALLOC) && !w->nocross)
+				addr += P2ALIGN(seg_limit(vsp, w) - addr -
+							w->bytes,
+						w->align);
+			(void)seg_alloc(vmp, vsp, addr, w->bytes);
+			kmem_mutex_exit(&vmp->vm_lock);
+			return (void *)addr;
+		}
+	} while (wait_for_memory(vmp, w, vmflag, &has_reaped));
+	vmp->vm_kstat.vk_fail++;
+	kmem_mutex_exit(&vmp->vm_lock);
+	return NULL;
+}
+
+static void *alloc_plain(vmem_t *vmp, size_t bytes, int vmflag)
+{
+	struct want w = {.bytes = bytes, .align = vmp->vm_quantum};
+	vmem_seg_t *vsp;
+	uintptr_t addr;
+
+	if (vmflag & (VM_BESTFIT | VM_FIRSTFIT))
+		return xalloc(vmp, &w, vmflag);
+	kmem_mutex_enter(&vmp->vm_lock);
+	vsp = NULL;
+	if (vmp->vm_nsegfree >= VMEM_MINFREE || vmem_populate(vmp, vmflag))
+		vsp = instant_fit(vmp, bytes);
+	if (!vsp) {
+		kmem_mutex_exit(&vmp->vm_lock);
+		return xalloc(vmp, &w, vmflag);
+	}
+	addr = vsp->vs_start;
+	if (vmflag & VM_ENDALLOC)
+		addr = vsp->vs_end - P2ROUNDUP(bytes, vmp->vm_quantum);
+	(void)seg_alloc(vmp, vsp, addr, bytes);
+	kmem_mutex_exit(&vmp->vm_lock);
+	return (void *)addr;
+}
+
+/**
+ * Next fit: the first free segment that fits, in arena order from the rotor on;
+ * the rotor moves behind it, so that reuse comes as late as possible.
+ */
+static void *alloc_next(vmem_t *vmp, size_t bytes, int vmflag)
+{
+	struct want w = {.bytes = bytes, .align = vmp->vm_quantum};
+	size_t real = P2ROUNDUP(bytes, vmp->vm_quantum);
+	vmem_seg_t *rotor = &vmp->vm_rotor;
+	vmem_seg_t *vsp;
+	uintptr_t addr;
+
+	kmem_mutex_enter(&vmp->vm_lock);
+	for (;;) {
+		if (!vmem_populate(vmp, vmflag))
+			break;
+		for (vsp = rotor->vs_anext; vsp != rotor; vsp = vsp->vs_anext)
+			if (vsp->vs_type == VMEM_FREE &&
+			    vsp->vs_end - vsp->vs_start >= real)
+				break;
+		if (vsp != rotor) {
+			addr = vsp->vs_start;
+			vsp = seg_alloc(vmp, vsp, addr, bytes);
+			vmem_advance(vmp, rotor, vsp);
+			kmem_mutex_exit(&vmp->vm_lock);
+			return (void *)addr;
+		}
+		/* full circle: two free segments around the rotor may merge */
+		vmem_advance(vmp, rotor, rotor->vs_anext);
+		if (vmp->vm_source_alloc || (vmflag & VM_NOSLEEP))
+			break;
+		vmp->vm_kstat.vk_wait++;
+		kmem_cv_wait(&vmp->vm_cv, &vmp->vm_lock);
+	}
+	kmem_mutex_exit(&vmp->vm_lock);
+	return xalloc(vmp, &w, vmflag & ~VM_NEXTFIT);
+}
+
+/** Begins a request of this thread: notes who asks, outermost call only. */
+static void request_begin(int kind)
+{
+	if (request.depth++ > 0)
+		return;
+	request.kind = kind;
+	request.stack = 0;
+	if (vmem_seg_size == VMEM_SEG_FULL)
+		request.stack = kmem_stack_capture();
+}
+
+/** Ends it; a hash table that became too small grows here, outside locks. */
+static void request_end(vmem_t *vmp)
+{
+	vmem_kstat_t *k = &vmp->vm_kstat;
+
+	if (k->vk_alloc - k->vk_free > 2 * vmp->vm_hash_mask + 2 &&
+	    request.depth == 1)
+		vmem_hash_rescale(vmp);
+	request.depth--;
+}
+
+/** Should this request fail for the sake of a test? */
+static int is_injected(vmem_t *vmp, int vmflag)
+{
+	return KM_UNLIKELY(vmp->vm_mtbf) && (vmflag & VM_NOSLEEP) &&
+	       !(vmflag & VM_PANIC) && kmem_random() % vmp->vm_mtbf == 0;
+}
+
+void *vmem_alloc_kind(vmem_t *vmp, size_t bytes, size_t align, int vmflag,
+		      int kind)
+{
+	void *p;
+
+	if (is_injected(vmp, vmflag))
+		return NULL;
+	request_begin(kind);
+	if (align > vmp->vm_quantum) {
+		struct want w = {.bytes = bytes, .align = align};
+
+		p = xalloc(vmp, &w, vmflag);
+	} else if (vmflag & VM_NEXTFIT) {
+		p = alloc_next(vmp, bytes, vmflag);
+	} else {
+		p = alloc_plain(vmp, bytes, vmflag);
+	}
+	request_end(vmp);
+	return p;
+}
+
+/**
+ * Allocates a segment.
+ *
+ * @size:    units of the arena, not 0
+ * @vmflag:  VM_*
+ *
+ * Returns its start, or NULL with VM_NOSLEEP only.
+ */
+void *vmem_alloc(vmem_t *vmp, size_t size, int vmflag)
+{
+	kmem_ready_check();
+	if (size - 1 < vmp->vm_qcache_max)
+		return kmem_cache_alloc(vmp->vm_qcache[(size - 1) >>
+						       vmp->vm_qshift],
+					vmflag & VM_KMFLAGS);
+	if (size == 0)
+		kmem_panic("vmem_xalloc(): size == 0");
+	return vmem_alloc_kind(vmp, size, 0, vmflag, KMEM_KIND_VMEM);
+}
+
+/** The complaint about a constrained request; NULL when it is sound. */
+static const char *want_flaw(const vmem_t *vmp, const struct want *w)
+{
+	if (P2PHASE(w->align | w->phase | w->nocross, vmp->vm_quantum))
+		return "parameters not vm_quantum aligned";
+	if (w->nocross &&
+	    (w->align > w->nocross ||
+	     P2ROUNDUP(w->phase + w->bytes, w->align) > w->nocross))
+		return "overconstrained allocation";
+	if (w->phase >= w->align || !ISP2(w->align) || !ISP2(w->nocross))
+		return "parameters inconsistent or invalid";
+	return NULL;
+}
+
+/**
+ * Allocates a segment under constraints: it starts at phase modulo align, does
+ * not cross a multiple of nocross, and lies in [minaddr, maxaddr).  0 of any
+ * constraint means none.  Free with vmem_xfree().
+ */
+void *vmem_xalloc(vmem_t *vmp, size_t size, size_t align, size_t phase,
+		  size_t nocross, void *minaddr, void *maxaddr, int vmflag)
+{
+	struct want w = {size,
+			 align ? align : vmp->vm_quantum,
+			 phase,
+			 nocross,
+			 (uintptr_t)minaddr,
+			 (uintptr_t)maxaddr};
+	const char *flaw;
+	void *p;
+
+	kmem_ready_check();
+	if (size == 0)
+		kmem_panic("vmem_xalloc(): size == 0");
+	flaw = want_flaw(vmp, &w);
+	if (flaw)
+		kmem_panic("vmem_xalloc(%p, %lu, %lu, %lu, %lu, %p, %p, %x): %s",
+			   (void *)vmp, size, align, phase, nocross, minaddr,
+			   maxaddr, vmflag, flaw);
+	if (is_injected(vmp, vmflag))
+		return NULL;
+	request_begin(KMEM_KIND_VMEM);
+	p = xalloc(vmp, &w, vmflag);
+	request_end(vmp);
+	return p;
+}
+
+/** Frees what vmem_xalloc() gave; the size must be the one asked for. */
+void vmem_xfree(vmem_t *vmp, void *addr, size_t size)
+{
+	vmem_seg_t *vsp, *near;
+
+	kmem_mutex_enter(&vmp->vm_lock);
+	vsp = hash_delete(vmp, (uintptr_t)addr, size);
+	vsp->vs_end = P2ROUNDUP(vsp->vs_end, vmp->vm_quantum);
+	near = vsp->vs_anext;
+	if (near->vs_type == VMEM_FREE) {
+		freelist_delete(vmp, near);
+		vsp->vs_end = near->vs_end;
+		seg_destroy(vmp, near);
+	}
+	near = vsp->vs_aprev;
+	if (near->vs_type == VMEM_FREE) {
+		freelist_delete(vmp, near);
+		near->vs_end = vsp->vs_end;
+		seg_destroy(vmp, vsp);
+		vsp = near;
+	}
+	settle_free(vmp, vsp);
+}
+
+/** Frees what vmem_alloc() gave; the size must be the one asked for. */
+void vmem_free(vmem_t *vmp, void *addr, size_t size)
+{
+	if (size - 1 < vmp->vm_qcache_max)
+		kmem_cache_free(vmp->vm_qcache[(size - 1) >> vmp->vm_qshift],
+				addr);
+	else
+		vmem_xfree(vmp, addr, size);
+}
