@@ -34,6 +34,8 @@ struct snap_request {
 	 * and other threads may run again; releases the locks.  May be NULL. */
 	void (*release)(void *arg);
 	void *release_arg;
+	int hold;   /* other threads stand still until the file is complete: the
+		     * process is about to end */
 	int nofork; /* write in place */
 	int wait;   /* 1: return when the file is complete (or failed);
 		     * 0: return after the fork */

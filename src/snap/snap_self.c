@@ -219,37 +219,53 @@ static void release(const struct snap_request *req)
 		req->release(req->release_arg);
 }
 
-/* between the stop of the threads and the end of the snapshot; returns 0 or a
- * positive errno.  The work area is gone or left to late threads after. */
-static int fork_and_wait(struct snap_work *work, uint64_t old_signals)
+/* makes the image, by a child or in place; *ret_pid is the child or not above
+ * 0.  Returns 0 or a positive errno. */
+static int make_image(struct snap_work *work, long *ret_pid)
 {
-	const struct snap_request *req = work->req;
-	int is_idle;
 	int err = 0;
-	long pid = -ENOSYS;
 
-	snap_threads_stop(work);
-	if (!req->nofork) {
+	*ret_pid = -ENOSYS;
+	if (!work->req->nofork) {
 		work->is_forked = 1;
-		pid = snap_sys(SYS_clone, 0, 0, 0, 0, 0);
-		if (pid == 0)
+		*ret_pid = snap_sys(SYS_clone, 0, 0, 0, 0, 0);
+		if (*ret_pid == 0)
 			child(work);
 	}
-	if (pid < 0) {
+	if (*ret_pid < 0) {
 		work->is_forked = 0;
 		err = snap_write(work);
 		take_sigxfsz();
+	}
+	return err;
+}
+
+/* the snapshot itself, every signal being blocked; returns 0 or a positive
+ * errno.  The work area is gone after, or left to late threads. */
+static int take(struct snap_work *work, uint64_t old_signals)
+{
+	const struct snap_request *req = work->req;
+	int is_waiting;
+	int is_idle;
+	int err;
+	long pid;
+
+	snap_threads_stop(work);
+	err = make_image(work, &pid);
+	is_waiting = pid > 0 && (req->wait || req->hold);
+	if (is_waiting && req->hold) {
+		err = await_child(work, pid);
+		is_waiting = 0;
+	} else if (pid > 0 && !is_waiting) {
+		last_parent = work->pid;
+		last_pid = (int32_t)pid;
 	}
 	is_idle = snap_threads_resume(work) == 0;
 	release(req);
 	__atomic_store_n(&busy, 0, __ATOMIC_SEQ_CST);
 	restore_signals(old_signals);
-	if (pid > 0 && req->wait) {
+	if (is_waiting)
 		err = await_child(work, pid);
-	} else if (pid > 0) {
-		last_parent = work->pid;
-		last_pid = (int32_t)pid;
-	}
 	if (is_idle)
 		snap_sys(SYS_munmap, work, work->work_bytes);
 	return err;
@@ -277,7 +293,7 @@ int snap_self(const struct snap_request *req)
 	CAPTURE(&work->self_regs, work->self_fpregs);
 	work->self_regs.cs = 0x33;
 	work->self_regs.ss = 0x2b;
-	return -fork_and_wait(work, old_signals);
+	return -take(work, old_signals);
 }
 
 const char *snap_strerror(int err)

@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * When a process writes a snapshot of itself, and under which name.
+ *
+ * KMEM_SNAPSHOT is a list of items between commas:
+ *
+ *   exit        exit(), return from main
+ *   _exit       _exit(), _Exit(), quick_exit()
+ *   fatal       a signal that ends the process
+ *   panic       the allocator found damage
+ *   signal=NAME at this signal, and goes on
+ *   main=PID    the process whose dump has the name as it is
+ *   list=FILE   append the name of each dump to this file, with a NUL
+ *   path=NAME   the rest of the value is the name of the dump
+ *
+ * A value that begins with '/' or has no such item is a name and means exit,
+ * _exit, fatal and panic.  In a name %p is the process id, %c the command, %%
+ * a percent sign; without %p every process but the main one appends ".PID".
+ *
+ *   I1  Locks: snap_lock, then the allocator's (kmem_lock_all), then other
+ *       threads are stopped.  The other way round, a stopped thread could
+ *       hold the lock that is waited for.
+ *   I2  In a child of vfork() nothing may be done: memory and the files it
+ *       writes are its parent's.  It is known by its pid, which is not the one
+ *       recorded, while a page with MADV_WIPEONFORK still has its contents; a
+ *       child of fork(), by whatever call, finds that page wiped.
+ *   I3  The last snapshot is taken by the first thread that asks.  Another one
+ *       waits for it, since its next step would be to end the process.
+ *
+ * Nothing here allocates.  What a snapshot needs is static, under snap_lock.
+ */
+#define _GNU_SOURCE
+#include "kmem_snap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "contract/notes.h"
+#include "kmem_internal.h"
+#include "snap/snap.h"
+#include "snap/snap_sys.h"
+
+#define DEFAULT_PATH "pmdb.%c.%p.core"
+#define LOCK_NS      ((hrtime_t)5 * 1000000000)   /* for another snapshot */
+#define LAST_NS      ((hrtime_t)600 * 1000000000) /* I3 */
+#define LOCK_ALL_MS  300
+#define MAX_RANGES   4096
+
+/* as the environment was at the start; written once, by the constructor */
+static struct {
+	int is_read;
+	unsigned events; /* KMEM_ON_* */
+	int signo;
+	int main_pid;
+	char comm[16];
+	char list[PATH_MAX];
+	char path[PATH_MAX]; /* a template, absolute */
+	size_t env_bytes;
+	char env[8192]; /* KMEM_NT_ENV */
+} conf;
+
+static kmem_mutex_t snap_lock;
+static int32_t lock_owner;           /* tid, 0 none */
+static int32_t self_pid;             /* I2 */
+static volatile uint32_t *fork_mark; /* 1, or 0 in a child of fork() */
+static uint32_t last_tid;            /* I3: who takes the last snapshot */
+static uint32_t is_last_done;        /* a futex */
+
+/* guarded by snap_lock */
+static char path_buf[PATH_MAX];
+static struct snap_range ranges[MAX_RANGES];
+
+/* the definition this library itself has, whoever's is in use */
+extern __typeof(kmem_snapshot) own_kmem_snapshot
+	__attribute__((alias("kmem_snapshot"), visibility("hidden")));
+
+/* ---- text ---------------------------------------------------------------- */
+
+/* a place to write text; what does not fit makes it fail */
+struct text {
+	char *at, *end;
+	int is_full;
+};
+
+static void put(struct text *t, char c)
+{
+	if (t->at + 1 < t->end)
+		*t->at++ = c;
+	else
+		t->is_full = 1;
+	*t->at = '\0';
+}
+
+static void put_string(struct text *t, const char *s)
+{
+	while (*s)
+		put(t, *s++);
+}
+
+static void put_number(struct text *t, uint32_t n)
+{
+	if (n >= 10)
+		put_number(t, n / 10);
+	put(t, (char)('0' + n % 10));
+}
+
+static unsigned parse_number(const char *s, size_t len)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < len && s[i] >= '0' && s[i] <= '9'; i++)
+		n = n * 10 + (unsigned)(s[i] - '0');
+	return n;
+}
+
+/* the file name a template means in this process; 0 or -ENAMETOOLONG */
+static int expand(const char *template, int is_shared, char *buf, size_t room)
+{
+	struct text t = {buf, buf + room, 0};
+	uint32_t pid = (uint32_t)snap_sys(SYS_getpid);
+	int has_pid = 0;
+
+	*buf = '\0';
+	for (const char *p = template; *p; p++) {
+		if (p[0] != '%' || !p[1]) {
+			put(&t, *p);
+			continue;
+		}
+		p++;
+		has_pid |= *p == 'p';
+		if (*p == 'p')
+			put_number(&t, pid);
+		else if (*p == 'c')
+			put_string(&t, conf.comm);
+		else if (*p == '%')
+			put(&t, '%');
+		else
+			put(&t, '%'), put(&t, *p);
+	}
+	if (is_shared && !has_pid && (int)pid != conf.main_pid) {
+		put(&t, '.');
+		put_number(&t, pid);
+	}
+	return t.is_full ? -ENAMETOOLONG : 0;
+}
+
+/* ---- KMEM_SNAPSHOT ------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	int signo;
+} signals[] = {
+	{"HUP", SIGHUP},   {"INT", SIGINT},       {"QUIT", SIGQUIT},
+	{"USR1", SIGUSR1}, {"USR2", SIGUSR2},     {"ALRM", SIGALRM},
+	{"TERM", SIGTERM}, {"URG", SIGURG},       {"IO", SIGIO},
+	{"PROF", SIGPROF}, {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH},
+	{"PWR", SIGPWR},   {"TRAP", SIGTRAP},     {"CONT", SIGCONT},
+};
+
+/* the number of a signal by name, with or without SIG, or by number; 0: none */
+static int parse_signal(const char *s, size_t len)
+{
+	unsigned n = parse_number(s, len);
+
+	if (n > 0)
+		return n < 65 && n != SIGKILL && n != SIGSTOP && n != 32 &&
+				       n != 33
+			       ? (int)n
+			       : 0;
+	if (len > 3 && strncmp(s, "SIG", 3) == 0) {
+		s += 3;
+		len -= 3;
+	}
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		if (strlen(signals[i].name) == len &&
+		    strncmp(s, signals[i].name, len) == 0)
+			return signals[i].signo;
+	}
+	return 0;
+}
+
+/* is s[0, len) the word, or begins with it when that ends in '='? */
+static int is_item(const char *s, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	return word[n - 1] == '=' ? len >= n && strncmp(s, word, n) == 0
+				  : len == n && strncmp(s, word, n) == 0;
+}
+
+/* takes one item in; 0 when there is no such item */
+static int take_item(const char *s, size_t len)
+{
+	static const struct {
+		const char *word;
+		unsigned event;
+	} words[] = {
+		{"exit", KMEM_ON_EXIT},
+		{"_exit", KMEM_ON__EXIT},
+		{"fatal", KMEM_ON_FATAL},
+		{"panic", KMEM_ON_PANIC},
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (is_item(s, len, words[i].word)) {
+			conf.events |= words[i].event;
+			return 1;
+		}
+	}
+	if (is_item(s, len, "signal=")) {
+		conf.signo = parse_signal(s + 7, len - 7);
+		if (conf.signo)
+			conf.events |= KMEM_ON_SIGNAL;
+		return 1;
+	}
+	if (is_item(s, len, "main=")) {
+		conf.main_pid = (int)parse_number(s + 5, len - 5);
+		return 1;
+	}
+	if (is_item(s, len, "list=")) {
+		len -= 5;
+		if (len < sizeof(conf.list)) {
+			memcpy(conf.list, s + 5, len);
+			conf.list[len] = '\0';
+		}
+		return 1;
+	}
+	return 0;
+}
+
+/* returns the template in the value, or NULL for the default */
+static const char *parse_value(const char *value)
+{
+	const char *s = value;
+
+	while (*s) {
+		size_t len = strcspn(s, ",");
+
+		if (strncmp(s, "path=", 5) == 0)
+			return s + 5;
+		if (!take_item(s, len)) {
+			/* the first word decides what the value is */
+			if (s == value)
+				return value;
+			kmem_warn("pmdb: KMEM_SNAPSHOT: unknown item: %s\n", s);
+		}
+		s += len + (s[len] == ',');
+	}
+	return NULL;
+}
+
+/* keeps the effective options as they are now for the note */
+static void save_env(void)
+{
+	static const char *const names[] = {
+		"KMEM_DEBUG", "KMEM_LOGGING", "KMEM_OPTIONS", "KMEM_SNAPSHOT",
+		"UMEM_DEBUG", "UMEM_LOGGING", "UMEM_OPTIONS",
+	};
+	struct text t = {conf.env, conf.env + sizeof(conf.env), 0};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *value = kmem_getenv(names[i]);
+		char *start = t.at;
+
+		if (!value)
+			continue;
+		put_string(&t, names[i]);
+		put(&t, '=');
+		put_string(&t, value);
+		if (t.is_full || t.at + 1 >= t.end) {
+			/* none rather than half of one */
+			t.at = start;
+			t.is_full = 0;
+			continue;
+		}
+		t.at++;
+	}
+	conf.env_bytes = (size_t)(t.at - conf.env);
+}
+
+/* an absolute template: a later chdir() must not matter */
+static void save_path(const char *template)
+{
+	struct text t = {conf.path, conf.path + sizeof(conf.path), 0};
+
+	if (template[0] != '/' &&
+	    snap_sys(SYS_getcwd, conf.path, sizeof(conf.path)) > 0 &&
+	    conf.path[0] == '/') {
+		/* a percent sign of the directory is no escape */
+		char *cwd = path_buf;
+
+		memcpy(cwd, conf.path, strlen(conf.path) + 1);
+		for (; *cwd; cwd++) {
+			if (*cwd == '%')
+				put(&t, '%');
+			put(&t, *cwd);
+		}
+		put(&t, '/');
+	}
+	put_string(&t, template);
+}
+
+/* the command as the kernel names it, fit for a file name */
+static void save_comm(void)
+{
+	long fd = snap_sys(SYS_open, "/proc/self/comm", O_RDONLY | O_CLOEXEC);
+	long n = 0;
+
+	if (fd >= 0) {
+		n = snap_sys(SYS_read, fd, conf.comm, sizeof(conf.comm) - 1);
+		snap_sys(SYS_close, fd);
+	}
+	conf.comm[n > 0 ? n : 0] = '\0';
+	for (char *p = conf.comm; *p; p++) {
+		if (*p == '\n' && !p[1])
+			*p = '\0';
+		else if (*p == '/' || (unsigned char)*p < ' ')
+			*p = '_';
+	}
+	if (!conf.comm[0])
+		conf.comm[0] = '_';
+}
+
+unsigned kmem_snap_events(void)
+{
+	const char *value;
+	const char *template;
+
+	if (conf.is_read)
+		return conf.events;
+	conf.is_read = 1;
+	save_comm();
+	save_env();
+	value = kmem_getenv("KMEM_SNAPSHOT");
+	if (value && *value) {
+		template = *value == '/' ? value : parse_value(value);
+		if (!conf.events)
+			conf.events = KMEM_ON_EXIT | KMEM_ON__EXIT |
+				      KMEM_ON_FATAL | KMEM_ON_PANIC;
+		save_path(template && *template ? template : DEFAULT_PATH);
+	}
+	return conf.events;
+}
+
+int kmem_snap_signal(void)
+{
+	return conf.signo;
+}
+
+/* ---- which process this is (I2) ------------------------------------------ */
+
+static void process_init(void)
+{
+	long page = snap_sys(SYS_mmap, NULL, KMEM_PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	self_pid = (int32_t)snap_sys(SYS_getpid);
+	if (page < 0 && page > -4096)
+		return;
+	if (snap_sys(SYS_madvise, page, KMEM_PAGE, MADV_WIPEONFORK) < 0) {
+		snap_sys(SYS_munmap, page, KMEM_PAGE);
+		return;
+	}
+	fork_mark = (uint32_t *)page;
+	*fork_mark = 1;
+}
+
+/* is this a child of vfork()?  In a child of fork() starts afresh. */
+static int is_vforked(void)
+{
+	int32_t pid = (int32_t)snap_sys(SYS_getpid);
+
+	if (pid == self_pid)
+		return 0;
+	if (self_pid && (!fork_mark || *fork_mark))
+		return 1;
+	self_pid = pid;
+	lock_owner = 0;
+	last_tid = 0;
+	kmem_mutex_break(&snap_lock);
+	is_last_done = 0;
+	if (fork_mark)
+		*fork_mark = 1;
+	else
+		process_init();
+	return 0;
+}
+
+/* ---- the snapshot -------------------------------------------------------- */
+
+static void unlock_all(void *arg)
+{
+	(void)arg;
+	kmem_unlock_all();
+}
+
+/* takes snap_lock; 0 or -errno */
+static int lock(void)
+{
+	int32_t tid = (int32_t)snap_sys(SYS_gettid);
+
+	/* struck by a signal within a snapshot */
+	if (__atomic_load_n(&lock_owner, __ATOMIC_SEQ_CST) == tid)
+		return -EBUSY;
+	if (!kmem_mutex_enter_until(&snap_lock, kmem_now() + LOCK_NS))
+		return -EBUSY;
+	__atomic_store_n(&lock_owner, tid, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static void unlock(void)
+{
+	__atomic_store_n(&lock_owner, 0, __ATOMIC_SEQ_CST);
+	kmem_mutex_exit(&snap_lock);
+}
+
+/* tells "pmdb run --check" of a dump */
+static void append_to_list(const char *path)
+{
+	long fd;
+
+	if (!conf.list[0])
+		return;
+	fd = snap_sys(SYS_open, conf.list,
+		      O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	snap_sys(SYS_write, fd, path, strlen(path) + 1);
+	snap_sys(SYS_close, fd);
+}
+
+/* the snapshot of a cause; snap_lock is held.  Returns 0 or -errno. */
+static int snapshot(const struct kmem_snap_cause *cause, const char *template,
+		    int is_nowait)
+{
+	struct snap_request req;
+	int rc = expand(template, template == conf.path, path_buf,
+			sizeof(path_buf));
+
+	if (rc)
+		return rc;
+	memset(&req, 0, sizeof(req));
+	req.path = path_buf;
+	req.reason = cause->reason;
+	req.signo = cause->signo;
+	req.siginfo = cause->siginfo;
+	req.ucontext = cause->ucontext;
+	req.exit_status = cause->exit_status;
+	req.env = conf.env;
+	req.env_bytes = conf.env_bytes;
+	req.wait = !is_nowait;
+	req.hold = cause->reason != KMEM_SNAP_CALL &&
+		   cause->reason != KMEM_SNAP_SIGNAL;
+	if (kmem_ready == 2 && kmem_lock_all(LOCK_ALL_MS) == 0) {
+		req.quiescent = 1;
+		req.first = ranges;
+		req.nfirst = kmem_meta_ranges(ranges, MAX_RANGES);
+		req.release = unlock_all;
+	}
+	rc = snap_self(&req);
+	if (rc == 0 && template == conf.path && !is_nowait)
+		append_to_list(path_buf);
+	return rc;
+}
+
+/* the one line there is: "pmdb: snapshot of PID: cannot write PATH: WHY" */
+static void complain(const char *path, int rc)
+{
+	static char line[PATH_MAX + 128]; /* under snap_lock */
+	struct text t = {line, line + sizeof(line) - 1, 0};
+
+	put_string(&t, "pmdb: snapshot of ");
+	put_number(&t, (uint32_t)self_pid);
+	put_string(&t, ": cannot write ");
+	put_string(&t, path);
+	put_string(&t, ": ");
+	put_string(&t, snap_strerror(rc));
+	put(&t, '\n');
+	kmem_sys_write(2, line, (size_t)(t.at - line));
+}
+
+/* takes a snapshot under the name of KMEM_SNAPSHOT, or says why not */
+static void snapshot_or_complain(const struct kmem_snap_cause *cause)
+{
+	int rc = lock();
+
+	if (rc)
+		return; /* within or beside another one: that one reports */
+	rc = snapshot(cause, conf.path, 0);
+	if (rc)
+		complain(path_buf, rc);
+	unlock();
+}
+
+/* waits for the thread that takes the last snapshot (I3) */
+static void await_last(void)
+{
+	hrtime_t deadline = kmem_now() + LAST_NS;
+	struct timespec second = {1, 0};
+
+	while (!__atomic_load_n(&is_last_done, __ATOMIC_SEQ_CST) &&
+	       kmem_now() < deadline)
+		snap_sys(SYS_futex, &is_last_done, FUTEX_WAIT_PRIVATE, 0,
+			 &second);
+}
+
+void kmem_snap_last(const struct kmem_snap_cause *cause)
+{
+	uint32_t tid = (uint32_t)snap_sys(SYS_gettid);
+	uint32_t owner = 0;
+
+	if (is_vforked())
+		return;
+	if (__atomic_compare_exchange_n(&last_tid, &owner, tid, 0,
+					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		snapshot_or_complain(cause);
+		__atomic_store_n(&is_last_done, 1, __ATOMIC_SEQ_CST);
+		snap_sys(SYS_futex, &is_last_done, FUTEX_WAKE_PRIVATE, INT_MAX);
+	} else if (owner != tid) {
+		await_last();
+	}
+}
+
+void kmem_snap_on_signal(int signo, siginfo_t *siginfo, void *ucontext)
+{
+	struct kmem_snap_cause cause = {
+		.reason = KMEM_SNAP_SIGNAL,
+		.signo = signo,
+		.siginfo = siginfo,
+		.ucontext = ucontext,
+	};
+
+	if (!is_vforked())
+		snapshot_or_complain(&cause);
+}
+
+static void on_panic(void)
+{
+	struct kmem_snap_cause cause = {
+		.reason = KMEM_SNAP_PANIC,
+		.signo = SIGABRT,
+	};
+
+	kmem_snap_last(&cause);
+}
+
+int kmem_snapshot(const char *path, int flags)
+{
+	struct kmem_snap_cause cause = {.reason = KMEM_SNAP_CALL};
+	int rc = -EINVAL;
+
+	kmem_snap_events();
+	if (!path && conf.path[0])
+		path = conf.path;
+	if (path && *path && !(flags & ~KMEM_SNAP_NOWAIT) && !is_vforked())
+		rc = lock();
+	if (rc == 0) {
+		rc = snapshot(&cause, path, flags & KMEM_SNAP_NOWAIT);
+		unlock();
+	}
+	if (rc == 0)
+		return 0;
+	errno = -rc;
+	return -1;
+}
+
+/* ---- start --------------------------------------------------------------- */
+
+static void __attribute__((constructor)) snap_start(void)
+{
+	struct sigaction sa;
+
+	/* beside the preload library the other one stays quiet */
+	if (&kmem_snapshot != &own_kmem_snapshot)
+		return;
+	process_init();
+	if (kmem_snap_events() & KMEM_ON_PANIC)
+		kmem_panic_hook = on_panic;
+	if (!conf.signo)
+		return;
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_sigaction = kmem_snap_on_signal;
+	sa.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+	sigfillset(&sa.sa_mask);
+	(void)sigaction(conf.signo, &sa, NULL); /* a bad number: no handler */
+}

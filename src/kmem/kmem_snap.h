@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What makes a process take a snapshot of itself, for the hooks of the preload
+ * library.
+ */
+#ifndef KMEM_SNAP_H
+#define KMEM_SNAP_H
+
+#include <signal.h>
+
+#include "kmem_impl.h"
+
+/* the items of KMEM_SNAPSHOT */
+#define KMEM_ON_EXIT   0x01
+#define KMEM_ON__EXIT  0x02
+#define KMEM_ON_FATAL  0x04
+#define KMEM_ON_PANIC  0x08
+#define KMEM_ON_SIGNAL 0x10
+
+/* why and where a process ends */
+struct kmem_snap_cause {
+	uint32_t reason;      /* enum kmem_snap_reason */
+	int signo;            /* 0 none */
+	const void *siginfo;  /* of the signal, or NULL */
+	const void *ucontext; /* where it struck, or NULL: here */
+	uint32_t exit_status;
+};
+
+/** Reads KMEM_SNAPSHOT, once; returns KMEM_ON_*, 0 when it is unset. */
+KM_HIDDEN unsigned kmem_snap_events(void);
+
+/**
+ * Takes the last snapshot of the process, unless it has been taken, and says
+ * so on stderr if it cannot be written.
+ *
+ * Does nothing in a child of vfork(), which has the memory of its parent; in
+ * another thread, waits until the one that was first has finished.
+ */
+KM_HIDDEN void kmem_snap_last(const struct kmem_snap_cause *cause);
+
+/** The signal of signal=NAME, or 0. */
+KM_HIDDEN int kmem_snap_signal(void);
+
+/** The handler of that signal: takes a snapshot and goes on. */
+KM_HIDDEN void kmem_snap_on_signal(int signo, siginfo_t *siginfo,
+				   void *ucontext);
+
+#endif
