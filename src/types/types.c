@@ -45,6 +45,7 @@ void types_close(struct types *types)
 	objects_release(types);
 	if (types->dwfl)
 		dwfl_end(types->dwfl);
+	unwind_release(types);
 	mem_free(types->debug_path);
 	mem_free(types->exe);
 	mem_free(types->sysroot);

@@ -77,9 +77,10 @@ struct types {
 	Dwfl *dwfl; /* made at first need */
 	Dwfl_Callbacks callbacks;
 	char *debug_path;
-	bool is_attached; /* dwfl_attach_state() has been called */
-	const struct target_thread *unwinding;
-	struct target_thread unwinding_copy;
+	Elf *machine;                     /* a header that says x86-64 */
+	unsigned char machine_header[64]; /* its bytes */
+	bool is_attached;                 /* to our callbacks: see unwind.c */
+	const struct target_thread *unwinding; /* whose registers they give */
 	struct hash by_die;         /* address of a DIE -> struct type * */
 	VEC(struct type *) all;     /* every type made */
 	VEC(struct type *) derived; /* pointers and arrays made from names */
@@ -127,6 +128,11 @@ Dwfl *types_dwfl(struct types *types);
 Dwfl_Module *object_module(struct object_impl *obj);
 /** Its debug information, or NULL; *ret_bias: address = DWARF's + bias. */
 Dwarf *object_dwarf(struct object_impl *obj);
+
+/* ---- unwind.c ------------------------------------------------------------ */
+
+/** Undoes what the first walk attached; after the Dwfl has ended. */
+void unwind_release(struct types *types);
 
 /* ---- symbol.c ------------------------------------------------------------ */
 
