@@ -37,6 +37,9 @@ struct target *session_target(struct session *s);
 struct types *session_types(struct session *s);
 /** The heap; opened at first use.  ERR_NOTFOUND says why there is none. */
 struct err *session_heap(struct session *s, struct heap **ret) must_use;
+/** The same without an error: NULL when there is none; *ret_why (NULL allowed)
+ * is borrowed. */
+struct heap *session_try_heap(struct session *s, const char **ret_why);
 /** The leaks, computed once.  Borrowed. */
 struct err *session_leaks(struct session *s, struct leaks **ret) must_use;
 /** Forgets the computed leaks. */
@@ -63,8 +66,6 @@ struct err *session_run(struct session *s, taddr_t dot, const char *text)
 /** A number as options take them: default radix, prefixes, or a symbol. */
 struct err *session_parse_number(struct session *s, const char *text,
 				 uint64_t *ret) must_use;
-/** Another thread becomes the one of session_thread(); false: no such id. */
-bool session_set_thread(struct session *s, uint64_t tid);
 
 /** A symbol name, scoped or not, as expressions read it; false: none. */
 bool session_symbol(struct session *s, const char *name, struct symbol *ret);

@@ -6,6 +6,7 @@
  */
 #include "shell/out.h"
 
+#include <errno.h>
 #include <stdarg.h>
 
 void out_init(struct out *o, enum out_kind kind, FILE *fp, struct types *types)
@@ -37,6 +38,7 @@ static void check_closed(struct out *o)
 	if (o->is_closed || !ferror(o->fp))
 		return;
 	o->is_closed = true;
+	o->error = errno;
 	interrupt_flag = 1;
 }
 

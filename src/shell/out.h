@@ -45,7 +45,8 @@ struct out {
 	struct cell *cells;
 	size_t ncells;
 	bool is_loop;	/* the running dcmd is one call of several */
-	bool is_closed; /* nobody reads any more */
+	bool is_closed; /* nobody reads any more, or the disk is full */
+	int error;	/* why: errno */
 	struct out_seen seen;
 	unsigned nwarnings;
 };

@@ -58,6 +58,12 @@ unsigned session_nfailed(const struct session *s)
 	return s->nfailed;
 }
 
+int session_output_error(struct session *s)
+{
+	out_finish(&s->base_out);
+	return s->base_out.error;
+}
+
 /* ---- what dcmds ask for ---------------------------------------------- */
 
 struct target *session_target(struct session *s)
@@ -70,7 +76,7 @@ struct types *session_types(struct session *s)
 	return s->types;
 }
 
-struct err *session_heap(struct session *s, struct heap **ret)
+struct heap *session_try_heap(struct session *s, const char **ret_why)
 {
 	struct err *err = NULL;
 
@@ -80,12 +86,21 @@ struct err *session_heap(struct session *s, struct heap **ret)
 			s->why_no_heap = mem_strdup(err->msg);
 		err_free(err);
 	}
-	if (!s->heap) {
+	if (ret_why)
+		*ret_why = s->why_no_heap;
+	return s->heap;
+}
+
+struct err *session_heap(struct session *s, struct heap **ret)
+{
+	struct heap *heap = session_try_heap(s, NULL);
+
+	if (!heap) {
 		/* it will not be there for the next address either */
 		session_stop_loop(s);
 		return err_new(ERR_NOTFOUND, "%s", s->why_no_heap);
 	}
-	*ret = s->heap;
+	*ret = heap;
 	return NULL;
 }
 
@@ -130,21 +145,9 @@ void session_set_dot(struct session *s, taddr_t dot)
 
 const struct target_thread *session_thread(struct session *s)
 {
-	if (!s->target || s->thread >= target_nthreads(s->target))
+	if (!s->target || target_nthreads(s->target) == 0)
 		return NULL;
-	return target_thread(s->target, s->thread);
-}
-
-bool session_set_thread(struct session *s, uint64_t tid)
-{
-	size_t n = target_nthreads(s->target);
-
-	for (size_t i = 0; i < n; i++)
-		if (target_thread(s->target, i)->tid == tid) {
-			s->thread = i;
-			return true;
-		}
-	return false;
+	return target_thread(s->target, 0);
 }
 
 void session_set_radix(struct session *s, int radix)

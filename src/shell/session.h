@@ -28,6 +28,9 @@ bool session_is_over(const struct session *s);
 /** How many commands have failed so far. */
 unsigned session_nfailed(const struct session *s);
 
+/** errno of the write that failed, 0: all was written so far. */
+int session_output_error(struct session *s);
+
 /** Runs the text of "-e": errors are printed and counted. */
 void session_string(struct session *s, const char *text);
 /** Runs commands from a file descriptor, a line at a time. */

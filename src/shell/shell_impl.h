@@ -54,7 +54,6 @@ struct session {
 	taddr_t dot, last_dot;
 	uint64_t increment;
 	int radix;
-	size_t thread;
 	bool is_quit;
 	unsigned nfailed;
 	unsigned depth; /* of nested commands */

@@ -7,17 +7,13 @@
 /* the target's own walkers (one a cache): known once the heap is open */
 static void make_own_walkers(struct session *s)
 {
-	struct heap *heap = NULL;
 	struct err *err = NULL;
 
 	if (s->has_own_walkers)
 		return;
 	s->has_own_walkers = true;
-	err = session_heap(s, &heap);
-	if (err) {
-		err_free(err);
+	if (!session_try_heap(s, NULL))
 		return;
-	}
 	for (size_t i = 0; dcmd_groups[i]; i++) {
 		struct walker *w = NULL;
 		size_t n = 0;
