@@ -77,8 +77,8 @@ static uint32_t is_last_done;        /* a futex */
 static char path_buf[PATH_MAX];
 static struct snap_range ranges[MAX_RANGES];
 
-/* the definition this library itself has, whoever's is in use */
-extern __typeof(kmem_snapshot) own_kmem_snapshot
+/** The definition this library itself has, whoever's is in use. */
+extern int own_kmem_snapshot(const char *path, int flags)
 	__attribute__((alias("kmem_snapshot"), visibility("hidden")));
 
 /* ---- text ---------------------------------------------------------------- */
@@ -249,7 +249,7 @@ static const char *parse_value(const char *value)
 			/* the first word decides what the value is */
 			if (s == value)
 				return value;
-			kmem_warn("pmdb: KMEM_SNAPSHOT: unknown item: %s\n", s);
+			kmem_warn("pmdb: KMEM_SNAPSHOT: unitems item: %s\n", s);
 		}
 		s += len + (s[len] == ',');
 	}

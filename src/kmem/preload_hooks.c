@@ -66,7 +66,7 @@ struct kernel_sigaction {
 	uint64_t mask;
 };
 
-/* snap_regs.c */
+/** The return from a signal handler (snap_regs.c). */
 KM_HIDDEN void snap_restore_rt(void);
 
 static uint64_t interrupting; /* signals given to siginterrupt() */

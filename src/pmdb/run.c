@@ -35,6 +35,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/mem.h"
+
 /* lands with check.c */
 #pragma weak check_dumps
 
@@ -138,17 +140,23 @@ static const char *dynamic_strings(const struct image *img, size_t *size_bytes)
 	return strings;
 }
 
-/* the sanitizer that replaces malloc in the program, or NULL */
+/* which sanitizer replaces malloc in the program, as a reason to refuse it, or
+ * NULL */
 static const char *sanitizer_of(const struct image *img)
 {
 	static const struct {
-		const char *soname, *symbol, *name;
+		const char *soname, *symbol, *why;
 	} known[] = {
-		{"libasan.so", "__asan_init", "AddressSanitizer"},
-		{"liblsan.so", "__lsan_init", "LeakSanitizer"},
-		{"libtsan.so", "__tsan_init", "ThreadSanitizer"},
-		{"libhwasan.so", "__hwasan_init", "HWAddressSanitizer"},
-		{"libmsan.so", "__msan_init", "MemorySanitizer"},
+		{"libasan.so", "__asan_init",
+		 "built with AddressSanitizer, which has its own malloc"},
+		{"liblsan.so", "__lsan_init",
+		 "built with LeakSanitizer, which has its own malloc"},
+		{"libtsan.so", "__tsan_init",
+		 "built with ThreadSanitizer, which has its own malloc"},
+		{"libhwasan.so", "__hwasan_init",
+		 "built with HWAddressSanitizer, which has its own malloc"},
+		{"libmsan.so", "__msan_init",
+		 "built with MemorySanitizer, which has its own malloc"},
 	};
 	size_t size_bytes;
 	const char *strings = dynamic_strings(img, &size_bytes);
@@ -161,7 +169,7 @@ static const char *sanitizer_of(const struct image *img)
 
 			if (!strcmp(strings + at, known[i].symbol) ||
 			    !strncmp(strings + at, so, strlen(so)))
-				return known[i].name;
+				return known[i].why;
 		}
 	}
 	return NULL;
@@ -170,7 +178,6 @@ static const char *sanitizer_of(const struct image *img)
 /* why the loader would not preload libkmem into an ELF file, or NULL */
 static const char *refuse_elf(const struct image *img)
 {
-	static char why[128];
 	const Elf64_Ehdr *eh = image_at(img, 0, sizeof(*eh));
 	const Elf64_Phdr *ph;
 	const char *interp;
@@ -195,13 +202,7 @@ static const char *refuse_elf(const struct image *img)
 	name = strrchr(interp, '/');
 	if (strncmp(name ? name + 1 : interp, "ld-linux", 8) != 0)
 		return "not a glibc program; libkmem needs glibc's loader";
-	name = sanitizer_of(img);
-	if (name) {
-		snprintf(why, sizeof(why),
-			 "built with %s, which has a malloc of its own", name);
-		return why;
-	}
-	return NULL;
+	return sanitizer_of(img);
 }
 
 /* the interpreter a script names, copied; 0 when it names none */
@@ -307,7 +308,8 @@ static int find_program(const char *name, char *prog)
 	int denied = 0;
 
 	if (strchr(name, '/')) {
-		if (strlen(name) < PATH_MAX && can_execute(strcpy(prog, name)))
+		if (snprintf(prog, PATH_MAX, "%s", name) < PATH_MAX &&
+		    can_execute(prog))
 			return 0;
 		complain(name, "%s", strerror(errno));
 		return errno == ENOENT || errno == ENOTDIR ? PMDB_RUN_NOTFOUND
@@ -371,56 +373,47 @@ out_found:
 
 /* ---- running ------------------------------------------------------------- */
 
-static volatile sig_atomic_t child_pid;
-
-static void forward(int signo)
-{
-	int saved = errno;
-
-	if (child_pid > 0)
-		kill((pid_t)child_pid, signo);
-	errno = saved;
-}
-
 /* the child's environment; returns 0 or -1 with errno set */
 static int set_environment(const struct run *run)
 {
-	static char text[3 * PATH_MAX];
 	const char *old = getenv("LD_PRELOAD");
-	char cwd[PATH_MAX] = "";
-	char list[128] = "";
-	int n;
+	_free_ char *preload = NULL;
+	_free_ char *snapshot = NULL;
+	_free_ char *cwd = NULL;
 
-	if (old && *old) {
-		size_t room = strlen(run->lib) + strlen(old) + 2;
-		char *both = malloc(room);
-
-		if (!both)
-			return -1;
-		snprintf(both, room, "%s:%s", run->lib, old);
-		n = setenv("LD_PRELOAD", both, 1);
-		free(both);
-	} else {
-		n = setenv("LD_PRELOAD", run->lib, 1);
-	}
-	if (n)
+	preload = old && *old ? mem_printf("%s:%s", run->lib, old)
+			      : mem_strdup(run->lib);
+	/* getcwd() allocates what it needs */
+	cwd = run->dump[0] == '/' ? mem_strdup("") : getcwd(NULL, 0);
+	if (!cwd)
+		return -1;
+	snapshot = mem_printf(
+		"exit,_exit,fatal,panic,main=%d,%s%s%spath=%s%s%s",
+		(int)getpid(), run->list[0] ? "list=" : "", run->list,
+		run->list[0] ? "," : "", cwd, *cwd ? "/" : "", run->dump);
+	if (setenv("LD_PRELOAD", preload, 1) ||
+	    setenv("KMEM_SNAPSHOT", snapshot, 1))
 		return -1;
 	if (!getenv("UMEM_DEBUG") && setenv("KMEM_DEBUG", "default", 0))
 		return -1;
 	if (!getenv("UMEM_LOGGING") && setenv("KMEM_LOGGING", "transaction", 0))
 		return -1;
-	if (run->dump[0] != '/' && !getcwd(cwd, sizeof(cwd)))
-		return -1;
-	if (run->list[0])
-		snprintf(list, sizeof(list), "list=%s,", run->list);
-	n = snprintf(text, sizeof(text),
-		     "exit,_exit,fatal,panic,main=%d,%spath=%s%s%s",
-		     (int)getpid(), list, cwd, cwd[0] ? "/" : "", run->dump);
-	if (n < 0 || (size_t)n >= sizeof(text)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	return setenv("KMEM_SNAPSHOT", text, 1);
+	return 0;
+}
+
+/* a script without #! is the shell's, as execvp() has it */
+static void become_shell(const struct run *run)
+{
+	_free_ char **argv = NULL;
+	size_t n = 0;
+
+	while (run->argv[n])
+		n++;
+	argv = mem_array(n + 2, sizeof(*argv));
+	argv[0] = run->argv[0];
+	argv[1] = (char *)(uintptr_t)run->prog;
+	memcpy(argv + 2, run->argv + 1, n * sizeof(*argv));
+	execv("/bin/sh", argv);
 }
 
 /* in the child: becomes the program, or tells the parent why not */
@@ -431,22 +424,8 @@ static void become(const struct run *run, int fd)
 
 	if (set_environment(run) == 0) {
 		execv(run->prog, run->argv);
-		if (errno == ENOEXEC) {
-			/* a script without #! is the shell's, as execvp does */
-			size_t n = 0;
-			char **argv;
-
-			while (run->argv[n])
-				n++;
-			argv = calloc(n + 2, sizeof(*argv));
-			if (argv) {
-				argv[0] = run->argv[0];
-				argv[1] = (char *)(uintptr_t)run->prog;
-				memcpy(argv + 2, run->argv + 1,
-				       n * sizeof(*argv) - sizeof(*argv));
-				execv("/bin/sh", argv);
-			}
-		}
+		if (errno == ENOEXEC)
+			become_shell(run);
 	}
 	err = errno;
 	if (write(fd, &err, sizeof(err)) != sizeof(err))
@@ -454,29 +433,37 @@ static void become(const struct run *run, int fd)
 	_exit(PMDB_RUN_NOEXEC);
 }
 
-/* which signals the parent treats specially while it waits */
-static const struct {
-	int signo;
-	void (*handler)(int);
-} watched[] = {
-	/* the terminal sends these to both: the program decides */
-	{SIGINT, SIG_IGN},
-	{SIGQUIT, SIG_IGN},
-	/* these come to one process, meant for the program */
-	{SIGTERM, forward},
-	{SIGHUP, forward},
-	{SIGUSR1, forward},
-	{SIGUSR2, forward},
-};
-#define NWATCHED (sizeof(watched) / sizeof(watched[0]))
+/* waits for the program to end, handing on the signals that come for it to
+ * pmdb; all of set is blocked.  Returns the wait status. */
+static int await(pid_t pid, const sigset_t *set)
+{
+	int status;
 
-/* starts the program and waits for it.  Returns -1 with a line said, or the
- * exit status; *ret_started tells whether the program ran at all. */
+	for (;;) {
+		int signo = sigwaitinfo(set, NULL);
+
+		if (signo == SIGCHLD) {
+			if (waitpid(pid, &status, WNOHANG) == pid)
+				return status;
+		} else if (signo > 0) {
+			kill(pid, signo);
+		}
+	}
+}
+
+/* starts the program and waits for it.  Returns the exit status;
+ * *ret_started tells whether the program ran at all. */
 static int run_and_wait(const struct run *run, int *ret_started)
 {
-	struct sigaction old[NWATCHED];
-	struct sigaction sa = {.sa_flags = SA_RESTART};
-	sigset_t block, saved;
+	/* from the terminal these come to the program as well, which decides */
+	static const int left_to_it[] = {SIGINT, SIGQUIT};
+	/* these come to one process, and are meant for the program */
+	static const int handed_on[] = {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	struct sigaction old_chld;
+	sigset_t set;
+	sigset_t saved;
 	int fds[2];
 	int err = 0;
 	int status;
@@ -487,38 +474,29 @@ static int run_and_wait(const struct run *run, int *ret_started)
 		complain("run", "%s", strerror(errno));
 		return PMDB_RUN_FAILED;
 	}
-	/* no signal is lost between the fork and the handlers */
-	sigemptyset(&block);
-	for (size_t i = 0; i < NWATCHED; i++)
-		sigaddset(&block, watched[i].signo);
-	sigprocmask(SIG_BLOCK, &block, &saved);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	for (size_t i = 0; i < sizeof(handed_on) / sizeof(int); i++)
+		sigaddset(&set, handed_on[i]);
+	sigprocmask(SIG_BLOCK, &set, &saved);
+	sigaction(SIGCHLD, &dfl, &old_chld);
 	pid = fork();
 	if (pid == 0) {
+		sigaction(SIGCHLD, &old_chld, NULL);
 		sigprocmask(SIG_SETMASK, &saved, NULL);
 		become(run, fds[1]);
 	}
 	if (pid < 0) {
 		complain("run", "cannot fork: %s", strerror(errno));
-		sigprocmask(SIG_SETMASK, &saved, NULL);
 		return PMDB_RUN_FAILED;
 	}
-	child_pid = pid;
-	for (size_t i = 0; i < NWATCHED; i++) {
-		sa.sa_handler = watched[i].handler;
-		sigaction(watched[i].signo, &sa, &old[i]);
-		/* what the user had ignored stays so, as with nohup */
-		if (old[i].sa_handler == SIG_IGN)
-			sigaction(watched[i].signo, &old[i], NULL);
-	}
-	sigprocmask(SIG_SETMASK, &saved, NULL);
+	for (size_t i = 0; i < sizeof(left_to_it) / sizeof(int); i++)
+		sigaction(left_to_it[i], &ignore, NULL);
 	close(fds[1]);
 	*ret_started = read(fds[0], &err, sizeof(err)) != sizeof(err);
 	close(fds[0]);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	child_pid = 0;
-	for (size_t i = 0; i < NWATCHED; i++)
-		sigaction(watched[i].signo, &old[i], NULL);
+	status = await(pid, &set);
+	sigprocmask(SIG_SETMASK, &saved, NULL);
 	if (!*ret_started) {
 		complain(run->argv[0], "%s", strerror(err));
 		return err == ENOENT ? PMDB_RUN_NOTFOUND : PMDB_RUN_NOEXEC;
@@ -551,10 +529,9 @@ static int list_create(struct run *run)
 /* gives the verdict on every dump the run left */
 static int check_list(const struct run *run)
 {
+	VEC(char *) paths = {NULL, 0, 0};
 	struct image img;
 	struct stat st;
-	char **paths = NULL;
-	size_t n = 0;
 	int verdict = PMDB_NO_VERDICT;
 	int err = image_open(run->list, &img, &st);
 
@@ -562,18 +539,18 @@ static int check_list(const struct run *run)
 		complain(run->list, "%s", strerror(err));
 		return PMDB_NO_VERDICT;
 	}
-	if (img.size_bytes && img.bytes[img.size_bytes - 1] == '\0')
-		paths = calloc(img.size_bytes, sizeof(*paths));
-	for (size_t at = 0; paths && at < img.size_bytes;
-	     at += strlen(img.bytes + at) + 1)
-		paths[n++] = (char *)(uintptr_t)(img.bytes + at);
+	if (img.size_bytes && img.bytes[img.size_bytes - 1] == '\0') {
+		for (size_t at = 0; at < img.size_bytes;
+		     at += strlen(img.bytes + at) + 1)
+			VEC_PUSH(&paths, (char *)(uintptr_t)(img.bytes + at));
+	}
 	if (!check_dumps)
 		complain("check", "not built in");
-	else if (n == 0)
+	else if (paths.n == 0)
 		complain(run->argv[0], "left no dump, so there is no verdict");
 	else
-		verdict = check_dumps(paths, n, NULL, stderr);
-	free(paths);
+		verdict = check_dumps(paths.v, paths.n, NULL, stderr);
+	VEC_FREE(&paths);
 	image_close(&img);
 	return verdict;
 }
@@ -596,7 +573,6 @@ static int parse(int argc, char **argv, struct run *run)
 	};
 	int opt;
 
-	run->dump = DEFAULT_DUMP;
 	while ((opt = getopt_long(argc, argv, "+o:h", longs, NULL)) != -1) {
 		switch (opt) {
 		case 'o':
@@ -623,7 +599,7 @@ static int parse(int argc, char **argv, struct run *run)
 
 int run_main(int argc, char **argv)
 {
-	static struct run run;
+	struct run run = {.dump = DEFAULT_DUMP};
 	const char *why;
 	int started;
 	int status;

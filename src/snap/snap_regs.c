@@ -261,7 +261,7 @@ static void add(struct snap_work *work, uint32_t tid)
 /* takes in the threads that are not known yet; returns how many */
 static size_t scan(struct snap_work *work)
 {
-	size_t nknown = work->nthreads;
+	size_t nbefore = work->nthreads;
 	size_t nseen = 0;
 	long fd = snap_sys(SYS_open, "/proc/self/task",
 			   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -287,7 +287,7 @@ static size_t scan(struct snap_work *work)
 		}
 	}
 	snap_sys(SYS_close, fd);
-	return work->nthreads - nknown;
+	return work->nthreads - nbefore;
 }
 
 /* a thread that has ended, or is ending, has no registers to lose */
