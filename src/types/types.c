@@ -42,6 +42,7 @@ void types_close(struct types *types)
 {
 	if (!types)
 		return;
+	types_release(types);
 	objects_release(types);
 	if (types->dwfl)
 		dwfl_end(types->dwfl);

@@ -81,9 +81,9 @@ struct types {
 	unsigned char machine_header[64]; /* its bytes */
 	bool is_attached;                 /* to our callbacks: see unwind.c */
 	const struct target_thread *unwinding; /* whose registers they give */
-	struct hash by_die;         /* address of a DIE -> struct type * */
-	VEC(struct type *) all;     /* every type made */
-	VEC(struct type *) derived; /* pointers and arrays made from names */
+	VEC(struct type *) all; /* every type made */
+	struct hash by_die;	/* address of a DIE -> index in all, + 1 */
+	struct hash by_parts;	/* what a derived type is made of -> same */
 };
 
 /* ---- object.c ------------------------------------------------------------ */
@@ -143,11 +143,24 @@ void symtab_free(struct symtab *tab);
 
 /** Releases what an object's debug information was indexed into. */
 void index_free(struct object_impl *obj);
-/** A definition by exact name; tag 0: a typedef or base type, else a tag. */
+/**
+ * A type by its exact, qualified name.
+ *
+ * @tag:  DW_TAG_structure_type (classes too), DW_TAG_union_type,
+ *        DW_TAG_enumeration_type, or 0: a typedef or base type
+ */
 bool index_find(struct object_impl *obj, int tag, const char *name,
-		Dwarf_Die *ret);
+		Dwarf_Die *ret, bool *ret_is_declaration);
+/** The variable that lies at addr. */
+bool variable_at(struct object_impl *obj, taddr_t addr, Dwarf_Die *ret);
+/** The function that begins at addr. */
+bool function_at(struct object_impl *obj, taddr_t addr, Dwarf_Die *ret);
 /** The compile unit that covers pc. */
 bool object_cu_at(struct object_impl *obj, taddr_t pc, Dwarf_Die *ret);
+/** True when a DIE only declares. */
+bool die_is_declaration(Dwarf_Die *die);
+/** What a tag is looked up as (see index_find()); -1: names no type. */
+int die_lookup_tag(int tag);
 
 /* ---- type.c -------------------------------------------------------------- */
 

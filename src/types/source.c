@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Code addresses in the words of the source: lines, functions, inlining. */
+#include "types/types_impl.h"
+
+#include <dwarf.h>
+#include <string.h>
+
+bool types_source_line(struct types *types, taddr_t pc, const char **ret_file,
+		       int *ret_line)
+{
+	struct object_impl *obj = object_at(types, pc);
+	Dwfl_Module *mod = obj ? object_module(obj) : NULL;
+	Dwfl_Line *line = mod ? dwfl_module_getsrc(mod, pc) : NULL;
+	const char *file;
+	int n;
+
+	if (!line)
+		return false;
+	file = dwfl_lineinfo(line, NULL, &n, NULL, NULL, NULL);
+	if (!file || n <= 0)
+		return false;
+	*ret_file = file;
+	*ret_line = n;
+	return true;
+}
+
+static const char *link_name(Dwarf_Die *die)
+{
+	Dwarf_Attribute attr;
+	const char *name = NULL;
+
+	if (dwarf_attr_integrate(die, DW_AT_linkage_name, &attr))
+		name = dwarf_formstring(&attr);
+	return name ? name : dwarf_diename(die);
+}
+
+/* the line a function was called at where it was inlined */
+static void call_site(Dwarf_Die *die, Dwarf_Die *cu, struct inline_frame *ret)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Files *files;
+	Dwarf_Word n;
+	size_t nfiles;
+
+	ret->file = NULL;
+	ret->line = 0;
+	if (dwarf_attr(die, DW_AT_call_line, &attr) &&
+	    dwarf_formudata(&attr, &n) == 0)
+		ret->line = (int)n;
+	if (dwarf_attr(die, DW_AT_call_file, &attr) &&
+	    dwarf_formudata(&attr, &n) == 0 &&
+	    dwarf_getsrcfiles(cu, &files, &nfiles) == 0 && n < nfiles)
+		ret->file = dwarf_filesrc(files, n, NULL, NULL);
+}
+
+size_t types_inlines(struct types *types, taddr_t pc, struct inline_frame *ret,
+		     size_t max)
+{
+	struct object_impl *obj = object_at(types, pc);
+	struct inline_frame here = {0};
+	Dwarf_Die *scopes = NULL;
+	size_t n = 0;
+	Dwarf_Die cu;
+	int nscopes;
+	int i;
+
+	if (!obj || !object_cu_at(obj, pc, &cu))
+		return 0;
+	(void)types_source_line(types, pc, &here.file, &here.line); /* NULL */
+	nscopes = dwarf_getscopes(&cu, pc - obj->dwarf_bias, &scopes);
+	for (i = 0; i < nscopes && n < max; i++) {
+		int tag = dwarf_tag(&scopes[i]);
+
+		if (tag != DW_TAG_inlined_subroutine &&
+		    tag != DW_TAG_subprogram)
+			continue;
+		here.name = link_name(&scopes[i]);
+		if (!here.name)
+			break;
+		ret[n++] = here;
+		if (tag == DW_TAG_subprogram)
+			break; /* what encloses it is no caller */
+		call_site(&scopes[i], &cu, &here);
+	}
+	mem_free(scopes);
+	return n;
+}
+
+char *types_function_name(struct types *types, taddr_t pc)
+{
+	struct inline_frame inner;
+	struct symbol sym;
+
+	if (types_inlines(types, pc, &inner, 1) > 0)
+		return types_demangle(inner.name);
+	if (types_symbol_at(types, pc, &sym))
+		return types_demangle(sym.name);
+	return NULL;
+}

@@ -1,0 +1,1012 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Types: what a DIE says of the shape of bytes, and names composed of it.
+ *
+ * A struct type stands for a DIE, for a pointer or array made from a name the
+ * user wrote ("foo_t *[4]"), or for a type every x86-64 program has, debug
+ * information or not.  They are made when met and live as long as their
+ * struct types; members, names and sizes are found when asked.
+ *
+ * (I1) one struct type a DIE, one a pair (array of n, element);
+ * (I2) chains of typedefs and scopes are cut at CHAIN_MAX: a debug file is
+ *      trusted to be of the right build, not to be sane.
+ */
+#include "types/types_impl.h"
+
+#include <dwarf.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/strbuf.h"
+#include "types/names.h"
+
+enum {
+	CHAIN_MAX = 64,
+	DEPTH_MAX = 16
+};
+
+enum form {
+	FORM_DIE,
+	FORM_VOID,
+	FORM_BUILTIN,
+	FORM_POINTER,
+	FORM_ARRAY
+};
+
+struct builtin {
+	char name[24];
+	unsigned char size_bytes;
+	bool is_float, is_signed, is_char, is_bool;
+};
+
+struct type {
+	enum form form;
+	struct types *types;
+	size_t number;           /* index in types->all, + 1 */
+	struct object_impl *obj; /* of a DIE */
+	Dwarf_Die die;
+	const struct builtin *builtin;
+	const struct type *elem; /* pointer, array */
+	uint64_t nelems;         /* array */
+	char *name;              /* NULL: not yet asked */
+	const struct type *resolved;
+	bool has_members;
+	VEC(struct type_member) members;
+	bool has_enums;
+	VEC(struct {
+		const char *name;
+		int64_t value;
+	})
+	enums;
+	VEC(char *) made; /* member names that had to be made */
+};
+
+static struct type *mutable_type(const struct type *type)
+{
+	return (struct type *)(uintptr_t)type; /* ours; fills in lazily */
+}
+
+/* ---- making them --------------------------------------------------------- */
+
+static struct type *new_type(struct types *types, enum form form)
+{
+	struct type *type = mem_zalloc(sizeof(*type));
+
+	type->form = form;
+	type->types = types;
+	VEC_PUSH(&types->all, type);
+	type->number = types->all.n;
+	return type;
+}
+
+void types_release(struct types *types)
+{
+	size_t i, j;
+
+	for (i = 0; i < types->all.n; i++) {
+		struct type *type = types->all.v[i];
+
+		for (j = 0; j < type->made.n; j++)
+			mem_free(type->made.v[j]);
+		VEC_FREE(&type->made);
+		VEC_FREE(&type->members);
+		VEC_FREE(&type->enums);
+		mem_free(type->name);
+		mem_free(type);
+	}
+	VEC_FREE(&types->all);
+	hash_fini(&types->by_die);
+	hash_fini(&types->by_parts);
+}
+
+/* the one derived type with these parts */
+static const struct type *derived(struct types *types, enum form form,
+				  const struct type *elem, uint64_t nelems)
+{
+	const uint64_t parts[3] = {form, (uintptr_t)elem, nelems};
+	uint64_t *index = hash_put(&types->by_parts,
+				   hash_bytes(parts, sizeof(parts), 0), NULL);
+	struct type *type;
+
+	if (*index > 0) {
+		type = types->all.v[*index - 1];
+		if (type->form == form && type->elem == elem &&
+		    type->nelems == nelems)
+			return type;
+	}
+	type = new_type(types, form);
+	type->elem = elem;
+	type->nelems = nelems;
+	*index = types->all.n;
+	return type;
+}
+
+static const struct type *void_type(struct types *types)
+{
+	return derived(types, FORM_VOID, NULL, 0);
+}
+
+static bool int_attr(Dwarf_Die *die, unsigned name, uint64_t *ret)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Word value;
+
+	if (!dwarf_attr_integrate(die, name, &attr) ||
+	    dwarf_formudata(&attr, &value) != 0)
+		return false;
+	*ret = value;
+	return true;
+}
+
+/* what DW_AT_type points at; false: nothing, which is void */
+static bool type_attr(Dwarf_Die *die, Dwarf_Die *ret)
+{
+	Dwarf_Attribute attr;
+
+	return dwarf_attr_integrate(die, DW_AT_type, &attr) &&
+	       dwarf_formref_die(&attr, ret) != NULL;
+}
+
+/* the number of elements one subrange says; 0 unknown */
+static uint64_t subrange(Dwarf_Die *die)
+{
+	uint64_t n;
+	uint64_t lower = 0;
+
+	if (int_attr(die, DW_AT_count, &n))
+		return n;
+	if (!int_attr(die, DW_AT_upper_bound, &n))
+		return 0;
+	(void)int_attr(die, DW_AT_lower_bound, &lower); /* C's is 0 */
+	return n + 1 - lower;
+}
+
+/* "int [2][3]" is one DIE: an array of 2 arrays of 3 */
+static const struct type *array_of_die(struct types *types,
+				       struct object_impl *obj, Dwarf_Die *die,
+				       int depth);
+
+static const struct type *make(struct types *types, struct object_impl *obj,
+			       Dwarf_Die *die, int depth)
+{
+	uint64_t key = (uintptr_t)die->addr;
+	uint64_t *index = hash_get(&types->by_die, key);
+	const struct type *array;
+	struct type *type;
+
+	if (index)
+		return types->all.v[*index - 1];
+	if (dwarf_tag(die) == DW_TAG_array_type && depth < DEPTH_MAX) {
+		array = array_of_die(types, obj, die, depth + 1);
+		*hash_put(&types->by_die, key, NULL) = array->number;
+		return array;
+	}
+	type = new_type(types, FORM_DIE);
+	type->obj = obj;
+	type->die = *die;
+	*hash_put(&types->by_die, key, NULL) = types->all.n;
+	return type;
+}
+
+static const struct type *array_of_die(struct types *types,
+				       struct object_impl *obj, Dwarf_Die *die,
+				       int depth)
+{
+	uint64_t dims[DEPTH_MAX];
+	size_t n = 0;
+	const struct type *type;
+	Dwarf_Die child;
+
+	if (dwarf_child(die, &child) == 0) {
+		do
+			if (dwarf_tag(&child) == DW_TAG_subrange_type &&
+			    n < DEPTH_MAX)
+				dims[n++] = subrange(&child);
+		while (dwarf_siblingof(&child, &child) == 0);
+	}
+	if (type_attr(die, &child))
+		type = make(types, obj, &child, depth);
+	else
+		type = void_type(types);
+	if (n == 0)
+		dims[n++] = 0;
+	while (n > 0)
+		type = derived(types, FORM_ARRAY, type, dims[--n]);
+	return type;
+}
+
+const struct type *type_of_die(struct types *types, struct object_impl *obj,
+			       Dwarf_Die *die)
+{
+	return die ? make(types, obj, die, 0) : void_type(types);
+}
+
+/* the type DW_AT_type of a type's DIE leads to */
+static const struct type *target_type(const struct type *type)
+{
+	Dwarf_Die die = type->die;
+	Dwarf_Die to;
+
+	return type_of_die(type->types, type->obj,
+			   type_attr(&die, &to) ? &to : NULL);
+}
+
+static int tag_of(const struct type *type)
+{
+	Dwarf_Die die = type->die;
+
+	return type->form == FORM_DIE ? dwarf_tag(&die) : 0;
+}
+
+/* ---- resolving ----------------------------------------------------------- */
+
+static bool is_wrapper(int tag)
+{
+	switch (tag) {
+	case DW_TAG_typedef:
+	case DW_TAG_const_type:
+	case DW_TAG_volatile_type:
+	case DW_TAG_restrict_type:
+	case DW_TAG_atomic_type:
+	case DW_TAG_packed_type:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* "ns::outer::name", as the index has it; owned */
+static char *qualified_name(Dwarf_Die *die)
+{
+	const char *name = dwarf_diename(die);
+	Dwarf_Die *scopes = NULL;
+	char *full = mem_strdup(name ? name : "");
+	int n = dwarf_getscopes_die(die, &scopes);
+	int i;
+
+	for (i = 1; i < n; i++) {
+		int tag = dwarf_tag(&scopes[i]);
+		const char *scope = dwarf_diename(&scopes[i]);
+		char *longer;
+
+		if (!scope ||
+		    (tag != DW_TAG_namespace && tag != DW_TAG_structure_type &&
+		     tag != DW_TAG_class_type && tag != DW_TAG_union_type))
+			continue;
+		longer = mem_printf("%s::%s", scope, full);
+		mem_free(full);
+		full = longer;
+	}
+	mem_free(scopes);
+	return full;
+}
+
+/* the definition of what a DIE only declares; NULL when nobody has it */
+static const struct type *definition(const struct type *type)
+{
+	struct types *types = type->types;
+	Dwarf_Die die = type->die;
+	_free_ char *name = NULL;
+	Dwarf_Attribute attr;
+	Dwarf_Die found;
+	size_t i;
+
+	if (dwarf_attr(&die, DW_AT_signature, &attr) &&
+	    dwarf_formref_die(&attr, &found) && !die_is_declaration(&found))
+		return type_of_die(types, type->obj, &found);
+	name = qualified_name(&die);
+	for (i = 0; i <= types->objects.n && name[0]; i++) {
+		/* its own object first */
+		struct object_impl *obj =
+			i == 0 ? type->obj : types->objects.v[i - 1];
+		bool is_declaration;
+
+		if (index_find(obj, die_lookup_tag(dwarf_tag(&die)), name,
+			       &found, &is_declaration) &&
+		    !is_declaration)
+			return type_of_die(types, obj, &found);
+	}
+	return NULL;
+}
+
+static const struct type *resolve(const struct type *type)
+{
+	Dwarf_Die die;
+	int i;
+
+	for (i = 0; i < CHAIN_MAX && is_wrapper(tag_of(type)); i++)
+		type = target_type(type);
+	if (type->form != FORM_DIE || die_lookup_tag(tag_of(type)) <= 0)
+		return type;
+	die = type->die;
+	if (die_is_declaration(&die)) {
+		const struct type *def = definition(type);
+
+		if (def)
+			return def;
+	}
+	return type;
+}
+
+const struct type *type_resolve(const struct type *type)
+{
+	if (!type->resolved)
+		mutable_type(type)->resolved = resolve(type);
+	return type->resolved;
+}
+
+/* ---- facts --------------------------------------------------------------- */
+
+static void base_info(Dwarf_Die *die, struct type_info *info)
+{
+	uint64_t encoding = 0;
+
+	(void)int_attr(die, DW_AT_encoding, &encoding); /* 0: an integer */
+	info->kind = TYPE_INT;
+	switch (encoding) {
+	case DW_ATE_float:
+	case DW_ATE_complex_float:
+	case DW_ATE_imaginary_float:
+	case DW_ATE_decimal_float:
+		info->kind = TYPE_FLOAT;
+		info->is_signed = true;
+		break;
+	case DW_ATE_boolean:
+		info->is_bool = true;
+		break;
+	case DW_ATE_signed_char:
+		info->is_signed = true;
+		info->is_char = info->size_bytes == 1;
+		break;
+	case DW_ATE_unsigned_char:
+	case DW_ATE_UTF:
+		info->is_char = info->size_bytes == 1;
+		break;
+	case DW_ATE_signed:
+		info->is_signed = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static bool has_negative(const struct type *type)
+{
+	size_t n = type_nenums(type);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (type->enums.v[i].value < 0)
+			return true;
+	return false;
+}
+
+static struct type_info die_info(const struct type *type)
+{
+	Dwarf_Die die = type->die;
+	struct type_info info = {.kind = TYPE_VOID};
+
+	(void)int_attr(&die, DW_AT_byte_size, &info.size_bytes); /* 0 */
+	switch (dwarf_tag(&die)) {
+	case DW_TAG_base_type:
+		base_info(&die, &info);
+		return info;
+	case DW_TAG_pointer_type:
+	case DW_TAG_reference_type:
+	case DW_TAG_rvalue_reference_type:
+		info.kind = dwarf_tag(&die) == DW_TAG_pointer_type
+				    ? TYPE_POINTER
+				    : TYPE_REFERENCE;
+		info.size_bytes = 8;
+		info.elem = target_type(type);
+		if (info.elem->form == FORM_VOID)
+			info.elem = NULL;
+		return info;
+	case DW_TAG_ptr_to_member_type:
+		info.kind = TYPE_INT;
+		if (info.size_bytes == 0)
+			info.size_bytes = 8;
+		return info;
+	case DW_TAG_class_type:
+	case DW_TAG_structure_type:
+	case DW_TAG_union_type:
+		info.kind = dwarf_tag(&die) == DW_TAG_union_type ? TYPE_UNION
+								 : TYPE_STRUCT;
+		break;
+	case DW_TAG_enumeration_type:
+		info.kind = TYPE_ENUM;
+		info.is_signed = has_negative(type);
+		break;
+	case DW_TAG_subroutine_type:
+	case DW_TAG_subprogram:
+		info.kind = TYPE_FUNCTION;
+		info.size_bytes = 0;
+		info.elem = target_type(type);
+		return info;
+	default:
+		return info; /* void, nullptr_t, what we do not know */
+	}
+	if (die_is_declaration(&die))
+		info.kind = TYPE_FORWARD;
+	return info;
+}
+
+struct type_info type_info(const struct type *type)
+{
+	struct type_info info = {.kind = TYPE_VOID};
+
+	type = type_resolve(type);
+	switch (type->form) {
+	case FORM_DIE:
+		return die_info(type);
+	case FORM_VOID:
+		break;
+	case FORM_BUILTIN:
+		info.kind = type->builtin->is_float ? TYPE_FLOAT : TYPE_INT;
+		info.size_bytes = type->builtin->size_bytes;
+		info.is_signed = type->builtin->is_signed;
+		info.is_char = type->builtin->is_char;
+		info.is_bool = type->builtin->is_bool;
+		break;
+	case FORM_POINTER:
+		info.kind = TYPE_POINTER;
+		info.size_bytes = 8;
+		info.elem = type->elem->form == FORM_VOID ? NULL : type->elem;
+		break;
+	case FORM_ARRAY:
+		info.kind = TYPE_ARRAY;
+		info.elem = type->elem;
+		info.nelems = type->nelems;
+		if (__builtin_mul_overflow(type->nelems,
+					   type_info(type->elem).size_bytes,
+					   &info.size_bytes))
+			info.size_bytes = 0;
+		break;
+	}
+	return info;
+}
+
+/* ---- names --------------------------------------------------------------- */
+
+static bool is_cplusplus(Dwarf_Die *die)
+{
+	Dwarf_Die cu;
+
+	if (!dwarf_diecu(die, &cu, NULL, NULL))
+		return false;
+	switch (dwarf_srclang(&cu)) {
+	case DW_LANG_C_plus_plus:
+	case DW_LANG_C_plus_plus_03:
+	case DW_LANG_C_plus_plus_11:
+	case DW_LANG_C_plus_plus_14:
+	case DW_LANG_Rust:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static char *die_name(const struct type *type)
+{
+	Dwarf_Die die = type->die;
+	const char *name = dwarf_diename(&die);
+	const char *word = NULL;
+
+	switch (dwarf_tag(&die)) {
+	case DW_TAG_class_type:
+		word = "class";
+		break;
+	case DW_TAG_structure_type:
+		word = "struct";
+		break;
+	case DW_TAG_union_type:
+		word = "union";
+		break;
+	case DW_TAG_enumeration_type:
+		word = "enum";
+		break;
+	default:
+		break;
+	}
+	if (!name)
+		return word ? mem_printf("%s {...}", word) : mem_strdup("?");
+	if (is_cplusplus(&die))
+		return qualified_name(&die);
+	return word ? mem_printf("%s %s", word, name) : mem_strdup(name);
+}
+
+static void declare(const struct type *type, const char *decl, int depth,
+		    struct strbuf *out);
+
+/* "void (int, char *)" around a declarator */
+static void declare_function(const struct type *type, const char *decl,
+			     int depth, struct strbuf *out)
+{
+	struct strbuf full = {0};
+	Dwarf_Die die = type->die;
+	Dwarf_Die child;
+	bool any = false;
+
+	strbuf_printf(&full, "%s(", decl);
+	if (dwarf_haschildren(&die) && dwarf_child(&die, &child) == 0) {
+		do {
+			int tag = dwarf_tag(&child);
+			Dwarf_Die to;
+			bool has_type;
+
+			if (tag == DW_TAG_unspecified_parameters)
+				strbuf_puts(&full, any ? ", ..." : "...");
+			if (tag != DW_TAG_formal_parameter)
+				continue;
+			if (any)
+				strbuf_puts(&full, ", ");
+			any = true;
+			has_type = type_attr(&child, &to);
+			declare(type_of_die(type->types, type->obj,
+					    has_type ? &to : NULL),
+				"", depth + 1, &full);
+		} while (dwarf_siblingof(&child, &child) == 0);
+	}
+	strbuf_puts(&full, any ? ")" : "void)");
+	declare(target_type(type), strbuf_str(&full), depth + 1, out);
+	strbuf_free(&full);
+}
+
+/* a pointer's star binds less than what its pointee adds behind */
+static void declare_pointer(const struct type *elem, const char *star,
+			    const char *decl, int depth, struct strbuf *out)
+{
+	bool needs_parens = elem->form == FORM_ARRAY ||
+			    tag_of(elem) == DW_TAG_subroutine_type;
+	_free_ char *full = mem_printf("%s%s%s%s", needs_parens ? "(" : "",
+				       star, decl, needs_parens ? ")" : "");
+
+	declare(elem, full, depth + 1, out);
+}
+
+static void declare_qualified(const struct type *type, const char *word,
+			      const char *decl, int depth, struct strbuf *out)
+{
+	const struct type *to = target_type(type);
+	_free_ char *behind = NULL;
+
+	if (to->form == FORM_POINTER || tag_of(to) == DW_TAG_pointer_type) {
+		behind = mem_printf("%s%s%s", word, decl[0] ? " " : "", decl);
+		declare(to, behind, depth + 1, out);
+		return;
+	}
+	strbuf_printf(out, "%s ", word);
+	declare(to, decl, depth + 1, out);
+}
+
+static void declare_die(const struct type *type, const char *decl, int depth,
+			struct strbuf *out)
+{
+	_free_ char *name = NULL;
+
+	switch (tag_of(type)) {
+	case DW_TAG_pointer_type:
+		declare_pointer(target_type(type), "*", decl, depth, out);
+		return;
+	case DW_TAG_reference_type:
+		declare_pointer(target_type(type), "&", decl, depth, out);
+		return;
+	case DW_TAG_rvalue_reference_type:
+		declare_pointer(target_type(type), "&&", decl, depth, out);
+		return;
+	case DW_TAG_const_type:
+		declare_qualified(type, "const", decl, depth, out);
+		return;
+	case DW_TAG_volatile_type:
+		declare_qualified(type, "volatile", decl, depth, out);
+		return;
+	case DW_TAG_restrict_type:
+		declare_qualified(type, "restrict", decl, depth, out);
+		return;
+	case DW_TAG_atomic_type:
+		declare_qualified(type, "_Atomic", decl, depth, out);
+		return;
+	case DW_TAG_subroutine_type:
+	case DW_TAG_subprogram:
+		declare_function(type, decl, depth, out);
+		return;
+	default:
+		name = die_name(type);
+		strbuf_printf(out, "%s%s%s", name, decl[0] ? " " : "", decl);
+		return;
+	}
+}
+
+/* appends "type decl", where decl is what stands around the name */
+static void declare(const struct type *type, const char *decl, int depth,
+		    struct strbuf *out)
+{
+	_free_ char *full = NULL;
+
+	if (depth > DEPTH_MAX) {
+		strbuf_puts(out, "...");
+		return;
+	}
+	switch (type->form) {
+	case FORM_DIE:
+		declare_die(type, decl, depth, out);
+		break;
+	case FORM_VOID:
+		strbuf_printf(out, "void%s%s", decl[0] ? " " : "", decl);
+		break;
+	case FORM_BUILTIN:
+		strbuf_printf(out, "%s%s%s", type->builtin->name,
+			      decl[0] ? " " : "", decl);
+		break;
+	case FORM_POINTER:
+		declare_pointer(type->elem, "*", decl, depth, out);
+		break;
+	case FORM_ARRAY:
+		full = type->nelems > 0 ? mem_printf("%s[%" PRIu64 "]", decl,
+						     type->nelems)
+					: mem_printf("%s[]", decl);
+		declare(type->elem, full, depth + 1, out);
+		break;
+	}
+}
+
+const char *type_name(const struct type *type)
+{
+	if (!type->name) {
+		struct strbuf out = {0};
+
+		declare(type, "", 0, &out);
+		mutable_type(type)->name = out.s; /* owned by type now */
+	}
+	return type->name;
+}
+
+/* ---- members ------------------------------------------------------------- */
+
+/* where a member is, in bytes; false: only known at run time */
+static bool member_location(Dwarf_Die *die, uint64_t *ret)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Word value;
+	Dwarf_Op *expr;
+	size_t n;
+
+	*ret = 0;
+	if (!dwarf_attr(die, DW_AT_data_member_location, &attr))
+		return true; /* of a union */
+	if (dwarf_formudata(&attr, &value) == 0) {
+		*ret = value;
+		return true;
+	}
+	if (dwarf_getlocation(&attr, &expr, &n) != 0 || n != 1 ||
+	    expr[0].atom != DW_OP_plus_uconst)
+		return false;
+	*ret = expr[0].number;
+	return true;
+}
+
+static bool read_member(const struct type *type, Dwarf_Die *die,
+			struct type_member *ret)
+{
+	const char *name = dwarf_diename(die);
+	uint64_t bytes, bits, from_top, storage;
+	Dwarf_Die to;
+
+	*ret = (struct type_member){
+		.name = name ? name : "",
+		.is_base = dwarf_tag(die) == DW_TAG_inheritance,
+	};
+	ret->type = type_of_die(type->types, type->obj,
+				type_attr(die, &to) ? &to : NULL);
+	if (ret->is_base)
+		ret->name = type_name(ret->type);
+	if (!member_location(die, &bytes))
+		return false;
+	ret->offset_bits = bytes * 8;
+	if (!int_attr(die, DW_AT_bit_size, &bits))
+		return true;
+	ret->bit_size = (uint32_t)bits;
+	if (int_attr(die, DW_AT_data_bit_offset, &bits)) {
+		ret->offset_bits = bits;
+	} else if (int_attr(die, DW_AT_bit_offset, &from_top)) {
+		/* before DWARF 4: counted from the top of the storage unit */
+		if (!int_attr(die, DW_AT_byte_size, &storage))
+			storage = type_info(ret->type).size_bytes;
+		ret->offset_bits += storage * 8 - from_top - ret->bit_size;
+	}
+	return true;
+}
+
+static void read_members(struct type *type)
+{
+	Dwarf_Die die = type->die;
+	Dwarf_Die child;
+
+	if (type->has_members)
+		return;
+	type->has_members = true;
+	switch (tag_of(type)) {
+	case DW_TAG_class_type:
+	case DW_TAG_structure_type:
+	case DW_TAG_union_type:
+		break;
+	default:
+		return;
+	}
+	if (!dwarf_haschildren(&die) || dwarf_child(&die, &child) != 0)
+		return;
+	do {
+		int tag = dwarf_tag(&child);
+		struct type_member member;
+
+		/* C++ statics are declared here and live elsewhere */
+		if ((tag == DW_TAG_member && !die_is_declaration(&child)) ||
+		    tag == DW_TAG_inheritance)
+			if (read_member(type, &child, &member))
+				VEC_PUSH(&type->members, member);
+	} while (dwarf_siblingof(&child, &child) == 0);
+}
+
+size_t type_nmembers(const struct type *type)
+{
+	type = type_resolve(type);
+	read_members(mutable_type(type));
+	return type->members.n;
+}
+
+struct type_member type_member(const struct type *type, size_t i)
+{
+	return type_resolve(type)->members.v[i];
+}
+
+static bool find_member(const struct type *type, const char *name, int depth,
+			struct type_member *ret)
+{
+	size_t n = type_nmembers(type);
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		struct type_member member = type_member(type, i);
+
+		if (!member.is_base && strcmp(member.name, name) == 0) {
+			*ret = member;
+			return true;
+		}
+		if ((member.name[0] != '\0' && !member.is_base) ||
+		    depth >= DEPTH_MAX ||
+		    !find_member(member.type, name, depth + 1, ret))
+			continue;
+		ret->offset_bits += member.offset_bits;
+		return true;
+	}
+	return false;
+}
+
+bool type_find_member(const struct type *type, const char *name,
+		      struct type_member *ret)
+{
+	return name[0] != '\0' && find_member(type, name, 0, ret);
+}
+
+/* ---- enumerators --------------------------------------------------------- */
+
+static int64_t enum_value(Dwarf_Die *die)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Sword sword = 0;
+	Dwarf_Word word = 0;
+
+	if (!dwarf_attr(die, DW_AT_const_value, &attr))
+		return 0;
+	switch (dwarf_whatform(&attr)) {
+	case DW_FORM_sdata:
+	case DW_FORM_implicit_const:
+		return dwarf_formsdata(&attr, &sword) == 0 ? sword : 0;
+	default:
+		/* libdw would extend the sign of short forms */
+		return dwarf_formudata(&attr, &word) == 0 ? (int64_t)word : 0;
+	}
+}
+
+static void read_enums(struct type *type)
+{
+	Dwarf_Die die = type->die;
+	Dwarf_Die child;
+
+	if (type->has_enums)
+		return;
+	type->has_enums = true;
+	if (tag_of(type) != DW_TAG_enumeration_type ||
+	    !dwarf_haschildren(&die) || dwarf_child(&die, &child) != 0)
+		return;
+	do {
+		const char *name = dwarf_diename(&child);
+
+		if (dwarf_tag(&child) != DW_TAG_enumerator || !name)
+			continue;
+		VEC_PUSH(&type->enums,
+			 ((typeof(*type->enums.v)){name, enum_value(&child)}));
+	} while (dwarf_siblingof(&child, &child) == 0);
+}
+
+size_t type_nenums(const struct type *type)
+{
+	type = type_resolve(type);
+	read_enums(mutable_type(type));
+	return type->enums.n;
+}
+
+const char *type_enum(const struct type *type, size_t i, int64_t *ret_value)
+{
+	type = type_resolve(type);
+	*ret_value = type->enums.v[i].value;
+	return type->enums.v[i].name;
+}
+
+/* ---- by name ------------------------------------------------------------- */
+
+/* what every x86-64 program has, and means the same by */
+static const struct type *builtin_type(struct types *types, const char *name)
+{
+	static const struct builtin known[] = {
+		{"char", 1, false, true, true, false},
+		{"signed char", 1, false, true, true, false},
+		{"unsigned char", 1, false, false, true, false},
+		{"short int", 2, false, true, false, false},
+		{"short unsigned int", 2, false, false, false, false},
+		{"int", 4, false, true, false, false},
+		{"unsigned int", 4, false, false, false, false},
+		{"long int", 8, false, true, false, false},
+		{"long unsigned int", 8, false, false, false, false},
+		{"long long int", 8, false, true, false, false},
+		{"long long unsigned int", 8, false, false, false, false},
+		{"float", 4, true, true, false, false},
+		{"double", 8, true, true, false, false},
+		{"long double", 16, true, true, false, false},
+		{"_Bool", 1, false, false, false, true},
+		{"bool", 1, false, false, false, true},
+		{"int8_t", 1, false, true, true, false},
+		{"uint8_t", 1, false, false, true, false},
+		{"int16_t", 2, false, true, false, false},
+		{"uint16_t", 2, false, false, false, false},
+		{"int32_t", 4, false, true, false, false},
+		{"uint32_t", 4, false, false, false, false},
+		{"int64_t", 8, false, true, false, false},
+		{"uint64_t", 8, false, false, false, false},
+		{"size_t", 8, false, false, false, false},
+		{"ssize_t", 8, false, true, false, false},
+		{"intptr_t", 8, false, true, false, false},
+		{"uintptr_t", 8, false, false, false, false},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		const uint64_t key = hash_bytes(&known[i], sizeof(known[i]), 0);
+		uint64_t *index;
+		struct type *type;
+
+		if (strcmp(known[i].name, name) != 0)
+			continue;
+		index = hash_put(&types->by_parts, key, NULL);
+		if (*index > 0)
+			return types->all.v[*index - 1];
+		type = new_type(types, FORM_BUILTIN);
+		type->builtin = &known[i];
+		*index = types->all.n;
+		return type;
+	}
+	return NULL;
+}
+
+/* in one object; a declaration is kept in *ret while the search goes on */
+static bool lookup_in(struct types *types, struct object_impl *obj,
+		      const struct type_words *words, const struct type **ret)
+{
+	static const int tags[] = {0, DW_TAG_structure_type, DW_TAG_union_type,
+				   DW_TAG_enumeration_type};
+	size_t i;
+
+	for (i = 0; i < sizeof(tags) / sizeof(tags[0]); i++) {
+		bool is_declaration;
+		Dwarf_Die die;
+
+		if ((words->tag != 0 && tags[i] != words->tag) ||
+		    !index_find(obj, tags[i], words->base, &die,
+				&is_declaration))
+			continue;
+		if (!*ret || !is_declaration)
+			*ret = type_of_die(types, obj, &die);
+		if (!is_declaration)
+			return true;
+	}
+	return false;
+}
+
+static const struct type *lookup_base(struct types *types,
+				      const struct object *scope,
+				      const struct type_words *words)
+{
+	const struct type *type = NULL;
+	char *canonical = words->tag == 0 ? names_base_type(words->base) : NULL;
+	size_t i;
+
+	mem_free(canonical);
+	if (words->tag == 0 && strcmp(words->base, "void") == 0)
+		return void_type(types);
+	if (canonical)
+		return builtin_type(types, words->base);
+	if (scope) {
+		(void)lookup_in(types, object_impl(types, scope), words, &type);
+	} else {
+		for (i = 0; i < types->objects.n; i++)
+			if (lookup_in(types, types->objects.v[i], words, &type))
+				break;
+	}
+	if (!type && words->tag == 0)
+		type = builtin_type(types, words->base);
+	return type;
+}
+
+static bool has_any_dwarf(struct types *types, const struct object *scope)
+{
+	size_t i;
+
+	if (scope)
+		return object_dwarf(object_impl(types, scope)) != NULL;
+	for (i = 0; i < types->objects.n; i++)
+		if (object_dwarf(types->objects.v[i]))
+			return true;
+	return false;
+}
+
+struct err *types_lookup(struct types *types, const struct object *scope,
+			 const char *name, const struct type **ret)
+{
+	const char *tick = strchr(name, '`');
+	struct type_words words;
+	const struct type *type;
+	unsigned i;
+
+	if (tick) {
+		_free_ char *object = mem_strndup(name, (size_t)(tick - name));
+
+		scope = types_object_named(types, object);
+		if (!scope)
+			return err_new(ERR_NOTFOUND, "no object named %s",
+				       object);
+	}
+	if (!names_parse(tick ? tick + 1 : name, &words))
+		return err_new(ERR_NOTFOUND, "\"%s\" is not a type name", name);
+	type = lookup_base(types, scope, &words);
+	for (i = 0; type && i < words.nstars; i++)
+		type = derived(types, FORM_POINTER, type, 0);
+	for (i = 0; type && i < words.ndims; i++)
+		type = derived(types, FORM_ARRAY, type,
+			       words.dims[words.ndims - 1 - i]);
+	names_free(&words);
+	if (!type)
+		return err_new(ERR_NOTFOUND, "type \"%s\": %s", name,
+			       has_any_dwarf(types, scope)
+				       ? "not in the debug information"
+				       : "there is no debug information");
+	*ret = type;
+	return NULL;
+}
+
+struct err *types_of_symbol(struct types *types, const struct symbol *sym,
+			    const struct type **ret)
+{
+	struct object_impl *obj = object_impl(types, sym->object);
+	Dwarf_Die die, to;
+
+	if (variable_at(obj, sym->value, &die)) {
+		*ret = type_of_die(types, obj,
+				   type_attr(&die, &to) ? &to : NULL);
+		return NULL;
+	}
+	if (function_at(obj, sym->value, &die)) {
+		*ret = type_of_die(types, obj, &die);
+		return NULL;
+	}
+	return err_new(ERR_NOTFOUND, "%s: its type is not known", sym->name);
+}
