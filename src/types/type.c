@@ -11,55 +11,10 @@
  * (I2) chains of typedefs and scopes are cut at CHAIN_MAX: a debug file is
  *      trusted to be of the right build, not to be sane.
  */
-#include "types/types_impl.h"
+#include "types/type_impl.h"
 
 #include <dwarf.h>
-#include <inttypes.h>
 #include <string.h>
-
-#include "base/strbuf.h"
-#include "types/names.h"
-
-enum {
-	CHAIN_MAX = 64,
-	DEPTH_MAX = 16
-};
-
-enum form {
-	FORM_DIE,
-	FORM_VOID,
-	FORM_BUILTIN,
-	FORM_POINTER,
-	FORM_ARRAY
-};
-
-struct builtin {
-	char name[24];
-	unsigned char size_bytes;
-	bool is_float, is_signed, is_char, is_bool;
-};
-
-struct type {
-	enum form form;
-	struct types *types;
-	size_t number;           /* index in types->all, + 1 */
-	struct object_impl *obj; /* of a DIE */
-	Dwarf_Die die;
-	const struct builtin *builtin;
-	const struct type *elem; /* pointer, array */
-	uint64_t nelems;         /* array */
-	char *name;              /* NULL: not yet asked */
-	const struct type *resolved;
-	bool has_members;
-	VEC(struct type_member) members;
-	bool has_enums;
-	VEC(struct {
-		const char *name;
-		int64_t value;
-	})
-	enums;
-	VEC(char *) made; /* member names that had to be made */
-};
 
 static struct type *mutable_type(const struct type *type)
 {
@@ -68,7 +23,7 @@ static struct type *mutable_type(const struct type *type)
 
 /* ---- making them --------------------------------------------------------- */
 
-static struct type *new_type(struct types *types, enum form form)
+struct type *type_new(struct types *types, enum form form)
 {
 	struct type *type = mem_zalloc(sizeof(*type));
 
@@ -81,14 +36,11 @@ static struct type *new_type(struct types *types, enum form form)
 
 void types_release(struct types *types)
 {
-	size_t i, j;
+	size_t i;
 
 	for (i = 0; i < types->all.n; i++) {
 		struct type *type = types->all.v[i];
 
-		for (j = 0; j < type->made.n; j++)
-			mem_free(type->made.v[j]);
-		VEC_FREE(&type->made);
 		VEC_FREE(&type->members);
 		VEC_FREE(&type->enums);
 		mem_free(type->name);
@@ -100,8 +52,8 @@ void types_release(struct types *types)
 }
 
 /* the one derived type with these parts */
-static const struct type *derived(struct types *types, enum form form,
-				  const struct type *elem, uint64_t nelems)
+const struct type *type_derived(struct types *types, enum form form,
+				const struct type *elem, uint64_t nelems)
 {
 	const uint64_t parts[3] = {form, (uintptr_t)elem, nelems};
 	uint64_t *index = hash_put(&types->by_parts,
@@ -114,16 +66,16 @@ static const struct type *derived(struct types *types, enum form form,
 		    type->nelems == nelems)
 			return type;
 	}
-	type = new_type(types, form);
+	type = type_new(types, form);
 	type->elem = elem;
 	type->nelems = nelems;
 	*index = types->all.n;
 	return type;
 }
 
-static const struct type *void_type(struct types *types)
+const struct type *type_void(struct types *types)
 {
-	return derived(types, FORM_VOID, NULL, 0);
+	return type_derived(types, FORM_VOID, NULL, 0);
 }
 
 static bool int_attr(Dwarf_Die *die, unsigned name, uint64_t *ret)
@@ -139,7 +91,7 @@ static bool int_attr(Dwarf_Die *die, unsigned name, uint64_t *ret)
 }
 
 /* what DW_AT_type points at; false: nothing, which is void */
-static bool type_attr(Dwarf_Die *die, Dwarf_Die *ret)
+bool die_type(Dwarf_Die *die, Dwarf_Die *ret)
 {
 	Dwarf_Attribute attr;
 
@@ -181,7 +133,7 @@ static const struct type *make(struct types *types, struct object_impl *obj,
 		*hash_put(&types->by_die, key, NULL) = array->number;
 		return array;
 	}
-	type = new_type(types, FORM_DIE);
+	type = type_new(types, FORM_DIE);
 	type->obj = obj;
 	type->die = *die;
 	*hash_put(&types->by_die, key, NULL) = types->all.n;
@@ -204,34 +156,34 @@ static const struct type *array_of_die(struct types *types,
 				dims[n++] = subrange(&child);
 		while (dwarf_siblingof(&child, &child) == 0);
 	}
-	if (type_attr(die, &child))
+	if (die_type(die, &child))
 		type = make(types, obj, &child, depth);
 	else
-		type = void_type(types);
+		type = type_void(types);
 	if (n == 0)
 		dims[n++] = 0;
 	while (n > 0)
-		type = derived(types, FORM_ARRAY, type, dims[--n]);
+		type = type_derived(types, FORM_ARRAY, type, dims[--n]);
 	return type;
 }
 
 const struct type *type_of_die(struct types *types, struct object_impl *obj,
 			       Dwarf_Die *die)
 {
-	return die ? make(types, obj, die, 0) : void_type(types);
+	return die ? make(types, obj, die, 0) : type_void(types);
 }
 
 /* the type DW_AT_type of a type's DIE leads to */
-static const struct type *target_type(const struct type *type)
+const struct type *type_target(const struct type *type)
 {
 	Dwarf_Die die = type->die;
 	Dwarf_Die to;
 
 	return type_of_die(type->types, type->obj,
-			   type_attr(&die, &to) ? &to : NULL);
+			   die_type(&die, &to) ? &to : NULL);
 }
 
-static int tag_of(const struct type *type)
+int type_tag(const struct type *type)
 {
 	Dwarf_Die die = type->die;
 
@@ -256,7 +208,7 @@ static bool is_wrapper(int tag)
 }
 
 /* "ns::outer::name", as the index has it; owned */
-static char *qualified_name(Dwarf_Die *die)
+char *die_qualified_name(Dwarf_Die *die)
 {
 	const char *name = dwarf_diename(die);
 	Dwarf_Die *scopes = NULL;
@@ -294,7 +246,7 @@ static const struct type *definition(const struct type *type)
 	if (dwarf_attr(&die, DW_AT_signature, &attr) &&
 	    dwarf_formref_die(&attr, &found) && !die_is_declaration(&found))
 		return type_of_die(types, type->obj, &found);
-	name = qualified_name(&die);
+	name = die_qualified_name(&die);
 	for (i = 0; i <= types->objects.n && name[0]; i++) {
 		/* its own object first */
 		struct object_impl *obj =
@@ -314,9 +266,9 @@ static const struct type *resolve(const struct type *type)
 	Dwarf_Die die;
 	int i;
 
-	for (i = 0; i < CHAIN_MAX && is_wrapper(tag_of(type)); i++)
-		type = target_type(type);
-	if (type->form != FORM_DIE || die_lookup_tag(tag_of(type)) <= 0)
+	for (i = 0; i < CHAIN_MAX && is_wrapper(type_tag(type)); i++)
+		type = type_target(type);
+	if (type->form != FORM_DIE || die_lookup_tag(type_tag(type)) <= 0)
 		return type;
 	die = type->die;
 	if (die_is_declaration(&die)) {
@@ -398,7 +350,7 @@ static struct type_info die_info(const struct type *type)
 				    ? TYPE_POINTER
 				    : TYPE_REFERENCE;
 		info.size_bytes = 8;
-		info.elem = target_type(type);
+		info.elem = type_target(type);
 		if (info.elem->form == FORM_VOID)
 			info.elem = NULL;
 		return info;
@@ -421,7 +373,7 @@ static struct type_info die_info(const struct type *type)
 	case DW_TAG_subprogram:
 		info.kind = TYPE_FUNCTION;
 		info.size_bytes = 0;
-		info.elem = target_type(type);
+		info.elem = type_target(type);
 		return info;
 	default:
 		return info; /* void, nullptr_t, what we do not know */
@@ -466,201 +418,6 @@ struct type_info type_info(const struct type *type)
 	return info;
 }
 
-/* ---- names --------------------------------------------------------------- */
-
-static bool is_cplusplus(Dwarf_Die *die)
-{
-	Dwarf_Die cu;
-
-	if (!dwarf_diecu(die, &cu, NULL, NULL))
-		return false;
-	switch (dwarf_srclang(&cu)) {
-	case DW_LANG_C_plus_plus:
-	case DW_LANG_C_plus_plus_03:
-	case DW_LANG_C_plus_plus_11:
-	case DW_LANG_C_plus_plus_14:
-	case DW_LANG_Rust:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static char *die_name(const struct type *type)
-{
-	Dwarf_Die die = type->die;
-	const char *name = dwarf_diename(&die);
-	const char *word = NULL;
-
-	switch (dwarf_tag(&die)) {
-	case DW_TAG_class_type:
-		word = "class";
-		break;
-	case DW_TAG_structure_type:
-		word = "struct";
-		break;
-	case DW_TAG_union_type:
-		word = "union";
-		break;
-	case DW_TAG_enumeration_type:
-		word = "enum";
-		break;
-	default:
-		break;
-	}
-	if (!name)
-		return word ? mem_printf("%s {...}", word) : mem_strdup("?");
-	if (is_cplusplus(&die))
-		return qualified_name(&die);
-	return word ? mem_printf("%s %s", word, name) : mem_strdup(name);
-}
-
-static void declare(const struct type *type, const char *decl, int depth,
-		    struct strbuf *out);
-
-/* "void (int, char *)" around a declarator */
-static void declare_function(const struct type *type, const char *decl,
-			     int depth, struct strbuf *out)
-{
-	struct strbuf full = {0};
-	Dwarf_Die die = type->die;
-	Dwarf_Die child;
-	bool any = false;
-
-	strbuf_printf(&full, "%s(", decl);
-	if (dwarf_haschildren(&die) && dwarf_child(&die, &child) == 0) {
-		do {
-			int tag = dwarf_tag(&child);
-			Dwarf_Die to;
-			bool has_type;
-
-			if (tag == DW_TAG_unspecified_parameters)
-				strbuf_puts(&full, any ? ", ..." : "...");
-			if (tag != DW_TAG_formal_parameter)
-				continue;
-			if (any)
-				strbuf_puts(&full, ", ");
-			any = true;
-			has_type = type_attr(&child, &to);
-			declare(type_of_die(type->types, type->obj,
-					    has_type ? &to : NULL),
-				"", depth + 1, &full);
-		} while (dwarf_siblingof(&child, &child) == 0);
-	}
-	strbuf_puts(&full, any ? ")" : "void)");
-	declare(target_type(type), strbuf_str(&full), depth + 1, out);
-	strbuf_free(&full);
-}
-
-/* a pointer's star binds less than what its pointee adds behind */
-static void declare_pointer(const struct type *elem, const char *star,
-			    const char *decl, int depth, struct strbuf *out)
-{
-	bool needs_parens = elem->form == FORM_ARRAY ||
-			    tag_of(elem) == DW_TAG_subroutine_type;
-	_free_ char *full = mem_printf("%s%s%s%s", needs_parens ? "(" : "",
-				       star, decl, needs_parens ? ")" : "");
-
-	declare(elem, full, depth + 1, out);
-}
-
-static void declare_qualified(const struct type *type, const char *word,
-			      const char *decl, int depth, struct strbuf *out)
-{
-	const struct type *to = target_type(type);
-	_free_ char *behind = NULL;
-
-	if (to->form == FORM_POINTER || tag_of(to) == DW_TAG_pointer_type) {
-		behind = mem_printf("%s%s%s", word, decl[0] ? " " : "", decl);
-		declare(to, behind, depth + 1, out);
-		return;
-	}
-	strbuf_printf(out, "%s ", word);
-	declare(to, decl, depth + 1, out);
-}
-
-static void declare_die(const struct type *type, const char *decl, int depth,
-			struct strbuf *out)
-{
-	_free_ char *name = NULL;
-
-	switch (tag_of(type)) {
-	case DW_TAG_pointer_type:
-		declare_pointer(target_type(type), "*", decl, depth, out);
-		return;
-	case DW_TAG_reference_type:
-		declare_pointer(target_type(type), "&", decl, depth, out);
-		return;
-	case DW_TAG_rvalue_reference_type:
-		declare_pointer(target_type(type), "&&", decl, depth, out);
-		return;
-	case DW_TAG_const_type:
-		declare_qualified(type, "const", decl, depth, out);
-		return;
-	case DW_TAG_volatile_type:
-		declare_qualified(type, "volatile", decl, depth, out);
-		return;
-	case DW_TAG_restrict_type:
-		declare_qualified(type, "restrict", decl, depth, out);
-		return;
-	case DW_TAG_atomic_type:
-		declare_qualified(type, "_Atomic", decl, depth, out);
-		return;
-	case DW_TAG_subroutine_type:
-	case DW_TAG_subprogram:
-		declare_function(type, decl, depth, out);
-		return;
-	default:
-		name = die_name(type);
-		strbuf_printf(out, "%s%s%s", name, decl[0] ? " " : "", decl);
-		return;
-	}
-}
-
-/* appends "type decl", where decl is what stands around the name */
-static void declare(const struct type *type, const char *decl, int depth,
-		    struct strbuf *out)
-{
-	_free_ char *full = NULL;
-
-	if (depth > DEPTH_MAX) {
-		strbuf_puts(out, "...");
-		return;
-	}
-	switch (type->form) {
-	case FORM_DIE:
-		declare_die(type, decl, depth, out);
-		break;
-	case FORM_VOID:
-		strbuf_printf(out, "void%s%s", decl[0] ? " " : "", decl);
-		break;
-	case FORM_BUILTIN:
-		strbuf_printf(out, "%s%s%s", type->builtin->name,
-			      decl[0] ? " " : "", decl);
-		break;
-	case FORM_POINTER:
-		declare_pointer(type->elem, "*", decl, depth, out);
-		break;
-	case FORM_ARRAY:
-		full = type->nelems > 0 ? mem_printf("%s[%" PRIu64 "]", decl,
-						     type->nelems)
-					: mem_printf("%s[]", decl);
-		declare(type->elem, full, depth + 1, out);
-		break;
-	}
-}
-
-const char *type_name(const struct type *type)
-{
-	if (!type->name) {
-		struct strbuf out = {0};
-
-		declare(type, "", 0, &out);
-		mutable_type(type)->name = out.s; /* owned by type now */
-	}
-	return type->name;
-}
-
 /* ---- members ------------------------------------------------------------- */
 
 /* where a member is, in bytes; false: only known at run time */
@@ -697,7 +454,7 @@ static bool read_member(const struct type *type, Dwarf_Die *die,
 		.is_base = dwarf_tag(die) == DW_TAG_inheritance,
 	};
 	ret->type = type_of_die(type->types, type->obj,
-				type_attr(die, &to) ? &to : NULL);
+				die_type(die, &to) ? &to : NULL);
 	if (ret->is_base)
 		ret->name = type_name(ret->type);
 	if (!member_location(die, &bytes))
@@ -725,7 +482,7 @@ static void read_members(struct type *type)
 	if (type->has_members)
 		return;
 	type->has_members = true;
-	switch (tag_of(type)) {
+	switch (type_tag(type)) {
 	case DW_TAG_class_type:
 	case DW_TAG_structure_type:
 	case DW_TAG_union_type:
@@ -816,16 +573,16 @@ static void read_enums(struct type *type)
 	if (type->has_enums)
 		return;
 	type->has_enums = true;
-	if (tag_of(type) != DW_TAG_enumeration_type ||
+	if (type_tag(type) != DW_TAG_enumeration_type ||
 	    !dwarf_haschildren(&die) || dwarf_child(&die, &child) != 0)
 		return;
 	do {
-		const char *name = dwarf_diename(&child);
+		struct enumerator row = {.name = dwarf_diename(&child)};
 
-		if (dwarf_tag(&child) != DW_TAG_enumerator || !name)
+		if (dwarf_tag(&child) != DW_TAG_enumerator || !row.name)
 			continue;
-		VEC_PUSH(&type->enums,
-			 ((typeof(*type->enums.v)){name, enum_value(&child)}));
+		row.value = enum_value(&child);
+		VEC_PUSH(&type->enums, row);
 	} while (dwarf_siblingof(&child, &child) == 0);
 }
 
@@ -841,172 +598,4 @@ const char *type_enum(const struct type *type, size_t i, int64_t *ret_value)
 	type = type_resolve(type);
 	*ret_value = type->enums.v[i].value;
 	return type->enums.v[i].name;
-}
-
-/* ---- by name ------------------------------------------------------------- */
-
-/* what every x86-64 program has, and means the same by */
-static const struct type *builtin_type(struct types *types, const char *name)
-{
-	static const struct builtin known[] = {
-		{"char", 1, false, true, true, false},
-		{"signed char", 1, false, true, true, false},
-		{"unsigned char", 1, false, false, true, false},
-		{"short int", 2, false, true, false, false},
-		{"short unsigned int", 2, false, false, false, false},
-		{"int", 4, false, true, false, false},
-		{"unsigned int", 4, false, false, false, false},
-		{"long int", 8, false, true, false, false},
-		{"long unsigned int", 8, false, false, false, false},
-		{"long long int", 8, false, true, false, false},
-		{"long long unsigned int", 8, false, false, false, false},
-		{"float", 4, true, true, false, false},
-		{"double", 8, true, true, false, false},
-		{"long double", 16, true, true, false, false},
-		{"_Bool", 1, false, false, false, true},
-		{"bool", 1, false, false, false, true},
-		{"int8_t", 1, false, true, true, false},
-		{"uint8_t", 1, false, false, true, false},
-		{"int16_t", 2, false, true, false, false},
-		{"uint16_t", 2, false, false, false, false},
-		{"int32_t", 4, false, true, false, false},
-		{"uint32_t", 4, false, false, false, false},
-		{"int64_t", 8, false, true, false, false},
-		{"uint64_t", 8, false, false, false, false},
-		{"size_t", 8, false, false, false, false},
-		{"ssize_t", 8, false, true, false, false},
-		{"intptr_t", 8, false, true, false, false},
-		{"uintptr_t", 8, false, false, false, false},
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		const uint64_t key = hash_bytes(&known[i], sizeof(known[i]), 0);
-		uint64_t *index;
-		struct type *type;
-
-		if (strcmp(known[i].name, name) != 0)
-			continue;
-		index = hash_put(&types->by_parts, key, NULL);
-		if (*index > 0)
-			return types->all.v[*index - 1];
-		type = new_type(types, FORM_BUILTIN);
-		type->builtin = &known[i];
-		*index = types->all.n;
-		return type;
-	}
-	return NULL;
-}
-
-/* in one object; a declaration is kept in *ret while the search goes on */
-static bool lookup_in(struct types *types, struct object_impl *obj,
-		      const struct type_words *words, const struct type **ret)
-{
-	static const int tags[] = {0, DW_TAG_structure_type, DW_TAG_union_type,
-				   DW_TAG_enumeration_type};
-	size_t i;
-
-	for (i = 0; i < sizeof(tags) / sizeof(tags[0]); i++) {
-		bool is_declaration;
-		Dwarf_Die die;
-
-		if ((words->tag != 0 && tags[i] != words->tag) ||
-		    !index_find(obj, tags[i], words->base, &die,
-				&is_declaration))
-			continue;
-		if (!*ret || !is_declaration)
-			*ret = type_of_die(types, obj, &die);
-		if (!is_declaration)
-			return true;
-	}
-	return false;
-}
-
-static const struct type *lookup_base(struct types *types,
-				      const struct object *scope,
-				      const struct type_words *words)
-{
-	const struct type *type = NULL;
-	char *canonical = words->tag == 0 ? names_base_type(words->base) : NULL;
-	size_t i;
-
-	mem_free(canonical);
-	if (words->tag == 0 && strcmp(words->base, "void") == 0)
-		return void_type(types);
-	if (canonical)
-		return builtin_type(types, words->base);
-	if (scope) {
-		(void)lookup_in(types, object_impl(types, scope), words, &type);
-	} else {
-		for (i = 0; i < types->objects.n; i++)
-			if (lookup_in(types, types->objects.v[i], words, &type))
-				break;
-	}
-	if (!type && words->tag == 0)
-		type = builtin_type(types, words->base);
-	return type;
-}
-
-static bool has_any_dwarf(struct types *types, const struct object *scope)
-{
-	size_t i;
-
-	if (scope)
-		return object_dwarf(object_impl(types, scope)) != NULL;
-	for (i = 0; i < types->objects.n; i++)
-		if (object_dwarf(types->objects.v[i]))
-			return true;
-	return false;
-}
-
-struct err *types_lookup(struct types *types, const struct object *scope,
-			 const char *name, const struct type **ret)
-{
-	const char *tick = strchr(name, '`');
-	struct type_words words;
-	const struct type *type;
-	unsigned i;
-
-	if (tick) {
-		_free_ char *object = mem_strndup(name, (size_t)(tick - name));
-
-		scope = types_object_named(types, object);
-		if (!scope)
-			return err_new(ERR_NOTFOUND, "no object named %s",
-				       object);
-	}
-	if (!names_parse(tick ? tick + 1 : name, &words))
-		return err_new(ERR_NOTFOUND, "\"%s\" is not a type name", name);
-	type = lookup_base(types, scope, &words);
-	for (i = 0; type && i < words.nstars; i++)
-		type = derived(types, FORM_POINTER, type, 0);
-	for (i = 0; type && i < words.ndims; i++)
-		type = derived(types, FORM_ARRAY, type,
-			       words.dims[words.ndims - 1 - i]);
-	names_free(&words);
-	if (!type)
-		return err_new(ERR_NOTFOUND, "type \"%s\": %s", name,
-			       has_any_dwarf(types, scope)
-				       ? "not in the debug information"
-				       : "there is no debug information");
-	*ret = type;
-	return NULL;
-}
-
-struct err *types_of_symbol(struct types *types, const struct symbol *sym,
-			    const struct type **ret)
-{
-	struct object_impl *obj = object_impl(types, sym->object);
-	Dwarf_Die die, to;
-
-	if (variable_at(obj, sym->value, &die)) {
-		*ret = type_of_die(types, obj,
-				   type_attr(&die, &to) ? &to : NULL);
-		return NULL;
-	}
-	if (function_at(obj, sym->value, &die)) {
-		*ret = type_of_die(types, obj, &die);
-		return NULL;
-	}
-	return err_new(ERR_NOTFOUND, "%s: its type is not known", sym->name);
 }

@@ -81,9 +81,9 @@ struct types {
 	unsigned char machine_header[64]; /* its bytes */
 	bool is_attached;                 /* to our callbacks: see unwind.c */
 	const struct target_thread *unwinding; /* whose registers they give */
-	VEC(struct type *) all; /* every type made */
-	struct hash by_die;	/* address of a DIE -> index in all, + 1 */
-	struct hash by_parts;	/* what a derived type is made of -> same */
+	VEC(struct type *) all;                /* every type made */
+	struct hash by_die;   /* address of a DIE -> index in all, + 1 */
+	struct hash by_parts; /* what a derived type is made of -> same */
 };
 
 /* ---- object.c ------------------------------------------------------------ */
