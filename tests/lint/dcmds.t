@@ -11,7 +11,7 @@ p = subprocess.run([build + "/pmdb", "-e", "::dcmds"], text=True,
 names = {}
 for line in p.stdout.splitlines():
     m = re.match(r"\s*(?:::)?([a-z_$?=/\\][\w]*)\s+-?\s*(\S.*)$", line)
-    if m:
+    if m and not m.group(2).startswith("alias of ::"):
         names[m.group(1)] = m.group(2)
 bad = 0
 if len(names) < 20:
@@ -27,7 +27,7 @@ for n in sorted(pages & set(names)):
     h = subprocess.run([build + "/pmdb", "-e", "::help " + n], text=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     usage = [line.strip() for line in h.stdout.splitlines()
-             if "::" + n in line]
+             if re.match(r"\s+(\[ addr \] |addr )?::%s\b" % re.escape(n), line)]
     text = open(os.path.join(top, "doc/dcmds", n + ".md")).read()
     if not usage:
         print("::help %s: no usage line" % n)
