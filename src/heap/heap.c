@@ -2,6 +2,7 @@
 /* Opens the heap of a target: asks every back end, takes the one that fits. */
 #include "heap/heap.h"
 #include <stdarg.h>
+#include <string.h>
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "heap/heap_impl.h"
@@ -63,4 +64,41 @@ void heap_damage(struct heap *heap, const char *fmt, ...)
 	va_start(ap, fmt);
 	heap->health.first_finding = mem_vprintf(fmt, ap);
 	va_end(ap);
+}
+
+static bool has_prefix(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* a frame of the allocator itself: of its object, or, in a static program, a
+ * function that has its name */
+static bool is_own_frame(struct types *types, taddr_t pc)
+{
+	const struct object *obj = types_object_at(types, pc);
+	struct symbol sym;
+
+	if (!obj)
+		return false;
+	if (has_prefix(obj->name, "libkmem"))
+		return true;
+	return types_symbol_at(types, pc - 1, &sym) &&
+	       (has_prefix(sym.name, "kmem_") || has_prefix(sym.name, "vmem_"));
+}
+
+taddr_t heap_caller(struct heap *heap, const struct heap_stack *stack)
+{
+	for (unsigned i = 0; i < stack->depth; i++)
+		if (!heap->types || !is_own_frame(heap->types, stack->pc[i]))
+			return stack->pc[i];
+	return 0;
+}
+
+taddr_t heap_caller_of(struct heap *heap, uint32_t stack)
+{
+	struct heap_stack frames;
+
+	if (!heap->ops->stack || !heap->ops->stack(heap, stack, &frames))
+		return 0;
+	return heap_caller(heap, &frames);
 }

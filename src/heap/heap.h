@@ -105,6 +105,7 @@ struct heap_audit {
 	const char *kind; /* "malloc", "new", ... or "" */
 	taddr_t lastlog, contents;
 	uint32_t stack; /* 0 none */
+	int cpu; /* whose chunk of the log the record is in; -1 not known */
 };
 
 #define HEAP_STACK_MAX 128
@@ -157,6 +158,9 @@ struct heap_ops {
 	/* arena 0 is an error; types: bit mask of 1 << SEG_* */
 	struct err *(*segments)(struct heap *heap, taddr_t arena,
 				unsigned types, heap_segment_fn *fn, void *arg);
+	/* the segment whose boundary tag is at addr; its arena is not told */
+	struct err *(*segment_at)(struct heap *heap, taddr_t addr,
+				  struct heap_segment *ret);
 	/* last transaction of a buffer; false: not recorded */
 	bool (*audit)(struct heap *heap, const struct heap_buf *buf,
 		      struct heap_audit *ret);
@@ -209,6 +213,13 @@ struct heap {
 struct err *heap_open(struct target *t, struct types *types,
 		      struct heap **ret_heap) must_use;
 void heap_close(struct heap *heap);
+/**
+ * The frame people look for in a stack: the first outside the allocator.
+ * Returns its pc, or 0 when there is none.
+ */
+taddr_t heap_caller(struct heap *heap, const struct heap_stack *stack);
+/** heap_caller() of a stack id; 0 when the stack is not recorded. */
+taddr_t heap_caller_of(struct heap *heap, uint32_t stack);
 /** Notes damage met while walking: counted, the first kept as text. */
 void heap_damage(struct heap *heap, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -93,6 +93,7 @@ static bool fake_audit(struct heap *heap, const struct heap_buf *buf,
 		.what = b->state == BUF_ALLOCATED ? 1 : 2,
 		.kind = "",
 		.stack = f->stacks[b - f->bufs],
+		.cpu = -1,
 	};
 	return true;
 }

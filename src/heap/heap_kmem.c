@@ -737,6 +737,7 @@ const struct heap_ops heap_kmem_ops = {
 	.buf_at = kmem_buf_at,
 	.arenas = kmem_arenas,
 	.segments = kmem_segments,
+	.segment_at = kmem_segment_at,
 	.audit = kmem_audit_of,
 	.audit_at = kmem_audit_at,
 	.log = kmem_log,

@@ -219,9 +219,8 @@ struct err *kmem_arenas(struct heap *heap, heap_arena_fn *fn, void *arg);
 struct err *kmem_segments(struct heap *heap, taddr_t arena, unsigned types,
 			  heap_segment_fn *fn, void *arg);
 struct err *kmem_own(struct heap *heap, struct heap_range **ret, size_t *ret_n);
-/** Reads one boundary tag; false when it cannot be. */
-bool kmem_segment_at(struct kmem_heap *kh, taddr_t addr,
-		     struct heap_segment *ret);
+struct err *kmem_segment_at(struct heap *heap, taddr_t addr,
+			    struct heap_segment *ret);
 
 /* ---- heap_kmem_log.c ------------------------------------------------- */
 

@@ -104,6 +104,7 @@ static void read_record(struct kmem_heap *kh, taddr_t addr, const void *raw,
 		.lastlog = B(lastlog),
 		.contents = B(contents),
 		.stack = (uint32_t)B(stack),
+		.cpu = -1,
 	};
 #undef B
 	if (kind < 16 && kh->names.kind[kind])
@@ -128,13 +129,13 @@ struct err *kmem_audit_at(struct heap *heap, taddr_t addr,
 static bool audit_of_big(struct kmem_heap *kh, const struct heap_buf *buf,
 			 struct heap_audit *ret)
 {
-	struct heap_segment s;
-	const void *raw = kmem_peek(kh, K_vmem_seg, buf->ctl);
-	uint64_t kind = 0;
+	struct heap_segment s = { 0 };
+	_err_free_ struct err *err = kmem_segment_at(kh->heap, buf->ctl, &s);
 
-	if (!raw || !kmem_segment_at(kh, buf->ctl, &s) || !s.stamp_ns)
+	if (err || !s.stamp_ns)
 		return false;
-	kind = kmem_get(kh, F_vmem_seg_vs_kind, raw);
+	uint64_t kind = kmem_get_at(kh, F_vmem_seg_vs_kind, buf->ctl);
+
 	*ret = (struct heap_audit){
 		.addr = buf->ctl,
 		.buf = buf->addr,
@@ -145,6 +146,7 @@ static bool audit_of_big(struct kmem_heap *kh, const struct heap_buf *buf,
 				kh->names.kind[kind] :
 				"",
 		.stack = s.stack,
+		.cpu = -1,
 	};
 	return true;
 }
@@ -174,6 +176,7 @@ bool kmem_audit_of(struct heap *heap, const struct heap_buf *buf,
 struct stamp {
 	uint64_t ns;
 	taddr_t addr;
+	int cpu;
 };
 
 static int newest_first(const void *a, const void *b)
@@ -204,14 +207,14 @@ struct stamps {
 };
 
 static void read_chunk(struct kmem_heap *kh, taddr_t chunk, uint64_t bytes,
-		       struct stamps *st)
+		       int cpu, struct stamps *st)
 {
 	uint64_t stride = kh->names.struct_bytes[K_kmem_bufctl_audit];
 
 	for (uint64_t at = 0; at + stride <= bytes; at += stride) {
 		const void *raw =
 			kmem_peek(kh, K_kmem_bufctl_audit, chunk + at);
-		struct stamp s = { .addr = chunk + at };
+		struct stamp s = { .addr = chunk + at, .cpu = cpu };
 
 		if (!raw)
 			return;
@@ -219,6 +222,19 @@ static void read_chunk(struct kmem_heap *kh, taddr_t chunk, uint64_t bytes,
 		if (s.ns)
 			VEC_PUSH(&st->list, s);
 	}
+}
+
+/* the CPU that fills a chunk now; -1 none */
+static int cpu_of_chunk(struct kmem_heap *kh, taddr_t log, uint64_t chunk)
+{
+	taddr_t at = log + kh->names.row[F_kmem_log_header_lh_cpu].offset_bytes;
+	uint64_t stride = kh->names.struct_bytes[K_kmem_cpu_log_header];
+
+	for (uint32_t i = 0; stride && i < kh->ncpus; i++)
+		if ((uint32_t)kmem_get_at(kh, F_kmem_cpu_log_header_clh_chunk,
+					  at + i * stride) == chunk)
+			return (int)i;
+	return -1;
 }
 
 static struct err *read_stamps(struct kmem_heap *kh, taddr_t log,
@@ -239,7 +255,8 @@ static struct err *read_stamps(struct kmem_heap *kh, taddr_t log,
 			       " chunks of %" PRIu64 " bytes cannot be",
 			       log, n, bytes);
 	for (uint64_t i = 0; i < n; i++) {
-		read_chunk(kh, base + i * bytes, bytes, st);
+		read_chunk(kh, base + i * bytes, bytes,
+			   cpu_of_chunk(kh, log, i), st);
 		struct err *err = interrupt_check();
 
 		if (err)
@@ -266,6 +283,7 @@ struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
 		struct heap_audit a = { 0 };
 
 		err = kmem_audit_at(heap, st.list.v[i].addr, &a);
+		a.cpu = st.list.v[i].cpu;
 		if (!err)
 			err = fn(arg, &a);
 	}
@@ -291,6 +309,7 @@ static struct err *hash_entry(struct kmem_heap *kh, const struct kmem_cache *kc,
 		.slab = kmem_get(kh, F_kmem_bufctl_bc_slab, raw),
 		.cache = kc->pub.addr,
 		.kind = "",
+		.cpu = -1,
 	};
 	return NULL;
 }

@@ -184,12 +184,16 @@ static bool read_segment(struct kmem_heap *kh, taddr_t addr, const void *raw,
 	return seg_type(kh, kmem_get(kh, F_vmem_seg_vs_type, raw), &ret->type);
 }
 
-bool kmem_segment_at(struct kmem_heap *kh, taddr_t addr,
-		     struct heap_segment *ret)
+struct err *kmem_segment_at(struct heap *heap, taddr_t addr,
+			    struct heap_segment *ret)
 {
+	struct kmem_heap *kh = heap->priv;
 	const void *raw = kmem_peek(kh, K_vmem_seg, addr);
 
-	return raw && read_segment(kh, addr, raw, ret);
+	if (!raw || !read_segment(kh, addr, raw, ret) || ret->end < ret->start)
+		return err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a vmem_seg",
+			       addr);
+	return NULL;
 }
 
 /* the ring from vm_seg0 on, that one not included */

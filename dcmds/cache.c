@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Caches and slabs: ::kmastat ::kmem_cache ::kmem_slabs and their walkers. */
+#include <stdio.h>
+#include "pmdb_mod.h"
+
+/* ---- ::kmem_cache ---------------------------------------------------- */
+
+static const struct column cache_cols[] = {
+	{ "addr", "ADDR", CELL_ADDR, -16 },
+	{ "name", "NAME", CELL_TEXT, -25 },
+	{ "flags", "FLAG", CELL_TEXT, 4 },
+	{ "cflags", "CFLAG", CELL_TEXT, 8 },
+	{ "bufsize_bytes", "BUFSIZE", CELL_BYTES, 8 },
+	{ "buftotal", "BUFTOTL", CELL_COUNT, 8 },
+};
+
+struct cache_arg {
+	struct dcmd_call *call;
+	const char *pattern; /* part of the name, or NULL */
+	bool is_found;
+};
+
+static struct err *cache_row(void *arg, const struct heap_cache *c)
+{
+	struct cache_arg *a = arg;
+	struct out *o = a->call->out;
+	char flags[16];
+	char cflags[16];
+
+	if ((a->call->flags & DCMD_ADDRSPEC) && c->addr != a->call->addr)
+		return NULL;
+	if (a->pattern && !strstr(c->name, a->pattern))
+		return NULL;
+	a->is_found = true;
+	snprintf(flags, sizeof(flags), "%04x", c->flags);
+	snprintf(cflags, sizeof(cflags), "%08x", c->cflags);
+	out_addr(o, c->addr);
+	out_str(o, c->name);
+	out_str(o, flags);
+	out_str(o, cflags);
+	out_u64(o, c->bufsize_bytes);
+	out_u64(o, c->buftotal);
+	out_end_row(o, c->addr);
+	return NULL;
+}
+
+static const struct opt cache_opts[] = {
+	{ 'n', OPT_STRING, "name", "only caches whose name contains this" },
+	{ 0 },
+};
+
+static struct err *dcmd_kmem_cache(struct dcmd_call *call)
+{
+	struct cache_arg a = { .call = call };
+	void *const values[] = { &a.pattern };
+	struct heap *heap = NULL;
+	size_t first = 0;
+	struct err *err = dcmd_options(call, cache_opts, values, &first);
+
+	if (!err && first != call->argc)
+		err = err_new(ERR_USAGE, "unexpected argument");
+	if (!err)
+		err = session_heap(call->s, &heap);
+	if (err)
+		return err;
+	out_begin(call->out, cache_cols, 6, NULL);
+	err = heap->ops->caches(heap, cache_row, &a);
+	out_end(call->out);
+	if (!err && (call->flags & DCMD_ADDRSPEC) && !a.is_found)
+		err = err_new(ERR_NOTFOUND, "0x%" PRIx64
+			      " is not a kmem_cache", call->addr);
+	return err;
+}
+
+/* ---- ::kmastat ------------------------------------------------------- */
+
+static const struct column stat_cols[] = {
+	{ "name", "", CELL_TEXT, -30 },
+	{ "bufsize_bytes", "", CELL_BYTES, 6 },
+	{ "in_use", "", CELL_COUNT, 8 },
+	{ "total", "", CELL_COUNT, 8 },
+	{ "memory_bytes", "", CELL_NICE, 8 },
+	{ "alloc", "", CELL_COUNT, 10 },
+	{ "alloc_fail", "", CELL_COUNT, 5 },
+};
+static const char stat_rule[] =
+	"------------------------------ ------ -------- -------- -------- "
+	"---------- -----\n";
+static const char stat_heading[] =
+	"cache                             buf      buf      buf   memory "
+	"     alloc alloc\n"
+	"name                             size   in use    total   in use "
+	"   succeed  fail\n"
+	"------------------------------ ------ -------- -------- -------- "
+	"---------- -----";
+
+static const struct column arena_cols[] = {
+	{ "name", "", CELL_TEXT, -30 },
+	{ "in_use_bytes", "", CELL_NICE, 10 },
+	{ "total_bytes", "", CELL_NICE, 10 },
+	{ "import_bytes", "", CELL_NICE, 10 },
+	{ "alloc", "", CELL_COUNT, 10 },
+	{ "alloc_fail", "", CELL_COUNT, 5 },
+};
+static const char arena_heading[] =
+	"vmem                               memory     memory     memory "
+	"     alloc alloc\n"
+	"name                               in use      total     import "
+	"   succeed  fail\n"
+	"------------------------------ ---------- ---------- ---------- "
+	"---------- -----";
+
+/* what the caches on one arena have together */
+struct total {
+	taddr_t arena;
+	uint64_t bytes, nalloc, nfail;
+};
+
+struct stat_arg {
+	struct heap *heap;
+	struct out *out;
+	VEC(struct total) totals;
+};
+
+static uint64_t cache_memory(const struct heap_cache *c)
+{
+	uint64_t nslabs = c->slabs_created - c->slabs_destroyed;
+
+	return nslabs * c->slab_bytes;
+}
+
+static void add_total(struct stat_arg *a, const struct heap_cache *c)
+{
+	size_t i = 0;
+
+	while (i < a->totals.n && a->totals.v[i].arena != c->arena)
+		i++;
+	if (i == a->totals.n) {
+		struct total t = { .arena = c->arena };
+
+		VEC_PUSH(&a->totals, t);
+	}
+	a->totals.v[i].bytes += cache_memory(c);
+	a->totals.v[i].nalloc += c->nalloc;
+	a->totals.v[i].nfail += c->nalloc_fail;
+}
+
+static struct err *stat_row(void *arg, const struct heap_cache *c)
+{
+	struct stat_arg *a = arg;
+	uint64_t nfree = c->nfree_mag + c->nfree_slab;
+
+	out_str(a->out, c->name);
+	out_u64(a->out, c->bufsize_bytes);
+	out_u64(a->out, c->buftotal > nfree ? c->buftotal - nfree : 0);
+	out_u64(a->out, c->buftotal);
+	out_u64(a->out, cache_memory(c));
+	out_u64(a->out, c->nalloc);
+	out_u64(a->out, c->nalloc_fail);
+	out_end_row(a->out, c->addr);
+	add_total(a, c);
+	return NULL;
+}
+
+static struct err *total_row(void *arg, const struct heap_arena *arena)
+{
+	struct stat_arg *a = arg;
+
+	for (size_t i = 0; i < a->totals.n; i++) {
+		const struct total *t = &a->totals.v[i];
+		_free_ char *name = NULL;
+
+		if (t->arena != arena->addr)
+			continue;
+		name = mem_printf("Total [%s]", arena->name);
+		out_str(a->out, name);
+		out_str(a->out, "");
+		out_str(a->out, "");
+		out_str(a->out, "");
+		out_u64(a->out, t->bytes);
+		out_u64(a->out, t->nalloc);
+		out_u64(a->out, t->nfail);
+		out_end_row(a->out, arena->addr);
+	}
+	return NULL;
+}
+
+static struct err *arena_row(void *arg, const struct heap_arena *arena)
+{
+	struct stat_arg *a = arg;
+	_free_ char *name = mem_printf("%*s%s", 4 * arena->depth, "",
+				       arena->name);
+
+	out_str(a->out, name);
+	out_u64(a->out, arena->inuse_bytes);
+	out_u64(a->out, arena->total_bytes);
+	out_u64(a->out, arena->import_bytes);
+	out_u64(a->out, arena->nalloc);
+	out_u64(a->out, arena->nfail);
+	out_end_row(a->out, arena->addr);
+	return NULL;
+}
+
+static struct err *stat_tables(struct stat_arg *a)
+{
+	struct heap *heap = a->heap;
+	bool is_text = !out_is_json(a->out) && !out_is_pipe(a->out);
+
+	out_begin(a->out, stat_cols, 7, stat_heading);
+	struct err *err = heap->ops->caches(heap, stat_row, a);
+
+	if (err)
+		return err;
+	if (is_text)
+		out_text(a->out, "%s", stat_rule);
+	err = heap->ops->arenas(heap, total_row, a);
+	out_end(a->out);
+	if (err)
+		return err;
+	if (is_text)
+		out_text(a->out, "%s\n", stat_rule);
+	out_begin(a->out, arena_cols, 6, arena_heading);
+	err = heap->ops->arenas(heap, arena_row, a);
+	out_end(a->out);
+	return err;
+}
+
+static const struct opt stat_opts[] = {
+	{ 'k', OPT_FLAG, NULL, "accepted for mdb's sake: sizes have units" },
+	{ 'm', OPT_FLAG, NULL, "the same" },
+	{ 'g', OPT_FLAG, NULL, "the same" },
+	{ 0 },
+};
+
+static struct err *dcmd_kmastat(struct dcmd_call *call)
+{
+	struct stat_arg a = { .out = call->out };
+	bool unused = false;
+	void *const values[] = { &unused, &unused, &unused };
+	size_t first = 0;
+	struct err *err = dcmd_options(call, stat_opts, values, &first);
+
+	if (!err && first != call->argc)
+		err = err_new(ERR_USAGE, "unexpected argument");
+	if (!err)
+		err = session_heap(call->s, &a.heap);
+	if (!err && !a.heap->ops->arenas)
+		err = err_new(ERR_NOSUP, "%s heap has no arenas",
+			      a.heap->ops->name);
+	if (!err)
+		err = stat_tables(&a);
+	VEC_FREE(&a.totals);
+	return err;
+}
+
+/* ---- ::kmem_slabs ---------------------------------------------------- */
+
+static const struct column slab_cols[] = {
+	{ "name", "", CELL_TEXT, -25 },
+	{ "slabs", "", CELL_COUNT, 8 },
+	{ "partial_slabs", "", CELL_COUNT, 8 },
+	{ "buffers", "", CELL_COUNT, 9 },
+	{ "unused_buffers", "", CELL_COUNT, 9 },
+	{ "waste", "", CELL_TEXT, 6 },
+};
+static const char slab_heading[] =
+	"                                   Partial              Unused\n"
+	"Cache Name                   Slabs    Slabs   Buffers   Buffers  Waste\n"
+	"------------------------- -------- -------- --------- --------- ------";
+
+static const struct opt slab_opts[] = {
+	{ 'v', OPT_FLAG, NULL, "buffers used of each partial slab" },
+	{ 'n', OPT_STRING, "name", "only caches whose name contains this" },
+	{ 0 },
+};
+
+struct slab_arg {
+	struct dcmd_call *call;
+	struct heap *heap;
+	bool is_verbose;
+	const char *pattern;
+	/* of the cache at hand */
+	uint64_t nslabs, npartial, nbufs, nused;
+	struct strbuf used; /* of its partial slabs */
+};
+
+static struct err *count_slab(void *arg, const struct heap_slab *s)
+{
+	struct slab_arg *a = arg;
+
+	a->nslabs++;
+	a->nbufs += s->nbufs;
+	a->nused += s->nused;
+	if (!s->is_complete) {
+		a->npartial++;
+		strbuf_printf(&a->used, " %" PRIu64, s->nused);
+	}
+	return NULL;
+}
+
+static struct err *slab_row(void *arg, const struct heap_cache *c)
+{
+	struct slab_arg *a = arg;
+	struct out *o = a->call->out;
+	char waste[16];
+	double percent = 0;
+
+	if ((a->call->flags & DCMD_ADDRSPEC) && c->addr != a->call->addr)
+		return NULL;
+	if (a->pattern && !strstr(c->name, a->pattern))
+		return NULL;
+	a->nslabs = a->npartial = a->nbufs = a->nused = 0;
+	strbuf_reset(&a->used);
+	struct err *err = a->heap->ops->slabs(a->heap, c->addr, false,
+					      count_slab, a);
+
+	if (err)
+		return err;
+	if (a->nbufs)
+		percent = 100.0 * (double)(a->nbufs - a->nused) /
+			  (double)a->nbufs;
+	snprintf(waste, sizeof(waste), "%.1f%%", percent);
+	out_str(o, c->name);
+	out_u64(o, a->nslabs);
+	out_u64(o, a->npartial);
+	out_u64(o, a->nbufs);
+	out_u64(o, a->nbufs - a->nused);
+	out_str(o, waste);
+	out_end_row(o, c->addr);
+	if (a->is_verbose && a->nslabs && !out_is_json(o) && !out_is_pipe(o))
+		out_text(o, "%26s%" PRIu64 " complete, %" PRIu64 " partial%s%s\n",
+			 "", a->nslabs - a->npartial, a->npartial,
+			 a->npartial ? ":" : "", strbuf_str(&a->used));
+	return NULL;
+}
+
+static struct err *dcmd_kmem_slabs(struct dcmd_call *call)
+{
+	struct slab_arg a = { .call = call };
+	void *const values[] = { &a.is_verbose, &a.pattern };
+	size_t first = 0;
+	struct err *err = dcmd_options(call, slab_opts, values, &first);
+
+	if (!err && first != call->argc)
+		err = err_new(ERR_USAGE, "unexpected argument");
+	if (!err)
+		err = session_heap(call->s, &a.heap);
+	if (!err && !a.heap->ops->slabs)
+		err = err_new(ERR_NOSUP, "%s heap has no slabs",
+			      a.heap->ops->name);
+	if (err)
+		return err;
+	out_begin(call->out, slab_cols, 6, slab_heading);
+	err = a.heap->ops->caches(a.heap, slab_row, &a);
+	out_end(call->out);
+	strbuf_free(&a.used);
+	return err;
+}
+
+/* ---- walkers --------------------------------------------------------- */
+
+/* what a walk over buffers calls, and which of them it wants */
+struct walk_arg {
+	walk_fn *fn;
+	void *arg;
+	struct heap *heap;
+	unsigned states;
+	bool wants_ctl;
+};
+
+static struct err *pass_cache(void *arg, const struct heap_cache *c)
+{
+	struct walk_arg *w = arg;
+
+	return w->fn(w->arg, c->addr);
+}
+
+static struct err *walk_caches(struct session *s, const struct walker *walker,
+			       bool has_addr, taddr_t addr, walk_fn *fn,
+			       void *arg)
+{
+	struct walk_arg w = { .fn = fn, .arg = arg };
+	struct err *err = session_heap(s, &w.heap);
+
+	(void)walker;
+	(void)has_addr; /* takes none */
+	(void)addr;
+	return err ? err : w.heap->ops->caches(w.heap, pass_cache, &w);
+}
+
+static struct err *pass_buf(void *arg, const struct heap_buf *b)
+{
+	struct walk_arg *w = arg;
+
+	if (!w->wants_ctl)
+		return w->fn(w->arg, b->addr);
+	/* segments have boundary tags, not bufctls; raw buffers have a word */
+	if (b->kind != BUF_IN_CACHE || !b->ctl)
+		return NULL;
+	return w->fn(w->arg, b->ctl);
+}
+
+static struct err *bufctls_of(void *arg, const struct heap_cache *c)
+{
+	struct walk_arg *w = arg;
+
+	if (!c->has_hash || c->is_internal)
+		return NULL;
+	return w->heap->ops->bufs(w->heap, c->addr, w->states, pass_buf, w);
+}
+
+/* is the cache one whose bufctls are structures of their own? */
+static struct err *check_hash(void *arg, const struct heap_cache *c)
+{
+	struct heap_cache *want = arg;
+
+	if (c->addr == want->addr)
+		*want = *c;
+	return NULL;
+}
+
+/* data: "a" allocated or "f" free buffers, "A" and "F" their bufctls */
+static struct err *walk_bufs(struct session *s, const struct walker *walker,
+			     bool has_addr, taddr_t addr, walk_fn *fn,
+			     void *arg)
+{
+	const char *how = walker->data;
+	struct walk_arg w = { .fn = fn, .arg = arg };
+	struct heap_cache cache = { .addr = addr };
+	struct err *err = session_heap(s, &w.heap);
+
+	w.states = *how == 'a' || *how == 'A' ? BUF_ALLOCATED : BUF_FREE;
+	w.wants_ctl = *how == 'A' || *how == 'F';
+	if (err)
+		return err;
+	if (w.wants_ctl && !has_addr)
+		return w.heap->ops->caches(w.heap, bufctls_of, &w);
+	if (w.wants_ctl) {
+		err = w.heap->ops->caches(w.heap, check_hash, &cache);
+		if (err || (cache.name && !cache.has_hash))
+			return err;
+	}
+	return w.heap->ops->bufs(w.heap, has_addr ? addr : 0, w.states,
+				 pass_buf, &w);
+}
+
+static struct err *pass_slab(void *arg, const struct heap_slab *slab)
+{
+	struct walk_arg *w = arg;
+
+	return w->fn(w->arg, slab->addr);
+}
+
+/* data: not NULL for partial slabs only */
+static struct err *walk_slabs(struct session *s, const struct walker *walker,
+			      bool has_addr, taddr_t addr, walk_fn *fn,
+			      void *arg)
+{
+	struct walk_arg w = { .fn = fn, .arg = arg };
+	struct err *err = session_heap(s, &w.heap);
+
+	(void)has_addr; /* required */
+	return err ? err :
+		     w.heap->ops->slabs(w.heap, addr, walker->data != NULL,
+					pass_slab, &w);
+}
+
+static struct err *pass_audit(void *arg, const struct heap_audit *a)
+{
+	struct walk_arg *w = arg;
+
+	return w->fn(w->arg, a->addr);
+}
+
+static struct err *walk_hash(struct session *s, const struct walker *walker,
+			     bool has_addr, taddr_t addr, walk_fn *fn,
+			     void *arg)
+{
+	struct walk_arg w = { .fn = fn, .arg = arg };
+	struct err *err = session_heap(s, &w.heap);
+
+	(void)walker;
+	(void)has_addr; /* required */
+	return err ? err : w.heap->ops->hash(w.heap, addr, pass_audit, &w);
+}
+
+/* ---- one walker a cache ---------------------------------------------- */
+
+struct maker {
+	VEC(struct walker) list;
+};
+
+/* by name, since a walker outlives nothing of the heap but its strings */
+struct find_arg {
+	const char *name;
+	taddr_t addr;
+};
+
+static struct err *match_name(void *arg, const struct heap_cache *c)
+{
+	struct find_arg *f = arg;
+
+	if (!f->addr && strcmp(c->name, f->name) == 0)
+		f->addr = c->addr;
+	return NULL;
+}
+
+static struct err *walk_named(struct session *s, const struct walker *walker,
+			      bool has_addr, taddr_t addr, walk_fn *fn,
+			      void *arg)
+{
+	struct walk_arg w = { .fn = fn, .arg = arg };
+	struct find_arg find = { .name = walker->name };
+	struct err *err = session_heap(s, &w.heap);
+
+	(void)has_addr; /* takes none */
+	(void)addr;
+	if (!err)
+		err = w.heap->ops->caches(w.heap, match_name, &find);
+	if (err)
+		return err;
+	return w.heap->ops->bufs(w.heap, find.addr, BUF_ALLOCATED, pass_buf,
+				 &w);
+}
+
+static struct err *make_walker(void *arg, const struct heap_cache *c)
+{
+	struct maker *m = arg;
+	struct walker w = {
+		.name = c->name,
+		.brief = "allocated buffers of this cache",
+		.addr = ADDR_NONE,
+		.run = walk_named,
+	};
+
+	VEC_PUSH(&m->list, w);
+	return NULL;
+}
+
+static struct err *make_walkers(struct session *s, struct walker **ret,
+				size_t *ret_n)
+{
+	struct maker m = { 0 };
+	struct heap *heap = NULL;
+	struct err *err = session_heap(s, &heap);
+
+	if (!err)
+		err = heap->ops->caches(heap, make_walker, &m);
+	if (err) {
+		VEC_FREE(&m.list);
+		return err;
+	}
+	*ret = m.list.v;
+	*ret_n = m.list.n;
+	return NULL;
+}
+
+/* ---- tables ---------------------------------------------------------- */
+
+#define KMEM_CACHE_HELP                                                      \
+	"One row a cache, in order of creation.  FLAG: audit 1, deadbeef 2, "  \
+	"redzone 4,\ncontents 8, nomagazine 20, firewall 40, lite 100, hash " \
+	"200.  BUFSIZE in bytes;\nBUFTOTL counts buffers, free ones "         \
+	"included.\n\n  > ::kmem_cache -n alloc_32\n"
+#define KMASTAT_HELP                                                         \
+	"Per cache: size of a buffer in bytes, buffers the program has, "     \
+	"buffers there\nare, memory of the slabs, allocations that succeeded "  \
+	"and failed.  Then the sums\nof each arena, and the arenas, indented "  \
+	"below their source.\n"
+#define SLABS_HELP                                                           \
+	"Per cache: slabs, those with a free buffer, buffers, buffers free "  \
+	"in their slab,\nand their share.  -v adds how many buffers are used "  \
+	"in each partial slab.\n"
+
+static const struct dcmd dcmds[] = {
+	{ "kmem_cache", ADDR_OPTIONAL, "", "print the caches", cache_opts,
+	  KMEM_CACHE_HELP, dcmd_kmem_cache },
+	{ "umem_cache", ADDR_OPTIONAL, "", "alias of ::kmem_cache", cache_opts,
+	  KMEM_CACHE_HELP, dcmd_kmem_cache },
+	{ "kmastat", ADDR_NONE, "", "print statistics of caches and arenas",
+	  stat_opts, KMASTAT_HELP, dcmd_kmastat },
+	{ "umastat", ADDR_NONE, "", "alias of ::kmastat", stat_opts,
+	  KMASTAT_HELP, dcmd_kmastat },
+	{ "kmem_slabs", ADDR_OPTIONAL, "", "print slab use of the caches",
+	  slab_opts, SLABS_HELP, dcmd_kmem_slabs },
+	{ "umem_slabs", ADDR_OPTIONAL, "", "alias of ::kmem_slabs", slab_opts,
+	  SLABS_HELP, dcmd_kmem_slabs },
+	{ 0 },
+};
+
+static const struct walker walkers[] = {
+	{ "kmem_cache", "every cache", ADDR_NONE, NULL, walk_caches },
+	{ "umem_cache", "every cache", ADDR_NONE, NULL, walk_caches },
+	{ "kmem", "allocated buffers, of a cache or of all", ADDR_OPTIONAL,
+	  "a", walk_bufs },
+	{ "umem", "allocated buffers, of a cache or of all", ADDR_OPTIONAL,
+	  "a", walk_bufs },
+	{ "freemem", "free buffers, of a cache or of all", ADDR_OPTIONAL, "f",
+	  walk_bufs },
+	{ "bufctl", "bufctls of allocated buffers", ADDR_OPTIONAL, "A",
+	  walk_bufs },
+	{ "freectl", "bufctls of free buffers", ADDR_OPTIONAL, "F",
+	  walk_bufs },
+	{ "kmem_slab", "slabs of a cache", ADDR_REQUIRED, NULL, walk_slabs },
+	{ "umem_slab", "slabs of a cache", ADDR_REQUIRED, NULL, walk_slabs },
+	{ "kmem_slab_partial", "slabs of a cache with a free buffer",
+	  ADDR_REQUIRED, "p", walk_slabs },
+	{ "umem_slab_partial", "slabs of a cache with a free buffer",
+	  ADDR_REQUIRED, "p", walk_slabs },
+	{ "kmem_hash", "bufctls in the hash table of a cache", ADDR_REQUIRED,
+	  NULL, walk_hash },
+	{ "umem_hash", "bufctls in the hash table of a cache", ADDR_REQUIRED,
+	  NULL, walk_hash },
+	{ 0 },
+};
+
+const struct group group_cache = {
+	.name = "cache",
+	.dcmds = dcmds,
+	.walkers = walkers,
+	.make_walkers = make_walkers,
+};

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Leaks: ::findleaks and the walkers over its result. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "pmdb_mod.h"
+
+#define RULE                                                                 \
+	"------------------------------------------------------------------" \
+	"------"
+
+/* the three tables of ::findleaks */
+enum section {
+	SECTION_BIG,	 /* segments */
+	SECTION_PLAIN,	 /* buffers nobody recorded a stack of */
+	SECTION_AUDITED, /* buffers with a bufctl that knows */
+	SECTION_MAX
+};
+
+static const struct column big_cols[] = {
+	{ "bytes", "BYTES", CELL_TEXT, -16 },
+	{ "leaked", "LEAKED", CELL_COUNT, 7 },
+	{ "vmem_seg", "VMEM_SEG", CELL_HEX, 16 },
+	{ "caller", "CALLER", CELL_SYM, 0 },
+	{ "leaked_bytes", NULL, CELL_BYTES, 0 },
+	{ "is_direct", NULL, CELL_COUNT, 0 },
+	{ "stack", NULL, CELL_TEXT, 0 },
+};
+static const struct column plain_cols[] = {
+	{ "cache", "CACHE", CELL_ADDR, -16 },
+	{ "leaked", "LEAKED", CELL_COUNT, 7 },
+	{ "buffer", "BUFFER", CELL_ADDR, -16 },
+	{ "caller", "CALLER", CELL_SYM, 0 },
+	{ "leaked_bytes", NULL, CELL_BYTES, 0 },
+	{ "is_direct", NULL, CELL_COUNT, 0 },
+	{ "stack", NULL, CELL_TEXT, 0 },
+};
+static const struct column audited_cols[] = {
+	{ "cache", "CACHE", CELL_ADDR, -16 },
+	{ "leaked", "LEAKED", CELL_COUNT, 7 },
+	{ "bufctl", "BUFCTL", CELL_ADDR, -16 },
+	{ "caller", "CALLER", CELL_SYM, 0 },
+	{ "leaked_bytes", NULL, CELL_BYTES, 0 },
+	{ "is_direct", NULL, CELL_COUNT, 0 },
+	{ "stack", NULL, CELL_TEXT, 0 },
+};
+static const struct column *const section_cols[SECTION_MAX] = {
+	big_cols, plain_cols, audited_cols
+};
+static const char *const section_heading[SECTION_MAX] = {
+	"BYTES             LEAKED         VMEM_SEG CALLER",
+	"CACHE             LEAKED           BUFFER CALLER",
+	"CACHE             LEAKED           BUFCTL CALLER",
+};
+
+static const struct opt leak_opts[] = {
+	{ 'd', OPT_FLAG, NULL, "print each leak in detail" },
+	{ 'f', OPT_FLAG, NULL, "look again, forget what was found before" },
+	{ 'v', OPT_FLAG, NULL, "print statistics" },
+	{ 0 },
+};
+
+/* a leak as it is shown */
+struct shown {
+	const struct leak *leak;
+	const struct heap_buf *rep;
+	taddr_t caller;
+	char *name; /* of the caller, owned */
+	enum section section;
+};
+
+struct find_arg {
+	struct dcmd_call *call;
+	struct heap *heap;
+	struct leaks *leaks;
+	VEC(struct shown) shown;
+	bool is_detailed, is_verbose;
+	taddr_t filter_lo, filter_hi; /* pcs, when an address was given */
+};
+
+/* ---- what is shown --------------------------------------------------- */
+
+static bool passes_filter(const struct find_arg *f,
+			  const struct heap_stack *stack)
+{
+	if (!(f->call->flags & DCMD_ADDRSPEC))
+		return true;
+	for (unsigned i = 0; i < stack->depth; i++)
+		if (stack->pc[i] >= f->filter_lo &&
+		    stack->pc[i] < f->filter_hi)
+			return true;
+	return false;
+}
+
+static void set_filter(struct find_arg *f)
+{
+	struct symbol sym;
+
+	f->filter_lo = f->call->addr;
+	f->filter_hi = f->call->addr + 1;
+	if (types_symbol_at(session_types(f->call->s), f->call->addr, &sym) &&
+	    sym.value == f->call->addr && sym.size)
+		f->filter_hi = sym.value + sym.size + 1;
+}
+
+static void add_shown(struct find_arg *f, const struct leak *l)
+{
+	struct heap_stack stack = { 0 };
+	struct shown s = { .leak = l, .rep = &f->leaks->set->v[l->buf] };
+
+	if (l->stack && f->heap->ops->stack &&
+	    !f->heap->ops->stack(f->heap, l->stack, &stack))
+		stack.depth = 0;
+	if (!passes_filter(f, &stack))
+		return;
+	s.caller = heap_caller(f->heap, &stack);
+	s.name = s.caller ? types_addr_name(session_types(f->call->s),
+					    s.caller) :
+			    mem_strdup("?");
+	if (s.rep->kind == BUF_OVERSIZE)
+		s.section = SECTION_BIG;
+	else
+		s.section = l->stack ? SECTION_AUDITED : SECTION_PLAIN;
+	VEC_PUSH(&f->shown, s);
+}
+
+static int by_caller(const void *a, const void *b)
+{
+	const struct shown *x = a;
+	const struct shown *y = b;
+	int diff = strcmp(x->name, y->name);
+
+	if (x->section != y->section)
+		return x->section < y->section ? -1 : 1;
+	if (diff)
+		return diff;
+	return x->rep->addr < y->rep->addr ? -1 : x->rep->addr > y->rep->addr;
+}
+
+/* ---- the tables ------------------------------------------------------ */
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static taddr_t handle(const struct shown *s)
+{
+	return s->section == SECTION_PLAIN ? s->rep->addr : s->rep->ctl;
+}
+
+static void leak_row(const struct find_arg *f, const struct shown *s)
+{
+	const struct leak *l = s->leak;
+	struct out *o = f->call->out;
+	char bytes[48];
+
+	if (l->min_bytes == l->max_bytes)
+		snprintf(bytes, sizeof(bytes), "%" PRIu64, l->max_bytes);
+	else
+		snprintf(bytes, sizeof(bytes), "%" PRIu64 "-%" PRIu64,
+			 l->min_bytes, l->max_bytes);
+	if (s->section == SECTION_BIG)
+		out_str(o, bytes);
+	else
+		out_addr(o, s->rep->cache);
+	out_u64(o, l->nbufs);
+	out_addr(o, handle(s));
+	if (s->caller)
+		out_addr(o, s->caller);
+	else
+		out_str(o, "?");
+	out_u64(o, l->bytes);
+	out_u64(o, l->is_direct);
+	out_u64(o, l->stack);
+	out_end_row(o, handle(s));
+}
+
+static void total(const struct find_arg *f, enum section section, uint64_t n,
+		  uint64_t bytes)
+{
+	struct out *o = f->call->out;
+	const char *noun = section == SECTION_BIG ? "oversized leak" :
+						    "buffer";
+
+	if (out_is_json(o) || out_is_pipe(o))
+		return;
+	out_text(o, RULE "\n%16s %7" PRIu64 " %s%s, %" PRIu64 " byte%s\n",
+		 "Total", n, noun, plural(n), bytes, plural(bytes));
+}
+
+static void print_section(const struct find_arg *f, enum section section,
+			  bool *is_first)
+{
+	struct out *o = f->call->out;
+	uint64_t n = 0;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < f->shown.n; i++) {
+		const struct shown *s = &f->shown.v[i];
+
+		if (s->section != section)
+			continue;
+		if (n == 0) {
+			if (!*is_first && !out_is_json(o) && !out_is_pipe(o))
+				out_text(o, "\n");
+			*is_first = false;
+			out_begin(o, section_cols[section], 7,
+				  section_heading[section]);
+		}
+		leak_row(f, s);
+		n += s->leak->nbufs;
+		bytes += s->leak->bytes;
+	}
+	if (n == 0)
+		return;
+	out_end(o);
+	total(f, section, n, bytes);
+}
+
+/* ---- details --------------------------------------------------------- */
+
+struct name_arg {
+	taddr_t addr;
+	const char *name;
+};
+
+static struct err *match_cache(void *arg, const struct heap_cache *c)
+{
+	struct name_arg *n = arg;
+
+	if (c->addr == n->addr)
+		n->name = c->name;
+	return NULL;
+}
+
+static struct err *match_arena(void *arg, const struct heap_arena *a)
+{
+	struct name_arg *n = arg;
+
+	if (a->addr == n->addr)
+		n->name = a->name;
+	return NULL;
+}
+
+static struct err *name_of(struct heap *heap, const struct heap_buf *b,
+			   const char **ret)
+{
+	struct name_arg n = { b->cache, "?" };
+	struct err *err = NULL;
+
+	if (b->kind == BUF_OVERSIZE) {
+		n.addr = b->arena;
+		err = heap->ops->arenas(heap, match_arena, &n);
+	} else {
+		err = heap->ops->caches(heap, match_cache, &n);
+	}
+	*ret = n.name;
+	return err;
+}
+
+static struct err *detail(const struct find_arg *f, const struct shown *s)
+{
+	const struct leak *l = s->leak;
+	struct out *o = f->call->out;
+	const char *noun = s->section == SECTION_BIG ? "vmem_seg" : "buffer";
+	const char *name = NULL;
+	struct err *err = name_of(f->heap, s->rep, &name);
+
+	if (err)
+		return err;
+	out_text(o, "%s leak: %zu %s%s, ", name, l->nbufs, noun,
+		 plural(l->nbufs));
+	if (l->nbufs > 1 && l->min_bytes == l->max_bytes)
+		out_text(o, "%" PRIu64 " bytes each, %" PRIu64 " bytes total,\n",
+			 l->max_bytes, l->bytes);
+	else
+		out_text(o, "%" PRIu64 " byte%s%s\n", l->bytes,
+			 plural(l->bytes), l->nbufs > 1 ? " total," : "");
+	if (l->nbufs > 1 || s->section == SECTION_PLAIN)
+		out_text(o, "    sample addr %" PRIx64 "\n", s->rep->addr);
+	if (s->section == SECTION_PLAIN)
+		return NULL;
+	return session_run(f->call->s, s->rep->ctl,
+			   s->section == SECTION_BIG ? "::vmem_seg -v" :
+						       "::bufctl -v");
+}
+
+static void statistic(struct out *o, const char *what, uint64_t n, uint64_t of)
+{
+	if (of)
+		out_text(o, "findleaks: %30s => %-12" PRIu64 " (%.1f%%)\n",
+			 what, n, 100.0 * (double)n / (double)of);
+	else
+		out_text(o, "findleaks: %30s => %" PRIu64 "\n", what, n);
+}
+
+static void statistics(const struct find_arg *f)
+{
+	const struct leaks *l = f->leaks;
+	struct out *o = f->call->out;
+
+	statistic(o, "allocated buffers", l->nlive, 0);
+	statistic(o, "allocated bytes", l->live_bytes, 0);
+	statistic(o, "leaked buffers", l->nbufs, l->nlive);
+	statistic(o, "leaked bytes", l->bytes, l->live_bytes);
+	statistic(o, "reached by interior pointers", l->ninterior, l->nlive);
+	statistic(o, "roots", l->roots->n, 0);
+	statistic(o, "bytes of memory roots", l->roots->scanned_bytes, 0);
+	statistic(o, "bytes of dead stack left out", l->roots->dead_stack_bytes,
+		  0);
+	statistic(o, "bytes of roots not in the dump", l->roots->absent_bytes,
+		  0);
+	statistic(o, "words looked at", l->stats.nwords, 0);
+	statistic(o, "words that point at a buffer", l->stats.nhits,
+		  l->stats.nwords);
+}
+
+/* ---- ::findleaks ----------------------------------------------------- */
+
+static struct err *print_leaks(struct find_arg *f)
+{
+	struct out *o = f->call->out;
+	bool is_first = true;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < f->leaks->n; i++)
+		add_shown(f, &f->leaks->v[i]);
+	if (f->shown.n)
+		qsort(f->shown.v, f->shown.n, sizeof(*f->shown.v), by_caller);
+	if (f->is_verbose && !out_is_pipe(o))
+		statistics(f);
+	if (f->leaks->inconclusive)
+		out_warn(o, "findleaks: this is no verdict: %s",
+			 f->leaks->inconclusive);
+	for (int i = 0; i < SECTION_MAX; i++)
+		print_section(f, (enum section)i, &is_first);
+	if (f->shown.n == 0 && !out_is_json(o) && !out_is_pipe(o)) {
+		if (f->call->flags & DCMD_ADDRSPEC) {
+			_free_ char *name = types_addr_name(
+				session_types(f->call->s), f->call->addr);
+
+			out_text(o,
+				 "findleaks: no memory leaks matching %s found\n",
+				 name);
+		} else {
+			out_text(o, "findleaks: no memory leaks detected\n");
+		}
+	}
+	if (!f->is_detailed || out_is_pipe(o))
+		return NULL;
+	if (f->shown.n && !out_is_json(o))
+		out_text(o, "\n");
+	for (size_t i = 0; !err && i < f->shown.n; i++)
+		err = detail(f, &f->shown.v[i]);
+	return err;
+}
+
+static struct err *dcmd_findleaks(struct dcmd_call *call)
+{
+	struct find_arg f = { .call = call };
+	bool is_forced = false;
+	void *const values[] = { &f.is_detailed, &is_forced, &f.is_verbose };
+	size_t first = 0;
+	struct err *err = dcmd_options(call, leak_opts, values, &first);
+
+	if (!err && first != call->argc)
+		err = err_new(ERR_USAGE, "unexpected argument");
+	if (!err)
+		err = session_heap(call->s, &f.heap);
+	if (!err && is_forced)
+		session_drop_leaks(call->s);
+	if (!err)
+		err = session_leaks(call->s, &f.leaks);
+	if (err)
+		return err_prefix(err, "findleaks");
+	if (call->flags & DCMD_ADDRSPEC)
+		set_filter(&f);
+	err = print_leaks(&f);
+	for (size_t i = 0; i < f.shown.n; i++)
+		mem_free(f.shown.v[i].name);
+	VEC_FREE(&f.shown);
+	return err;
+}
+
+/* ---- walkers --------------------------------------------------------- */
+
+/* does an address given to a walker mean this leak? */
+static bool is_of(const struct leaks *leaks, const struct leak *l, taddr_t addr)
+{
+	for (size_t i = 0; i < l->nbufs; i++) {
+		const struct heap_buf *b = &leaks->set->v[l->members[i]];
+
+		if (b->addr == addr || b->ctl == addr)
+			return true;
+	}
+	return false;
+}
+
+static struct err *walk_one(const struct leaks *leaks, const struct leak *l,
+			    bool wants_bufs, walk_fn *fn, void *arg)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; !err && i < l->nbufs; i++) {
+		const struct heap_buf *b = &leaks->set->v[l->members[i]];
+		bool has_ctl = l->stack || b->kind == BUF_OVERSIZE;
+
+		err = fn(arg, wants_bufs || !has_ctl ? b->addr : b->ctl);
+	}
+	return err;
+}
+
+/* data: not NULL for buffers, NULL for their bufctls */
+static struct err *walk_leak(struct session *s, const struct walker *walker,
+			     bool has_addr, taddr_t addr, walk_fn *fn,
+			     void *arg)
+{
+	struct leaks *leaks = NULL;
+	struct err *err = NULL;
+
+	if (!session_has_leaks(s))
+		return err_new(ERR_NOTFOUND,
+			       "::findleaks must be run (to completion) before "
+			       "leaks can be walked");
+	err = session_leaks(s, &leaks);
+	for (size_t i = 0; !err && i < leaks->n; i++)
+		if (!has_addr || is_of(leaks, &leaks->v[i], addr))
+			err = walk_one(leaks, &leaks->v[i],
+				       walker->data != NULL, fn, arg);
+	return err;
+}
+
+static const struct dcmd dcmds[] = {
+	{ .name = "findleaks", .addr = ADDR_OPTIONAL, .usage = "",
+	  .opts = leak_opts,
+	  .brief = "find allocated buffers that nothing points at",
+	  .help = "Any aligned word in registers, stacks, writable data and "
+		  "reachable buffers that\npoints into a buffer keeps it, "
+		  "interior pointers included.  Leaks are grouped by\nstack "
+		  "and cache.  With the address of a function: only leaks "
+		  "whose stack has it.\nBYTES in bytes; LEAKED counts "
+		  "buffers.  The result is kept until -f.\n\n"
+		  "  > ::findleaks -d\n"
+		  "  > ::findleaks | ::bufctl -v",
+	  .run = dcmd_findleaks },
+	{ 0 },
+};
+
+static const struct walker walkers[] = {
+	{ "leak", "leaked bufctls and segments, all or of one leak",
+	  ADDR_OPTIONAL, NULL, walk_leak },
+	{ "leakbuf", "leaked buffers, all or of one leak", ADDR_OPTIONAL, "b",
+	  walk_leak },
+	{ 0 },
+};
+
+const struct group group_leaks = { .name = "leaks",
+				   .dcmds = dcmds,
+				   .walkers = walkers };

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Integrity: ::kmem_verify. */
+#include "pmdb_mod.h"
+
+static const struct column cols[] = {
+	{ "cache", "", CELL_TEXT, -31 },
+	{ "addr", "", CELL_HEX, 16 },
+	{ "integrity", "", CELL_TEXT, 0 },
+	{ "corrupt_buffers", NULL, CELL_COUNT, 0 },
+};
+static const char heading[] =
+	"Cache Name                      Addr             Cache Integrity";
+
+static const struct column finding_cols[] = {
+	{ NULL, "", CELL_TEXT, 1 },
+	{ "text", "", CELL_TEXT, 0 },
+	{ "addr", NULL, CELL_ADDR, 0 },
+	{ "cache", NULL, CELL_ADDR, 0 },
+	{ "at", NULL, CELL_ADDR, 0 },
+	{ "kind", NULL, CELL_TEXT, 0 },
+};
+
+struct verify_arg {
+	struct dcmd_call *call;
+	struct heap *heap;
+	VEC(struct heap_finding) findings;
+	struct heap_cache cache; /* the one asked for */
+	bool is_found;
+};
+
+static struct err *keep(void *arg, const struct heap_finding *f)
+{
+	struct verify_arg *v = arg;
+
+	VEC_PUSH(&v->findings, *f);
+	return NULL;
+}
+
+static uint64_t count_of(const struct verify_arg *v, taddr_t cache)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < v->findings.n; i++)
+		n += v->findings.v[i].kind == FINDING_BUFFER &&
+		     v->findings.v[i].cache == cache;
+	return n;
+}
+
+static struct err *cache_row(void *arg, const struct heap_cache *c)
+{
+	struct verify_arg *v = arg;
+	struct out *o = v->call->out;
+	uint64_t n = 0;
+	_free_ char *text = NULL;
+
+	if (!c->has_guards)
+		return NULL;
+	n = count_of(v, c->addr);
+	text = n ? mem_printf("%" PRIu64 " corrupt buffer%s", n,
+			      n == 1 ? "" : "s") :
+		   mem_strdup("clean");
+	out_str(o, c->name);
+	out_addr(o, c->addr);
+	out_str(o, text);
+	out_u64(o, n);
+	out_end_row(o, c->addr);
+	return NULL;
+}
+
+static void print_findings(struct verify_arg *v, bool structures_only)
+{
+	struct out *o = v->call->out;
+
+	out_begin(o, finding_cols, 6, "");
+	for (size_t i = 0; i < v->findings.n; i++) {
+		const struct heap_finding *f = &v->findings.v[i];
+		bool is_buf = f->kind == FINDING_BUFFER;
+
+		if (is_buf && structures_only)
+			continue;
+		out_str(o, "");
+		out_str(o, f->text);
+		out_addr(o, f->addr);
+		out_addr(o, f->cache);
+		out_addr(o, f->at);
+		out_str(o, is_buf ? "buffer" : "structure");
+		out_end_row(o, f->addr);
+	}
+	out_end(o);
+}
+
+static struct err *verify_all(struct verify_arg *v)
+{
+	struct err *err = v->heap->ops->verify(v->heap, 0, keep, v);
+
+	if (err)
+		return err;
+	/* into a pipe go the damaged buffers */
+	if (out_is_pipe(v->call->out)) {
+		print_findings(v, false);
+		return NULL;
+	}
+	out_begin(v->call->out, cols, 4, heading);
+	err = v->heap->ops->caches(v->heap, cache_row, v);
+	out_end(v->call->out);
+	if (!err)
+		print_findings(v, true);
+	return err;
+}
+
+static struct err *match(void *arg, const struct heap_cache *c)
+{
+	struct verify_arg *v = arg;
+
+	if (c->addr == v->call->addr) {
+		v->cache = *c;
+		v->is_found = true;
+	}
+	return NULL;
+}
+
+static struct err *verify_one(struct verify_arg *v)
+{
+	struct err *err = v->heap->ops->caches(v->heap, match, v);
+	struct out *o = v->call->out;
+
+	if (err)
+		return err;
+	if (!v->is_found)
+		return err_new(ERR_NOTFOUND,
+			       "0x%" PRIx64 " is not a kmem_cache",
+			       v->call->addr);
+	if (!v->cache.has_guards)
+		return err_new(ERR_NOSUP,
+			       "cache 0x%" PRIx64
+			       " (%s) does not have redzone checking enabled",
+			       v->cache.addr, v->cache.name);
+	err = v->heap->ops->verify(v->heap, v->cache.addr, keep, v);
+	if (err)
+		return err;
+	if (!out_is_pipe(o) && !out_is_json(o))
+		out_text(o, "Summary for cache '%s'\n%s", v->cache.name,
+			 v->findings.n ? "" : "  clean\n");
+	print_findings(v, false);
+	return NULL;
+}
+
+static struct err *dcmd_kmem_verify(struct dcmd_call *call)
+{
+	struct verify_arg v = { .call = call };
+	struct err *err = NULL;
+
+	if (call->argc)
+		return err_new(ERR_USAGE, "unexpected argument");
+	err = session_heap(call->s, &v.heap);
+	if (!err && !v.heap->ops->verify)
+		err = err_new(ERR_NOSUP, "%s heap cannot verify itself",
+			      v.heap->ops->name);
+	if (!err)
+		err = call->flags & DCMD_ADDRSPEC ? verify_one(&v) :
+						    verify_all(&v);
+	VEC_FREE(&v.findings);
+	return err;
+}
+
+#define VERIFY_HELP                                                          \
+	"Looks at every buffer of the caches with guards: free ones must "   \
+	"hold the free\npattern, allocated ones an untouched redzone.  Then " \
+	"compares what the structures\nsay of each other.  With the address " \
+	"of a cache: one line a damaged buffer.\nIn a pipeline the damaged "  \
+	"buffers are handed on.\n\n  > ::kmem_verify | ::whatis\n"
+
+static const struct dcmd dcmds[] = {
+	{ .name = "kmem_verify", .addr = ADDR_OPTIONAL, .usage = "",
+	  .brief = "check buffers and structures for damage",
+	  .help = VERIFY_HELP, .run = dcmd_kmem_verify },
+	{ .name = "umem_verify", .addr = ADDR_OPTIONAL, .usage = "",
+	  .brief = "alias of ::kmem_verify", .help = VERIFY_HELP,
+	  .run = dcmd_kmem_verify },
+	{ 0 },
+};
+
+const struct group group_verify = { .name = "verify", .dcmds = dcmds };

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Arenas and segments: ::vmem ::vmem_seg and their walkers. */
+#include <stdlib.h>
+#include "pmdb_mod.h"
+
+/* ---- arenas ---------------------------------------------------------- */
+
+struct arenas {
+	VEC(struct heap_arena) list;
+};
+
+static struct err *keep_arena(void *arg, const struct heap_arena *a)
+{
+	struct arenas *as = arg;
+
+	VEC_PUSH(&as->list, *a);
+	return NULL;
+}
+
+static struct err *get_arenas(struct session *s, struct heap **ret_heap,
+			      struct arenas *ret)
+{
+	struct err *err = session_heap(s, ret_heap);
+
+	if (err)
+		return err;
+	if (!(*ret_heap)->ops->arenas)
+		return err_new(ERR_NOSUP, "%s heap has no arenas",
+			       (*ret_heap)->ops->name);
+	return (*ret_heap)->ops->arenas(*ret_heap, keep_arena, ret);
+}
+
+/* an arena and, after it, those that import from it; a ring of sources was
+ * given a depth of 64 by the heap, and nothing lies below that */
+static struct err *each_below(const struct arenas *as, taddr_t source,
+			      int depth, heap_arena_fn *fn, void *arg)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; !err && i < as->list.n; i++) {
+		const struct heap_arena *a = &as->list.v[i];
+
+		if (a->depth != depth || (depth && a->source != source))
+			continue;
+		err = fn(arg, a);
+		if (!err)
+			err = each_below(as, a->addr, depth + 1, fn, arg);
+	}
+	return err;
+}
+
+static const struct column vmem_cols[] = {
+	{ "addr", "ADDR", CELL_ADDR, -16 },
+	{ "name", "NAME", CELL_TEXT, -22 },
+	{ "inuse_bytes", "INUSE", CELL_BYTES, 10 },
+	{ "total_bytes", "TOTAL", CELL_BYTES, 12 },
+	{ "succeed", "SUCCEED", CELL_COUNT, 9 },
+	{ "fail", "FAIL", CELL_COUNT, 5 },
+};
+
+struct vmem_arg {
+	struct dcmd_call *call;
+	bool is_found;
+};
+
+static struct err *vmem_row(void *arg, const struct heap_arena *a)
+{
+	struct vmem_arg *v = arg;
+	struct out *o = v->call->out;
+	bool is_one = v->call->flags & DCMD_ADDRSPEC;
+	_free_ char *name = NULL;
+
+	if (is_one && a->addr != v->call->addr)
+		return NULL;
+	v->is_found = true;
+	name = mem_printf("%*s%s", is_one || out_is_json(o) ? 0 : 2 * a->depth,
+			  "", a->name);
+	out_addr(o, a->addr);
+	out_str(o, name);
+	out_u64(o, a->inuse_bytes);
+	out_u64(o, a->total_bytes);
+	out_u64(o, a->nalloc);
+	out_u64(o, a->nfail);
+	out_end_row(o, a->addr);
+	return NULL;
+}
+
+static struct err *dcmd_vmem(struct dcmd_call *call)
+{
+	struct vmem_arg v = { .call = call };
+	struct arenas as = { 0 };
+	struct heap *heap = NULL;
+
+	if (call->argc)
+		return err_new(ERR_USAGE, "unexpected argument");
+	struct err *err = get_arenas(call->s, &heap, &as);
+
+	if (!err) {
+		out_begin(call->out, vmem_cols, 6, NULL);
+		err = each_below(&as, 0, 0, vmem_row, &v);
+		out_end(call->out);
+	}
+	VEC_FREE(&as.list);
+	if (!err && !v.is_found && (call->flags & DCMD_ADDRSPEC))
+		err = err_new(ERR_NOTFOUND,
+			      "0x%" PRIx64 " is not a vmem arena", call->addr);
+	return err;
+}
+
+/* ---- ::vmem_seg ------------------------------------------------------ */
+
+static const struct column seg_cols[] = {
+	{ "addr", "ADDR", CELL_ADDR, 16 },
+	{ "type", "TYPE", CELL_TEXT, 4 },
+	{ "start", "START", CELL_ADDR, 16 },
+	{ "end", "END", CELL_ADDR, 16 },
+	{ "who", "WHO", CELL_SYM, 0 },
+	{ "size_bytes", NULL, CELL_BYTES, 0 },
+};
+static const struct column seg_size_cols[] = {
+	{ "addr", "ADDR", CELL_ADDR, 16 },
+	{ "type", "TYPE", CELL_TEXT, 4 },
+	{ "start", "START", CELL_ADDR, 16 },
+	{ "size_bytes", "SIZE", CELL_HEX, 16 },
+	{ "who", "WHO", CELL_SYM, 0 },
+};
+static const struct column seg_long_cols[] = {
+	{ "addr", "ADDR", CELL_HEX, 16 },
+	{ "type", "TYPE", CELL_TEXT, 4 },
+	{ "start", "START", CELL_HEX, 16 },
+	{ "end", "END", CELL_HEX, 16 },
+	{ "size", "SIZE", CELL_HEX, 16 },
+	{ NULL, "\n", CELL_TEXT, 16 },
+	{ NULL, "", CELL_TEXT, 4 },
+	{ "thread", "THREAD", CELL_COUNT, 16 },
+	{ "timestamp", "TIMESTAMP", CELL_TIME, 16 },
+	{ "stack", NULL, CELL_STACK, 0 },
+};
+
+static const char *const seg_types[] = {
+	[SEG_ALLOC] = "ALLC",	[SEG_FREE] = "FREE",   [SEG_SPAN] = "SPAN",
+	[SEG_ROTOR] = "ROTR", [SEG_WALKER] = "WLKR",
+};
+
+static const struct opt seg_opts[] = {
+	{ 'v', OPT_FLAG, NULL, "size, thread, time and stack, too" },
+	{ 's', OPT_FLAG, NULL, "size instead of end" },
+	{ 'c', OPT_STRING, "caller", "only with this function or pc in the stack" },
+	{ 'e', OPT_NUMBER, "earliest", "only from this time on" },
+	{ 'l', OPT_NUMBER, "latest", "only up to this time" },
+	{ 'm', OPT_NUMBER, "min", "only of at least so many bytes" },
+	{ 'M', OPT_NUMBER, "max", "only of at most so many bytes" },
+	{ 't', OPT_NUMBER, "thread", "only by this thread" },
+	{ 'T', OPT_STRING, "type", "only of this type: ALLC FREE SPAN ROTR WLKR" },
+	{ 0 },
+};
+
+struct seg_arg {
+	struct dcmd_call *call;
+	struct heap *heap;
+	bool is_long, has_size;
+	const char *caller, *type;
+	taddr_t caller_lo, caller_hi;
+	uint64_t earliest, latest, min, max, tid;
+};
+
+/* "ALLOC" and "ALLC" are the same to users */
+static bool is_type(const char *want, const char *have)
+{
+	if (strcmp(want, "ALLOC") == 0)
+		want = "ALLC";
+	else if (strcmp(want, "ROTOR") == 0)
+		want = "ROTR";
+	else if (strcmp(want, "WALKER") == 0)
+		want = "WLKR";
+	return strcmp(want, have) == 0;
+}
+
+static bool has_caller(const struct seg_arg *a, const struct heap_stack *stack)
+{
+	for (unsigned i = 0; i < stack->depth; i++)
+		if (stack->pc[i] >= a->caller_lo && stack->pc[i] < a->caller_hi)
+			return true;
+	return false;
+}
+
+static bool is_wanted(const struct seg_arg *a, const struct heap_segment *s,
+		      const struct heap_stack *stack)
+{
+	uint64_t bytes = s->end - s->start;
+	bool needs_audit = a->caller || a->earliest || a->latest || a->tid;
+
+	if (a->type && !is_type(a->type, seg_types[s->type]))
+		return false;
+	if (bytes < a->min || (a->max && bytes > a->max))
+		return false;
+	if (needs_audit && !s->stamp_ns)
+		return false;
+	if (a->caller && !has_caller(a, stack))
+		return false;
+	if (a->earliest && s->stamp_ns < a->earliest)
+		return false;
+	if (a->latest && s->stamp_ns > a->latest)
+		return false;
+	return !a->tid || s->tid == a->tid;
+}
+
+static void short_row(const struct seg_arg *a, const struct heap_segment *s,
+		      taddr_t who)
+{
+	struct out *o = a->call->out;
+
+	out_addr(o, s->addr);
+	out_str(o, seg_types[s->type]);
+	out_addr(o, s->start);
+	if (a->has_size)
+		out_u64(o, s->end - s->start);
+	else
+		out_addr(o, s->end);
+	if (who)
+		out_addr(o, who);
+	else
+		out_str(o, "");
+	if (!a->has_size)
+		out_u64(o, s->end - s->start);
+	out_end_row(o, s->addr);
+}
+
+static void long_row(const struct seg_arg *a, const struct heap_segment *s,
+		     const struct heap_stack *stack)
+{
+	struct out *o = a->call->out;
+
+	out_addr(o, s->addr);
+	out_str(o, seg_types[s->type]);
+	out_addr(o, s->start);
+	out_addr(o, s->end);
+	out_u64(o, s->end - s->start);
+	out_str(o, "");
+	out_str(o, "");
+	if (s->stamp_ns) {
+		out_u64(o, s->tid);
+		out_u64(o, s->stamp_ns);
+	} else {
+		out_none(o);
+		out_none(o);
+	}
+	out_stack(o, stack->pc, stack->depth);
+	out_end_row(o, s->addr);
+}
+
+static void seg_row(struct seg_arg *a, const struct heap_segment *s)
+{
+	struct heap_stack stack = { 0 };
+
+	if (s->stack && a->heap->ops->stack &&
+	    !a->heap->ops->stack(a->heap, s->stack, &stack))
+		stack.depth = 0;
+	if (!is_wanted(a, s, &stack))
+		return;
+	if (a->is_long)
+		long_row(a, s, &stack);
+	else
+		short_row(a, s, heap_caller(a->heap, &stack));
+}
+
+static struct err *find_caller(struct seg_arg *a)
+{
+	struct symbol sym;
+	uint64_t pc = 0;
+	struct err *err = NULL;
+
+	if (!a->caller)
+		return NULL;
+	err = session_eval_expr(a->call->s, a->caller, &pc);
+	if (err)
+		return err;
+	a->caller_lo = pc;
+	a->caller_hi = pc + 1;
+	/* a function stands for every pc in it */
+	if (types_symbol_at(session_types(a->call->s), pc, &sym) &&
+	    sym.value == pc && sym.size)
+		a->caller_hi = pc + sym.size;
+	return NULL;
+}
+
+static struct err *dcmd_vmem_seg(struct dcmd_call *call)
+{
+	struct seg_arg a = { .call = call };
+	void *const values[] = { &a.is_long, &a.has_size, &a.caller,
+				 &a.earliest, &a.latest,  &a.min,
+				 &a.max,      &a.tid,	   &a.type };
+	struct heap_segment seg;
+	size_t first = 0;
+	struct err *err = dcmd_options(call, seg_opts, values, &first);
+
+	if (!err && first != call->argc)
+		err = err_new(ERR_USAGE, "unexpected argument");
+	if (!err)
+		err = session_heap(call->s, &a.heap);
+	if (!err && !a.heap->ops->segment_at)
+		err = err_new(ERR_NOSUP, "%s heap has no segments",
+			      a.heap->ops->name);
+	if (!err)
+		err = find_caller(&a);
+	if (!err)
+		err = a.heap->ops->segment_at(a.heap, call->addr, &seg);
+	if (err)
+		return err;
+	if (a.is_long)
+		out_begin(call->out, seg_long_cols, 10, NULL);
+	else if (a.has_size)
+		out_begin(call->out, seg_size_cols, 5, NULL);
+	else
+		out_begin(call->out, seg_cols, 6, NULL);
+	seg_row(&a, &seg);
+	out_end(call->out);
+	return NULL;
+}
+
+/* ---- walkers --------------------------------------------------------- */
+
+struct walk_arg {
+	walk_fn *fn;
+	void *arg;
+	bool has_addr;
+	taddr_t addr;
+};
+
+static struct err *pass_arena(void *arg, const struct heap_arena *a)
+{
+	struct walk_arg *w = arg;
+
+	if (w->has_addr && a->addr != w->addr)
+		return NULL;
+	return w->fn(w->arg, a->addr);
+}
+
+static struct err *walk_vmem(struct session *s, const struct walker *walker,
+			     bool has_addr, taddr_t addr, walk_fn *fn,
+			     void *arg)
+{
+	struct walk_arg w = { fn, arg, has_addr, addr };
+	struct arenas as = { 0 };
+	struct heap *heap = NULL;
+	struct err *err = get_arenas(s, &heap, &as);
+
+	(void)walker;
+	if (!err)
+		err = each_below(&as, 0, 0, pass_arena, &w);
+	VEC_FREE(&as.list);
+	return err;
+}
+
+static struct err *pass_seg(void *arg, const struct heap_segment *s)
+{
+	struct walk_arg *w = arg;
+
+	return w->fn(w->arg, s->addr);
+}
+
+/* data: the SEG_* wanted */
+static struct err *walk_segs(struct session *s, const struct walker *walker,
+			     bool has_addr, taddr_t addr, walk_fn *fn,
+			     void *arg)
+{
+	struct walk_arg w = { fn, arg, has_addr, addr };
+	const unsigned *types = walker->data;
+	struct heap *heap = NULL;
+	struct err *err = session_heap(s, &heap);
+
+	if (!err && !heap->ops->segments)
+		err = err_new(ERR_NOSUP, "%s heap has no arenas",
+			      heap->ops->name);
+	return err ? err : heap->ops->segments(heap, addr, *types, pass_seg,
+					       &w);
+}
+
+static const unsigned any_seg = ~0u;
+static const unsigned alloc_seg = 1u << SEG_ALLOC;
+static const unsigned free_seg = 1u << SEG_FREE;
+static const unsigned span_seg = 1u << SEG_SPAN;
+
+static const struct dcmd dcmds[] = {
+	{ .name = "vmem", .addr = ADDR_OPTIONAL, .usage = "",
+	  .brief = "print the vmem arenas",
+	  .help = "One row an arena, indented below its source.  INUSE and "
+		  "TOTAL in bytes, SUCCEED\nand FAIL count allocations.",
+	  .run = dcmd_vmem },
+	{ .name = "vmem_seg", .addr = ADDR_REQUIRED, .usage = "",
+	  .opts = seg_opts, .brief = "print or filter vmem segments",
+	  .help = "WHO is the first caller outside the allocator, where the "
+		  "arena is audited.\nIn a pipeline the segments that pass the "
+		  "filters are handed on.\n\n"
+		  "  > ::walk vmem_alloc | ::vmem_seg -m 100000",
+	  .run = dcmd_vmem_seg },
+	{ 0 },
+};
+
+static const struct walker walkers[] = {
+	{ "vmem", "vmem arenas, sources first", ADDR_OPTIONAL, NULL,
+	  walk_vmem },
+	{ "vmem_seg", "segments of an arena", ADDR_REQUIRED, &any_seg,
+	  walk_segs },
+	{ "vmem_alloc", "allocated segments of an arena", ADDR_REQUIRED,
+	  &alloc_seg, walk_segs },
+	{ "vmem_free", "free segments of an arena", ADDR_REQUIRED, &free_seg,
+	  walk_segs },
+	{ "vmem_span", "spans of an arena", ADDR_REQUIRED, &span_seg,
+	  walk_segs },
+	{ 0 },
+};
+
+const struct group group_vmem = { .name = "vmem",
+				  .dcmds = dcmds,
+				  .walkers = walkers };
