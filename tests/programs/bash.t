@@ -22,7 +22,7 @@ END
 while read -r x y; do echo "$y-$x"; done < <(paste -d' ' <(seq 3) <(seq 4 6))
 sleep 0.05 & sleep 0.02 & wait; echo jobs done
 [[ "some text 123" =~ ([a-z]+)\ ([0-9]+) ]] && echo "${BASH_REMATCH[2]}"
-kill -USR1 $$ 2>/dev/null & trap 'echo usr1' USR1; wait
+trap 'echo usr1' USR1; (kill -USR1 $$) & wait; wait
 printf '%s\n' "${!map[@]}" | sort | head -3 > list.txt
 eval 'f() { local v=$1; echo "$v"; }'; f "quoted  text"
 exit 3
