@@ -40,25 +40,25 @@ static struct err *walk_one(void *arg, taddr_t addr)
 
 static struct err *dcmd_walk(struct dcmd_call *call)
 {
-	struct walk_arg w = { .call = call };
+	struct walk_arg w = {.call = call};
 
 	if (call->argc == 0 || call->argc > 2)
 		return err_new(ERR_USAGE, "::walk needs the name of a walker");
 	if (call->argc == 2)
 		w.var = call->argv[1].str;
-	return walk_run(call->s, call->argv[0].str,
-			call->flags & DCMD_ADDRSPEC, call->addr, walk_one, &w);
+	return walk_run(call->s, call->argv[0].str, call->flags & DCMD_ADDRSPEC,
+			call->addr, walk_one, &w);
 }
 
 /* ---- ::dcmds, ::walkers, ::help -------------------------------------- */
 
 static const struct column name_cols[] = {
-	{ "name", "", CELL_TEXT, -24 },
-	{ NULL, "", CELL_TEXT, 1 },
-	{ "description", "", CELL_TEXT, 0 },
+	{"name", "", CELL_TEXT, -24},
+	{NULL, "", CELL_TEXT, 1},
+	{"description", "", CELL_TEXT, 0},
 };
 static const struct opt list_opts[] = {
-	{ 'n', OPT_FLAG, NULL, "match names only, not descriptions" },
+	{'n', OPT_FLAG, NULL, "match names only, not descriptions"},
 	{0},
 };
 
@@ -71,7 +71,7 @@ struct filter {
 
 static struct err *filter_open(const struct dcmd_call *call, struct filter *f)
 {
-	void *const values[] = { &f->names_only };
+	void *const values[] = {&f->names_only};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, list_opts, values, &first);
 
@@ -307,12 +307,12 @@ static struct err *dcmd_head(struct dcmd_call *call)
 /* ---- variables and radix --------------------------------------------- */
 
 static const struct column var_cols[] = {
-	{ "name", "", CELL_TEXT, 0 },
-	{ NULL, "", CELL_TEXT, 0 },
-	{ "value", "", CELL_TEXT, 0 },
+	{"name", "", CELL_TEXT, 0},
+	{NULL, "", CELL_TEXT, 0},
+	{"value", "", CELL_TEXT, 0},
 };
 static const struct opt vars_opts[] = {
-	{ 'n', OPT_FLAG, NULL, "only those that are not zero" },
+	{'n', OPT_FLAG, NULL, "only those that are not zero"},
 	{0},
 };
 
@@ -341,7 +341,7 @@ static void list_vars(struct dcmd_call *call, bool nonzero)
 static struct err *dcmd_vars(struct dcmd_call *call)
 {
 	bool nonzero = false;
-	void *const values[] = { &nonzero };
+	void *const values[] = {&nonzero};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, vars_opts, values, &first);
 
@@ -368,9 +368,10 @@ static struct err *dcmd_radix(struct dcmd_call *call)
 		return err_new(ERR_USAGE, "%s", "");
 	if (call->flags & DCMD_ADDRSPEC) {
 		if (call->addr < 2 || call->addr > 16)
-			return err_new(ERR_NOTFOUND,
-				       "expected radix of 2 to 16, not %" PRIu64,
-				       call->addr);
+			return err_new(
+				ERR_NOTFOUND,
+				"expected radix of 2 to 16, not %" PRIu64,
+				call->addr);
 		radix = (int)call->addr;
 		session_set_radix(call->s, radix);
 	}
@@ -379,54 +380,83 @@ static struct err *dcmd_radix(struct dcmd_call *call)
 }
 
 static const struct dcmd dcmds[] = {
-	{ .name = "walk", .addr = ADDR_OPTIONAL, .usage = "walker [variable]",
-	  .brief = "addresses that a walker finds",
-	  .help = "Prints one address a line, or hands them to the next "
-		  "stage of a pipeline.\nWith a variable, it is set to each "
-		  "address while the later stages run.\n::walkers lists the "
-		  "walkers.\n\n  > ::walk kmem_cache c | ::walk kmem | ::eval "
-		  "'<c=K'",
-	  .run = dcmd_walk },
-	{ .name = "walkers", .usage = "[pattern]", .opts = list_opts,
-	  .brief = "list walkers",
-	  .help = "Each cache of the target has a walker of its name, for its "
-		  "allocated buffers.",
-	  .run = dcmd_walkers },
-	{ .name = "dcmds", .usage = "[pattern]", .opts = list_opts,
-	  .brief = "list dcmds", .help = "", .run = dcmd_dcmds },
-	{ .name = "help", .usage = "[dcmd]", .brief = "explain a dcmd",
-	  .help = "", .run = dcmd_help },
-	{ .name = "echo", .addr = ADDR_OPTIONAL, .usage = "[argument ...]",
-	  .brief = "print arguments",
-	  .help = "Values of $[expression] are printed in the default radix.",
-	  .run = dcmd_echo },
-	{ .name = "eval", .addr = ADDR_OPTIONAL, .usage = "command",
-	  .brief = "run a command",
-	  .help = "The command runs with dot set to the address.\n\n"
-		  "  > ::walk thread | ::eval '.=D'",
-	  .run = dcmd_eval },
-	{ .name = "grep", .addr = ADDR_OPTIONAL, .usage = "expression",
-	  .brief = "keep values for which an expression is not zero",
-	  .help = "  > ::walk kmem_alloc_64 | ::grep '*(.+8)==0'",
-	  .run = dcmd_grep },
-	{ .name = "map", .addr = ADDR_OPTIONAL, .usage = "expression",
-	  .brief = "replace each value by an expression of it",
-	  .help = "  > ::walk kmem_alloc_64 | ::map '*(.+8)'",
-	  .run = dcmd_map },
-	{ .name = "head", .addr = ADDR_OPTIONAL, .usage = "[-N | -n N]",
-	  .brief = "keep the first values of a pipeline",
-	  .help = "N is decimal, 10 when not given.", .run = dcmd_head },
-	{ .name = "vars", .opts = vars_opts, .usage = "",
-	  .brief = "list variables ($v: those that are not zero)", .help = "",
-	  .run = dcmd_vars },
-	{ .name = "$v", .usage = "",
-	  .brief = "list variables that are not zero", .help = "",
-	  .run = dcmd_vars_nonzero },
-	{ .name = "$d", .addr = ADDR_OPTIONAL, .usage = "",
-	  .brief = "print or set the default radix",
-	  .help = "The address is the new radix, 2 to 16: 0t10$d is decimal.",
-	  .run = dcmd_radix },
+	{.name = "walk",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "walker [variable]",
+	 .brief = "addresses that a walker finds",
+	 .help = "Prints one address a line, or hands them to the next "
+		 "stage of a pipeline.\nWith a variable, it is set to each "
+		 "address while the later stages run.\n::walkers lists the "
+		 "walkers.\n\n  > ::walk kmem_cache c | ::walk kmem | ::eval "
+		 "'<c=K'",
+	 .run = dcmd_walk},
+	{.name = "walkers",
+	 .usage = "[pattern]",
+	 .opts = list_opts,
+	 .brief = "list walkers",
+	 .help = "Each cache of the target has a walker of its name, for its "
+		 "allocated buffers.",
+	 .run = dcmd_walkers},
+	{.name = "dcmds",
+	 .usage = "[pattern]",
+	 .opts = list_opts,
+	 .brief = "list dcmds",
+	 .help = "",
+	 .run = dcmd_dcmds},
+	{.name = "help",
+	 .usage = "[dcmd]",
+	 .brief = "explain a dcmd",
+	 .help = "",
+	 .run = dcmd_help},
+	{.name = "echo",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "[argument ...]",
+	 .brief = "print arguments",
+	 .help = "Values of $[expression] are printed in the default radix.",
+	 .run = dcmd_echo},
+	{.name = "eval",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "command",
+	 .brief = "run a command",
+	 .help = "The command runs with dot set to the address.\n\n"
+		 "  > ::walk thread | ::eval '.=D'",
+	 .run = dcmd_eval},
+	{.name = "grep",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "expression",
+	 .brief = "keep values for which an expression is not zero",
+	 .help = "  > ::walk kmem_alloc_64 | ::grep '*(.+8)==0'",
+	 .run = dcmd_grep},
+	{.name = "map",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "expression",
+	 .brief = "replace each value by an expression of it",
+	 .help = "  > ::walk kmem_alloc_64 | ::map '*(.+8)'",
+	 .run = dcmd_map},
+	{.name = "head",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "[-N | -n N]",
+	 .brief = "keep the first values of a pipeline",
+	 .help = "N is decimal, 10 when not given.",
+	 .run = dcmd_head},
+	{.name = "vars",
+	 .opts = vars_opts,
+	 .usage = "",
+	 .brief = "list variables ($v: those that are not zero)",
+	 .help = "",
+	 .run = dcmd_vars},
+	{.name = "$v",
+	 .usage = "",
+	 .brief = "list variables that are not zero",
+	 .help = "",
+	 .run = dcmd_vars_nonzero},
+	{.name = "$d",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "",
+	 .brief = "print or set the default radix",
+	 .help = "The address is the new radix, 2 to 16: 0t10$d is decimal.",
+	 .run = dcmd_radix},
 	{0},
 };
 
-const struct group group_lang = { .name = "lang", .dcmds = dcmds };
+const struct group group_lang = {.name = "lang", .dcmds = dcmds};

@@ -32,10 +32,11 @@ static char *end_text(const struct target_info *info)
 	struct strbuf sb = {0};
 
 	if (info->signo == 0)
-		return mem_strdup(info->is_snapshot ?
-					  "process snapshot written by libkmem" :
-					  "process core file generated with "
-					  "gcore(1)");
+		return mem_strdup(
+			info->is_snapshot
+				? "process snapshot written by libkmem"
+				: "process core file generated with "
+				  "gcore(1)");
 	strbuf_printf(&sb, "process terminated by SIG%s (%s)",
 		      abbrev ? abbrev : "?", descr ? descr : "unknown signal");
 	if (info->si_code > 0 &&
@@ -70,9 +71,9 @@ static void heap_status(struct dcmd_call *call)
 		return;
 	}
 	out_text(o, "heap: %s%s\n", heap->ops->name,
-		 !h->is_quiescent_known ? ", not known to be at rest" :
-		 h->is_quiescent	? ", at rest when it was copied" :
-					  ", in use while it was copied");
+		 !h->is_quiescent_known ? ", not known to be at rest"
+		 : h->is_quiescent      ? ", at rest when it was copied"
+					: ", in use while it was copied");
 	if (h->nthreads_lost > 0)
 		out_text(o, "threads without registers: %u\n",
 			 h->nthreads_lost);
@@ -86,22 +87,22 @@ static void heap_status(struct dcmd_call *call)
 }
 
 static const struct column status_cols[] = {
-	{ "program", NULL, CELL_TEXT, 0 },
-	{ "file", NULL, CELL_TEXT, 0 },
-	{ "dump", NULL, CELL_TEXT, 0 },
-	{ "args", NULL, CELL_TEXT, 0 },
-	{ "pid", NULL, CELL_COUNT, 0 },
-	{ "signal", NULL, CELL_COUNT, 0 },
-	{ "fault_addr", NULL, CELL_ADDR, 0 },
-	{ "status", NULL, CELL_TEXT, 0 },
-	{ "snapshot_reason", NULL, CELL_TEXT, 0 },
-	{ "snapshot_wall_ns", NULL, CELL_COUNT, 0 },
-	{ "threads", NULL, CELL_COUNT, 0 },
-	{ "absent_bytes", NULL, CELL_BYTES, 0 },
-	{ "incomplete", NULL, CELL_TEXT, 0 },
-	{ "heap", NULL, CELL_TEXT, 0 },
-	{ "heap_findings", NULL, CELL_COUNT, 0 },
-	{ "heap_panic", NULL, CELL_TEXT, 0 },
+	{"program", NULL, CELL_TEXT, 0},
+	{"file", NULL, CELL_TEXT, 0},
+	{"dump", NULL, CELL_TEXT, 0},
+	{"args", NULL, CELL_TEXT, 0},
+	{"pid", NULL, CELL_COUNT, 0},
+	{"signal", NULL, CELL_COUNT, 0},
+	{"fault_addr", NULL, CELL_ADDR, 0},
+	{"status", NULL, CELL_TEXT, 0},
+	{"snapshot_reason", NULL, CELL_TEXT, 0},
+	{"snapshot_wall_ns", NULL, CELL_COUNT, 0},
+	{"threads", NULL, CELL_COUNT, 0},
+	{"absent_bytes", NULL, CELL_BYTES, 0},
+	{"incomplete", NULL, CELL_TEXT, 0},
+	{"heap", NULL, CELL_TEXT, 0},
+	{"heap_findings", NULL, CELL_COUNT, 0},
+	{"heap_panic", NULL, CELL_TEXT, 0},
 };
 
 static void status_row(struct dcmd_call *call, const char *end)
@@ -148,10 +149,11 @@ static void status_text(struct dcmd_call *call, const char *end)
 		 info->fname[0] ? info->fname : "an unknown program");
 	if (exe)
 		out_text(o, "file: %s%s\n", exe->path,
-			 exe->state == OBJECT_OK       ? "" :
-			 exe->state == OBJECT_MISMATCH ? " (of another build: "
-							 "not used)" :
-							 " (not found)");
+			 exe->state == OBJECT_OK ? ""
+			 : exe->state == OBJECT_MISMATCH
+				 ? " (of another build: "
+				   "not used)"
+				 : " (not found)");
 	if (info->psargs[0])
 		out_text(o, "initial argv: %s\n", info->psargs);
 	out_text(o, "threading model: native threads\n");
@@ -195,14 +197,10 @@ static struct err *dcmd_status(struct dcmd_call *call)
 /* ---- ::mappings ------------------------------------------------------ */
 
 static const struct column map_cols[] = {
-	{ "base", "BASE", CELL_HEX, 16 },
-	{ "limit", "LIMIT", CELL_HEX, 16 },
-	{ "size_bytes", NULL, CELL_BYTES, 0 },
-	{ NULL, "SIZE", CELL_HEX, 16 },
-	{ "name", "NAME", CELL_TEXT, 0 },
-	{ "protection", NULL, CELL_TEXT, 0 },
-	{ "presence", NULL, CELL_TEXT, 0 },
-	{ "file_offset", NULL, CELL_HEX, 0 },
+	{"base", "BASE", CELL_HEX, 16},      {"limit", "LIMIT", CELL_HEX, 16},
+	{"size_bytes", NULL, CELL_BYTES, 0}, {NULL, "SIZE", CELL_HEX, 16},
+	{"name", "NAME", CELL_TEXT, 0},      {"protection", NULL, CELL_TEXT, 0},
+	{"presence", NULL, CELL_TEXT, 0},    {"file_offset", NULL, CELL_HEX, 0},
 };
 
 /* what anonymous ranges are for */
@@ -218,7 +216,7 @@ static void names_open(struct session *s, struct map_names *mn)
 {
 	struct heap *heap = session_try_heap(s, NULL);
 
-	*mn = (struct map_names){ .t = session_target(s) };
+	*mn = (struct map_names){.t = session_target(s)};
 	hash_init(&mn->stacks);
 	for (size_t i = 0; i < target_nthreads(mn->t); i++) {
 		const struct target_thread *th = target_thread(mn->t, i);
@@ -250,7 +248,7 @@ static char *map_name(const struct map_names *mn, const struct target_map *m)
 	if (tid && *tid == target_info(mn->t)->pid)
 		return mem_strdup("[ stack ]");
 	if (tid)
-		return mem_printf("[ stack tid=%" PRIu64 " ]", *tid);
+		return mem_printf("[ stack tid=0x%" PRIx64 " ]", *tid);
 	if (mn->vdso && m->start <= mn->vdso && mn->vdso < m->end)
 		return mem_strdup("[ vdso ]");
 	for (size_t i = 0; i < mn->nown; i++)
@@ -274,8 +272,7 @@ static const char *presence_text(enum map_presence p)
 	return NULL;
 }
 
-static void map_row(struct out *o, const struct target_map *m,
-		    const char *name)
+static void map_row(struct out *o, const struct target_map *m, const char *name)
 {
 	char prot[] = "---";
 
@@ -337,21 +334,18 @@ static struct err *dcmd_mappings(struct dcmd_call *call)
 /* ---- ::objects ------------------------------------------------------- */
 
 static const struct column object_cols[] = {
-	{ "base", "BASE", CELL_HEX, 16 },
-	{ "limit", "LIMIT", CELL_HEX, 16 },
-	{ "size_bytes", NULL, CELL_BYTES, 0 },
-	{ NULL, "SIZE", CELL_HEX, 16 },
-	{ "path", "NAME", CELL_TEXT, 0 },
-	{ "state", NULL, CELL_TEXT, 0 },
-	{ "build_id", NULL, CELL_TEXT, 0 },
+	{"base", "BASE", CELL_HEX, 16},      {"limit", "LIMIT", CELL_HEX, 16},
+	{"size_bytes", NULL, CELL_BYTES, 0}, {NULL, "SIZE", CELL_HEX, 16},
+	{"path", "NAME", CELL_TEXT, 0},      {"state", NULL, CELL_TEXT, 0},
+	{"build_id", NULL, CELL_TEXT, 0},
 };
 static const struct column object_v_cols[] = {
-	{ "path", "NAME", CELL_TEXT, -44 },
-	{ "state", "STATE", CELL_TEXT, -9 },
-	{ "build_id", "BUILD-ID", CELL_TEXT, 0 },
+	{"path", "NAME", CELL_TEXT, -44},
+	{"state", "STATE", CELL_TEXT, -9},
+	{"build_id", "BUILD-ID", CELL_TEXT, 0},
 };
 static const struct opt objects_opts[] = {
-	{ 'v', OPT_FLAG, NULL, "state of the file and build-id" },
+	{'v', OPT_FLAG, NULL, "state of the file and build-id"},
 	{0},
 };
 
@@ -397,7 +391,7 @@ static struct err *dcmd_objects(struct dcmd_call *call)
 {
 	struct types *types = session_types(call->s);
 	bool verbose = false;
-	void *const values[] = { &verbose };
+	void *const values[] = {&verbose};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, objects_opts, values, &first);
 
@@ -461,22 +455,24 @@ static struct err *find_thread(struct dcmd_call *call,
 
 /* ---- ::stack --------------------------------------------------------- */
 
-enum { FRAME_COLS = 8 };
+enum {
+	FRAME_COLS = 8
+};
 static const struct column frame_cols[] = {
-	{ "tid", NULL, CELL_COUNT, 0 },	   { "frame", NULL, CELL_COUNT, 0 },
-	{ "pc", NULL, CELL_ADDR, 0 },	   { "cfa", NULL, CELL_ADDR, 16 },
-	{ "name", "", CELL_TEXT, 0 },	   { "function", NULL, CELL_TEXT, 0 },
-	{ "file", NULL, CELL_TEXT, 0 },	   { "line", NULL, CELL_COUNT, 0 },
+	{"tid", NULL, CELL_COUNT, 0}, {"frame", NULL, CELL_COUNT, 0},
+	{"pc", NULL, CELL_ADDR, 0},   {"cfa", NULL, CELL_ADDR, 16},
+	{"name", "", CELL_TEXT, 0},   {"function", NULL, CELL_TEXT, 0},
+	{"file", NULL, CELL_TEXT, 0}, {"line", NULL, CELL_COUNT, 0},
 };
 static const struct column frame_v_cols[] = {
-	{ "tid", NULL, CELL_COUNT, 0 },	   { "frame", NULL, CELL_COUNT, 0 },
-	{ "pc", NULL, CELL_ADDR, 0 },	   { "cfa", "", CELL_ADDR, 16 },
-	{ "name", "", CELL_TEXT, 0 },	   { "function", NULL, CELL_TEXT, 0 },
-	{ "file", NULL, CELL_TEXT, 0 },	   { "line", NULL, CELL_COUNT, 0 },
+	{"tid", NULL, CELL_COUNT, 0}, {"frame", NULL, CELL_COUNT, 0},
+	{"pc", NULL, CELL_ADDR, 0},   {"cfa", "", CELL_ADDR, 16},
+	{"name", "", CELL_TEXT, 0},   {"function", NULL, CELL_TEXT, 0},
+	{"file", NULL, CELL_TEXT, 0}, {"line", NULL, CELL_COUNT, 0},
 };
 static const struct opt stack_opts[] = {
-	{ 'n', OPT_FLAG, NULL, "addresses, not names" },
-	{ 'v', OPT_FLAG, NULL, "the frame's address before it ($C)" },
+	{'n', OPT_FLAG, NULL, "addresses, not names"},
+	{'v', OPT_FLAG, NULL, "the frame's address before it ($C)"},
 	{0},
 };
 
@@ -508,8 +504,8 @@ static struct err *print_frame(void *arg, const struct frame *f)
 	struct stack_print *p = arg;
 	struct out *o = p->call->out;
 	struct types *types = session_types(p->call->s);
-	_free_ char *name = p->is_numeric ? mem_printf("0x%" PRIx64, f->pc) :
-					    types_addr_name(types, f->pc);
+	_free_ char *name = p->is_numeric ? mem_printf("0x%" PRIx64, f->pc)
+					  : types_addr_name(types, f->pc);
 	_free_ char *text = mem_printf("%s()", name);
 
 	out_u64(o, p->tid);
@@ -526,7 +522,7 @@ static struct err *print_frame(void *arg, const struct frame *f)
 static struct err *print_stack(struct dcmd_call *call, bool verbose,
 			       bool numeric)
 {
-	struct stack_print p = { .call = call, .is_numeric = numeric };
+	struct stack_print p = {.call = call, .is_numeric = numeric};
 	const struct target_thread *th = NULL;
 	struct err *err = find_thread(call, &th);
 
@@ -561,7 +557,7 @@ static struct err *dcmd_stack(struct dcmd_call *call)
 {
 	bool numeric = false;
 	bool verbose = false;
-	void *const values[] = { &numeric, &verbose };
+	void *const values[] = {&numeric, &verbose};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, stack_opts, values, &first);
 
@@ -582,24 +578,25 @@ static struct err *dcmd_stack_frames(struct dcmd_call *call)
 /* ---- ::regs ---------------------------------------------------------- */
 
 static const struct column reg_cols[] = {
-	{ "tid", NULL, CELL_COUNT, 0 },
-	{ "register", NULL, CELL_TEXT, 0 },
-	{ "value", NULL, CELL_HEX, 0 },
+	{"tid", NULL, CELL_COUNT, 0},
+	{"register", NULL, CELL_TEXT, 0},
+	{"value", NULL, CELL_HEX, 0},
 };
 
-#define REG(name)                                                            \
-	{                                                                    \
-		#name, offsetof(struct user_regs_struct, name)               \
+#define REG(name)                                              \
+	{                                                      \
+#name, offsetof(struct user_regs_struct, name) \
 	}
 static const struct reg {
 	const char *name;
 	size_t offset;
 } reg_table[] = {
-	REG(rax),    REG(rbx), REG(rcx),     REG(rdx),	  REG(rsi), REG(rdi),
-	REG(r8),     REG(r9),  REG(r10),     REG(r11),	  REG(r12), REG(r13),
-	REG(r14),    REG(r15), REG(rip),     REG(rbp),	  REG(rsp), REG(eflags),
-	REG(cs),     REG(ds),  REG(es),	     REG(fs),	  REG(gs),  REG(ss),
-	REG(fs_base), REG(gs_base), REG(orig_rax),
+	REG(rax),     REG(rbx),      REG(rcx),    REG(rdx), REG(rsi),
+	REG(rdi),     REG(r8),       REG(r9),     REG(r10), REG(r11),
+	REG(r12),     REG(r13),      REG(r14),    REG(r15), REG(rip),
+	REG(rbp),     REG(rsp),      REG(eflags), REG(cs),  REG(ds),
+	REG(es),      REG(fs),       REG(gs),     REG(ss),  REG(fs_base),
+	REG(gs_base), REG(orig_rax),
 };
 
 static uint64_t reg_value(const struct target_thread *th, size_t i)
@@ -636,14 +633,13 @@ static void flags_text(struct out *o, uint64_t flags)
 		const char *off, *on;
 		unsigned bit;
 	} names[] = {
-		{ "of", "OF", 11 }, { "df", "DF", 10 }, { "if", "IF", 9 },
-		{ "tf", "TF", 8 },  { "sf", "SF", 7 },	{ "zf", "ZF", 6 },
-		{ "af", "AF", 4 },  { "pf", "PF", 2 },	{ "cf", "CF", 0 },
+		{"of", "OF", 11}, {"df", "DF", 10}, {"if", "IF", 9},
+		{"tf", "TF", 8},  {"sf", "SF", 7},  {"zf", "ZF", 6},
+		{"af", "AF", 4},  {"pf", "PF", 2},  {"cf", "CF", 0},
 	};
 
 	out_text(o, "%%rflags = 0x%08" PRIx64 "\n", flags);
-	out_text(o,
-		 "  id=%d vip=%d vif=%d ac=%d vm=%d rf=%d nt=%d iopl=0x%x\n",
+	out_text(o, "  id=%d vip=%d vif=%d ac=%d vm=%d rf=%d nt=%d iopl=0x%x\n",
 		 (int)(flags >> 21 & 1), (int)(flags >> 20 & 1),
 		 (int)(flags >> 19 & 1), (int)(flags >> 18 & 1),
 		 (int)(flags >> 17 & 1), (int)(flags >> 16 & 1),
@@ -651,8 +647,8 @@ static void flags_text(struct out *o, uint64_t flags)
 	out_text(o, "  status=<");
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		out_text(o, "%s%s", i ? "," : "",
-			 flags >> names[i].bit & 1 ? names[i].on :
-						     names[i].off);
+			 flags >> names[i].bit & 1 ? names[i].on
+						   : names[i].off);
 	out_text(o, ">\n");
 }
 
@@ -663,8 +659,8 @@ static void regs_text(struct dcmd_call *call, const struct target_thread *th)
 	_free_ char *at = types_addr_name(session_types(call->s), r->rip);
 
 	for (size_t i = 0; i < 6; i++)
-		out_text(o, "%%%s = 0x%016" PRIx64 "\t%%%-3s = 0x%016" PRIx64
-			 "\n",
+		out_text(o,
+			 "%%%s = 0x%016" PRIx64 "\t%%%-3s = 0x%016" PRIx64 "\n",
 			 reg_table[i].name, reg_value(th, i),
 			 reg_table[i + 6].name, reg_value(th, i + 6));
 	out_text(o, "\t\t\t\t%%r14 = 0x%016llx\n\t\t\t\t%%r15 = 0x%016llx\n",
@@ -674,8 +670,7 @@ static void regs_text(struct dcmd_call *call, const struct target_thread *th)
 	out_text(o, "%%ds = 0x%04llx\t%%es = 0x%04llx\t%%ss = 0x%04llx\n",
 		 r->ds, r->es, r->ss);
 	out_text(o, "\n%%rip = 0x%016llx %s\n", r->rip, at);
-	out_text(o, "%%rbp = 0x%016llx\n%%rsp = 0x%016llx\n\n", r->rbp,
-		 r->rsp);
+	out_text(o, "%%rbp = 0x%016llx\n%%rsp = 0x%016llx\n\n", r->rbp, r->rsp);
 	flags_text(o, r->eflags);
 	out_text(o, "\n%%gsbase = 0x%llx\n%%fsbase = 0x%llx\n", r->gs_base,
 		 r->fs_base);
@@ -715,53 +710,86 @@ static const char stack_help[] =
 	"  > ::walk thread | ::stack";
 
 static const struct dcmd dcmds[] = {
-	{ .name = "status", .usage = "",
-	  .brief = "what the dump is of, and how good it is",
-	  .help = "Program, arguments, how it ended; when and why a snapshot "
-		  "was taken, whether\nit is complete, how much readable memory "
-		  "was left out (bytes); the allocator,\nwhether it was at rest, "
-		  "and its panic message.",
-	  .run = dcmd_status },
-	{ .name = "mappings", .addr = ADDR_OPTIONAL, .usage = "[name]",
-	  .brief = "the address space ($m)",
-	  .help = "BASE, LIMIT (exclusive) and SIZE (bytes) are hexadecimal.  "
-		  "With an address: the\nmapping that holds it; with a name: "
-		  "those of that file.",
-	  .run = dcmd_mappings },
-	{ .name = "$m", .addr = ADDR_OPTIONAL, .usage = "[name]",
-	  .brief = "the address space", .help = "", .run = dcmd_mappings },
-	{ .name = "objects", .opts = objects_opts, .usage = "",
-	  .brief = "load objects",
-	  .help = "BASE and LIMIT span all mappings of the object.  A file "
-		  "whose build-id is not\nthe dump's (mismatch) is not used.",
-	  .run = dcmd_objects },
-	{ .name = "stack", .addr = ADDR_OPTIONAL, .opts = stack_opts,
-	  .usage = "[count]", .brief = "stack of a thread ($c; $C with frames)",
-	  .help = stack_help, .run = dcmd_stack },
-	{ .name = "$c", .addr = ADDR_OPTIONAL, .opts = stack_opts,
-	  .usage = "[count]", .brief = "stack of a thread", .help = stack_help,
-	  .run = dcmd_stack },
-	{ .name = "$C", .addr = ADDR_OPTIONAL, .usage = "[count]",
-	  .brief = "stack of a thread with frame addresses",
-	  .help = stack_help, .run = dcmd_stack_frames },
-	{ .name = "regs", .addr = ADDR_OPTIONAL, .usage = "",
-	  .brief = "registers of a thread ($r)",
-	  .help = "Also as variables: <rip, <rsp, <eax ... of the thread that "
-		  "crashed.",
-	  .run = dcmd_regs },
-	{ .name = "$r", .addr = ADDR_OPTIONAL, .usage = "",
-	  .brief = "registers of a thread", .help = "", .run = dcmd_regs },
-	{ .name = "quit", .usage = "", .brief = "end the debugger ($q)",
-	  .help = "", .run = dcmd_quit },
-	{ .name = "$q", .usage = "", .brief = "end the debugger", .help = "",
-	  .run = dcmd_quit },
+	{.name = "status",
+	 .usage = "",
+	 .brief = "what the dump is of, and how good it is",
+	 .help = "Program, arguments, how it ended; when and why a snapshot "
+		 "was taken, whether\nit is complete, how much readable memory "
+		 "was left out (bytes); the allocator,\nwhether it was at rest, "
+		 "and its panic message.",
+	 .run = dcmd_status},
+	{.name = "mappings",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "[name]",
+	 .brief = "the address space ($m)",
+	 .help = "BASE, LIMIT (exclusive) and SIZE (bytes) are hexadecimal.  "
+		 "With an address: the\nmapping that holds it; with a name: "
+		 "those of that file.",
+	 .run = dcmd_mappings},
+	{.name = "$m",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "[name]",
+	 .brief = "the address space",
+	 .help = "",
+	 .run = dcmd_mappings},
+	{.name = "objects",
+	 .opts = objects_opts,
+	 .usage = "",
+	 .brief = "load objects",
+	 .help = "BASE and LIMIT span all mappings of the object.  A file "
+		 "whose build-id is not\nthe dump's (mismatch) is not used.",
+	 .run = dcmd_objects},
+	{.name = "stack",
+	 .addr = ADDR_OPTIONAL,
+	 .opts = stack_opts,
+	 .usage = "[count]",
+	 .brief = "stack of a thread ($c; $C with frames)",
+	 .help = stack_help,
+	 .run = dcmd_stack},
+	{.name = "$c",
+	 .addr = ADDR_OPTIONAL,
+	 .opts = stack_opts,
+	 .usage = "[count]",
+	 .brief = "stack of a thread",
+	 .help = stack_help,
+	 .run = dcmd_stack},
+	{.name = "$C",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "[count]",
+	 .brief = "stack of a thread with frame addresses",
+	 .help = stack_help,
+	 .run = dcmd_stack_frames},
+	{.name = "regs",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "",
+	 .brief = "registers of a thread ($r)",
+	 .help = "Also as variables: <rip, <rsp, <eax ... of the thread that "
+		 "crashed.",
+	 .run = dcmd_regs},
+	{.name = "$r",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "",
+	 .brief = "registers of a thread",
+	 .help = "",
+	 .run = dcmd_regs},
+	{.name = "quit",
+	 .usage = "",
+	 .brief = "end the debugger ($q)",
+	 .help = "",
+	 .run = dcmd_quit},
+	{.name = "$q",
+	 .usage = "",
+	 .brief = "end the debugger",
+	 .help = "",
+	 .run = dcmd_quit},
 	{0},
 };
 
 static const struct walker walkers[] = {
-	{ .name = "thread", .brief = "ids of the threads, the one that crashed "
-				     "first",
-	  .run = walk_thread },
+	{.name = "thread",
+	 .brief = "ids of the threads, the one that crashed "
+		  "first",
+	 .run = walk_thread},
 	{0},
 };
 

@@ -60,8 +60,8 @@ void session_quit(struct session *s);
 struct err *session_eval_expr(struct session *s, const char *text,
 			      uint64_t *ret) must_use;
 /** Runs a command line (a pipeline, or several) with dot set to addr. */
-struct err *session_run(struct session *s, taddr_t dot, const char *text)
-	must_use;
+struct err *session_run(struct session *s, taddr_t dot,
+			const char *text) must_use;
 
 /** A number as options take them: default radix, prefixes, or a symbol. */
 struct err *session_parse_number(struct session *s, const char *text,
@@ -88,8 +88,8 @@ struct variable {
 	uint64_t value;
 };
 /** Sets a variable, made if it is new; registers cannot be set. */
-struct err *session_set_var(struct session *s, const char *name, uint64_t value)
-	must_use;
+struct err *session_set_var(struct session *s, const char *name,
+			    uint64_t value) must_use;
 /** Sets a variable for the later stages of this pipeline: each value handed
  * on carries what the variable was then. */
 struct err *session_bind_var(struct session *s, const char *name,
@@ -124,7 +124,7 @@ struct column {
 	const char *title; /* text heading, "ADDR"; NULL: not shown in text.
 			    * "\nCACHE" begins another line of the row */
 	enum cell_type type;
-	int width;    /* field width in text; negative: left aligned; 0: the
+	int width; /* field width in text; negative: left aligned; 0: the
 		       * last column, as wide as it is */
 };
 
@@ -142,7 +142,7 @@ void out_begin(struct out *o, const struct column *cols, size_t ncols,
 void out_addr(struct out *o, taddr_t addr); /* ADDR, HEX, SYM columns */
 void out_u64(struct out *o, uint64_t n);    /* COUNT, BYTES, NICE, TIME, HEX */
 void out_str(struct out *o, const char *s); /* TEXT; NULL is "-" */
-void out_none(struct out *o);		    /* not recorded: "-" and null */
+void out_none(struct out *o);               /* not recorded: "-" and null */
 /** A STACK cell: return addresses, innermost first. */
 void out_stack(struct out *o, const taddr_t *pcs, size_t n);
 /** Ends the row; value is what the row hands to the next stage of a pipe. */
@@ -163,24 +163,27 @@ void out_warn(struct out *o, const char *fmt, ...)
 
 /* ---- dcmds ----------------------------------------------------------- */
 
-enum arg_type { ARG_STRING, ARG_NUMBER };
+enum arg_type {
+	ARG_STRING,
+	ARG_NUMBER
+};
 struct arg {
 	enum arg_type type;
 	const char *str; /* ARG_STRING, and the text of $[...] */
-	uint64_t num;	 /* ARG_NUMBER: from $[...] */
+	uint64_t num;    /* ARG_NUMBER: from $[...] */
 };
 
-#define DCMD_ADDRSPEC 0x01  /* an address stands before the dcmd */
-#define DCMD_LOOP 0x02	    /* called for each of several addresses */
-#define DCMD_LOOPFIRST 0x04 /* and this is the first */
-#define DCMD_PIPE 0x08	    /* input comes from a pipe */
-#define DCMD_PIPE_OUT 0x10  /* output goes to a pipe */
-#define DCMD_HDRSPEC(f) (((f) & DCMD_LOOPFIRST) || !((f) & DCMD_LOOP))
+#define DCMD_ADDRSPEC   0x01 /* an address stands before the dcmd */
+#define DCMD_LOOP       0x02 /* called for each of several addresses */
+#define DCMD_LOOPFIRST  0x04 /* and this is the first */
+#define DCMD_PIPE       0x08 /* input comes from a pipe */
+#define DCMD_PIPE_OUT   0x10 /* output goes to a pipe */
+#define DCMD_HDRSPEC(f) (((f)&DCMD_LOOPFIRST) || !((f)&DCMD_LOOP))
 
 struct dcmd_call {
 	struct session *s;
 	struct out *out;
-	taddr_t addr;	/* dot when no address stands before */
+	taddr_t addr;   /* dot when no address stands before */
 	uint64_t count; /* the ",n" of addr,n::dcmd; 1 */
 	unsigned flags;
 	size_t argc;
@@ -200,13 +203,17 @@ struct opt {
 	const char *help; /* one line */
 };
 
-enum addr_use { ADDR_NONE, ADDR_OPTIONAL, ADDR_REQUIRED };
+enum addr_use {
+	ADDR_NONE,
+	ADDR_OPTIONAL,
+	ADDR_REQUIRED
+};
 
 struct dcmd {
 	const char *name;
 	enum addr_use addr;
-	const char *usage; /* arguments after the options, "" none */
-	const char *brief; /* one line */
+	const char *usage;      /* arguments after the options, "" none */
+	const char *brief;      /* one line */
 	const struct opt *opts; /* NULL: none */
 	const char *help; /* more, for ::help: columns with units, an example */
 	/* ERR_USAGE prints the usage line */

@@ -67,13 +67,13 @@ static int take_operands(struct options *opt, char **v, int n)
 }
 
 static const struct option long_options[] = {
-	{ "core", required_argument, NULL, 'c' },
-	{ "eval", required_argument, NULL, 'e' },
-	{ "sysroot", required_argument, NULL, 'R' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'v' },
+	{"core", required_argument, NULL, 'c'},
+	{"eval", required_argument, NULL, 'e'},
+	{"sysroot", required_argument, NULL, 'R'},
+	{"json", no_argument, NULL, 'j'},
+	{"quiet", no_argument, NULL, 'q'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'v'},
 	{0},
 };
 
@@ -143,7 +143,7 @@ static int no_verdict(struct err *err)
 /* without a core there is an empty target: arithmetic and ::help work */
 static int open_session(const struct options *opt, struct session **ret)
 {
-	struct session_options so = { .is_json = opt->is_json };
+	struct session_options so = {.is_json = opt->is_json};
 	struct types_options to = opt->types;
 	struct target *target = NULL;
 	struct types *types = NULL;

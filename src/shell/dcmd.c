@@ -34,7 +34,9 @@ const struct group *dcmd_group(const struct dcmd *d)
 /* edit distance, two swapped neighbours count one; bounded by length 32 */
 static unsigned distance(const char *a, const char *b)
 {
-	enum { MAX = 32 };
+	enum {
+		MAX = 32
+	};
 	unsigned d[MAX + 1][MAX + 1];
 	size_t n = strlen(a);
 	size_t m = strlen(b);
@@ -81,8 +83,9 @@ struct err *dcmd_unknown(const char *name)
 			       "invalid command '::%s': unknown dcmd name "
 			       "(did you mean ::%s?)",
 			       name, nearest);
-	return err_new(ERR_NOTFOUND, "invalid command '%s%s': unknown dcmd name",
-		       colons, name);
+	return err_new(ERR_NOTFOUND,
+		       "invalid command '%s%s': unknown dcmd name", colons,
+		       name);
 }
 
 char *dcmd_usage(const struct dcmd *d)
@@ -90,8 +93,8 @@ char *dcmd_usage(const struct dcmd *d)
 	struct strbuf sb = {0};
 
 	if (d->addr != ADDR_NONE)
-		strbuf_puts(&sb, d->addr == ADDR_REQUIRED ? "addr " :
-							    "[ addr ] ");
+		strbuf_puts(&sb,
+			    d->addr == ADDR_REQUIRED ? "addr " : "[ addr ] ");
 	if (d->name[0] != '$')
 		strbuf_puts(&sb, "::");
 	strbuf_puts(&sb, d->name);
@@ -162,8 +165,12 @@ struct err *dcmd_call(struct session *s, const struct dcmd *d,
 		      uint64_t count)
 {
 	struct dcmd_call call = {
-		.s = s, .out = s->out, .addr = addr, .count = count,
-		.flags = flags, .argc = args->n,
+		.s = s,
+		.out = s->out,
+		.addr = addr,
+		.count = count,
+		.flags = flags,
+		.argc = args->n,
 	};
 	struct arg *argv = mem_array(args->n + 1, sizeof(*argv));
 	struct err *err = check_address(d, flags);

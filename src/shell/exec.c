@@ -39,7 +39,7 @@ struct collector {
 static void collect(void *arg, taddr_t value)
 {
 	struct collector *c = arg;
-	struct elem e = { value, c->to->binds.n, c->pipeline->bound.n };
+	struct elem e = {value, c->to->binds.n, c->pipeline->bound.n};
 
 	for (size_t i = 0; i < e.nbinds; i++) {
 		uint64_t v = 0;
@@ -121,7 +121,7 @@ static struct err *text_value(struct session *s, struct lex *lx,
 static struct err *pipe_text(struct session *s, struct out *out)
 {
 	struct strbuf text = out->text;
-	struct lex lx = { .text = strbuf_str(&text) };
+	struct lex lx = {.text = strbuf_str(&text)};
 	struct err *err = NULL;
 
 	if (out->kind != OUT_PIPE || text.n == 0)
@@ -241,8 +241,8 @@ static struct err *run_stage(struct session *s, const struct stage *st,
 			     struct pipe_run *run, struct out *out,
 			     bool *ret_goes_on)
 {
-	struct loop loop = { .pipeline = &run->pipeline,
-			     .in = run->has_in ? &run->in : NULL };
+	struct loop loop = {.pipeline = &run->pipeline,
+			    .in = run->has_in ? &run->in : NULL};
 	struct loop *saved_loop = s->loop;
 	struct out *saved_out = s->out;
 	struct out_seen saved_seen = out->seen;
@@ -310,7 +310,7 @@ static size_t run_step(struct session *s, const struct stages *st, size_t i,
 	const struct stage *a = &st->v[i];
 	const struct stage *b = i + 1 < st->n ? &st->v[i + 1] : NULL;
 	struct elems next = {0};
-	struct collector c = { s, &run->pipeline, &next };
+	struct collector c = {s, &run->pipeline, &next};
 	struct out pipe;
 	bool goes = false;
 	size_t used = 1;
@@ -341,7 +341,7 @@ static size_t run_step(struct session *s, const struct stages *st, size_t i,
 static struct err *run_stages(struct session *s, const struct stages *st,
 			      bool has_addr, uint64_t count)
 {
-	struct pipe_run run = { .has_addr = has_addr, .count = count };
+	struct pipe_run run = {.has_addr = has_addr, .count = count};
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < st->n && !err && !s->is_quit;) {
@@ -516,7 +516,7 @@ static struct err *at_place(struct err *err, const struct lex *lx,
 struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 		      const char *name, unsigned line)
 {
-	struct lex lx = { .text = text };
+	struct lex lx = {.text = text};
 	struct err *err = NULL;
 
 	if (s->depth == SESSION_DEPTH_MAX) /* I3 */

@@ -15,7 +15,11 @@
 #include <ctype.h>
 #include <time.h>
 
-enum { INDENT = 16, PAGE = 80, STRING_MAX = 1 << 20 };
+enum {
+	INDENT = 16,
+	PAGE = 80,
+	STRING_MAX = 1 << 20
+};
 
 struct fmt {
 	struct session *s;
@@ -51,24 +55,24 @@ static const struct value_format {
 	enum look look;
 	int width;
 } formats[] = {
-	{ 'B', 1, LOOK_HEX, 8 },	{ 'C', 1, LOOK_ESC, 0 },
-	{ 'D', 4, LOOK_SDEC, 16 },	{ 'E', 8, LOOK_DEC, 21 },
-	{ 'F', 8, LOOK_FLOAT, 0 },	{ 'G', 8, LOOK_BARE_OCT, 23 },
-	{ 'H', 4, LOOK_SWAP, 16 },	{ 'J', 8, LOOK_HEX, 16 },
-	{ 'K', 8, LOOK_HEX, 16 },	{ 'O', 4, LOOK_OCT, 16 },
-	{ 'P', 8, LOOK_SYM, 19 },	{ 'p', 8, LOOK_SYM, 19 },
-	{ 'Q', 4, LOOK_SOCT, 16 },	{ 'R', 8, LOOK_BIN, 64 },
-	{ 'U', 4, LOOK_DEC, 16 },	{ 'V', 1, LOOK_DEC, 8 },
-	{ 'W', 4, LOOK_RADIX, 16 },	{ 'X', 4, LOOK_HEX, 16 },
-	{ 'Y', 4, LOOK_TIME, 24 },	{ 'Z', 8, LOOK_HEX, 16 },
-	{ 'b', 1, LOOK_OCT, 8 },	{ 'c', 1, LOOK_CHAR, 0 },
-	{ 'd', 2, LOOK_SDEC, 8 },	{ 'e', 8, LOOK_SDEC, 21 },
-	{ 'f', 4, LOOK_FLOAT, 0 },	{ 'g', 8, LOOK_BARE_SOCT, 24 },
-	{ 'h', 2, LOOK_SWAP, 8 },	{ 'j', 8, LOOK_JAZZ, 0 },
-	{ 'o', 2, LOOK_OCT, 8 },	{ 'q', 2, LOOK_SOCT, 8 },
-	{ 'u', 2, LOOK_DEC, 8 },	{ 'v', 1, LOOK_SDEC, 8 },
-	{ 'w', 2, LOOK_RADIX, 8 },	{ 'x', 2, LOOK_HEX, 8 },
-	{ 'y', 8, LOOK_TIME, 24 },
+	{'B', 1, LOOK_HEX, 8},    {'C', 1, LOOK_ESC, 0},
+	{'D', 4, LOOK_SDEC, 16},  {'E', 8, LOOK_DEC, 21},
+	{'F', 8, LOOK_FLOAT, 0},  {'G', 8, LOOK_BARE_OCT, 23},
+	{'H', 4, LOOK_SWAP, 16},  {'J', 8, LOOK_HEX, 16},
+	{'K', 8, LOOK_HEX, 16},   {'O', 4, LOOK_OCT, 16},
+	{'P', 8, LOOK_SYM, 19},   {'p', 8, LOOK_SYM, 19},
+	{'Q', 4, LOOK_SOCT, 16},  {'R', 8, LOOK_BIN, 64},
+	{'U', 4, LOOK_DEC, 16},   {'V', 1, LOOK_DEC, 8},
+	{'W', 4, LOOK_RADIX, 16}, {'X', 4, LOOK_HEX, 16},
+	{'Y', 4, LOOK_TIME, 24},  {'Z', 8, LOOK_HEX, 16},
+	{'b', 1, LOOK_OCT, 8},    {'c', 1, LOOK_CHAR, 0},
+	{'d', 2, LOOK_SDEC, 8},   {'e', 8, LOOK_SDEC, 21},
+	{'f', 4, LOOK_FLOAT, 0},  {'g', 8, LOOK_BARE_SOCT, 24},
+	{'h', 2, LOOK_SWAP, 8},   {'j', 8, LOOK_JAZZ, 0},
+	{'o', 2, LOOK_OCT, 8},    {'q', 2, LOOK_SOCT, 8},
+	{'u', 2, LOOK_DEC, 8},    {'v', 1, LOOK_SDEC, 8},
+	{'w', 2, LOOK_RADIX, 8},  {'x', 2, LOOK_HEX, 8},
+	{'y', 8, LOOK_TIME, 24},
 };
 
 static const struct value_format *format_find(char c)
@@ -250,8 +254,8 @@ static char *value_text(struct fmt *f, const struct value_format *vf,
 	case LOOK_FLOAT:
 		return floating(v, vf->size_bytes);
 	case LOOK_SWAP:
-		v = vf->size_bytes == 4 ? __builtin_bswap32((uint32_t)v) :
-					  __builtin_bswap16((uint16_t)v);
+		v = vf->size_bytes == 4 ? __builtin_bswap32((uint32_t)v)
+					: __builtin_bswap16((uint16_t)v);
 		return in_radix(v, 16);
 	case LOOK_CHAR:
 	case LOOK_ESC:
@@ -424,8 +428,9 @@ static struct err *put_item(struct fmt *f, char c)
 	}
 	session_stop_loop(f->s);
 	if (c == 'i' || c == 'I')
-		return err_new(ERR_NOSUP, "format '%c': instructions are not "
-					  "disassembled by this version",
+		return err_new(ERR_NOSUP,
+			       "format '%c': instructions are not "
+			       "disassembled by this version",
 			       c);
 	return err_new(ERR_NOTFOUND, "invalid format character '%c'", c);
 }
@@ -538,9 +543,9 @@ static struct err *refuse_write(struct fmt *f, const struct stage *st, char c)
 
 struct err *fmt_run(struct session *s, const struct stage *st, unsigned flags)
 {
-	static const struct fmt_item word = { .c = 'X', .count = 1 };
-	struct fmt f = { .s = s, .o = s->out, .verb = st->name[0],
-			 .dot = s->dot };
+	static const struct fmt_item word = {.c = 'X', .count = 1};
+	struct fmt f = {
+		.s = s, .o = s->out, .verb = st->name[0], .dot = s->dot};
 	struct err *err = NULL;
 	char c = st->fmts.n > 0 ? st->fmts.v[0].c : 0;
 

@@ -212,7 +212,8 @@ size_t lex_dcmd_span(const struct lex *lx)
 
 bool lex_is_short_dcmd(char c)
 {
-	return c != '\0' && (isalpha((unsigned char)c) || strchr("?%@^_\\`", c));
+	return c != '\0' &&
+	       (isalpha((unsigned char)c) || strchr("?%@^_\\`", c));
 }
 
 /* ---- quotes ---------------------------------------------------------- */

@@ -35,8 +35,8 @@ char *lex_near(const struct lex *lx);
  *
  * Errors: ERR_USAGE for a bad digit, or too large a number.
  */
-struct err *lex_number(const char *text, size_t n, int radix, uint64_t *ret)
-	must_use;
+struct err *lex_number(const char *text, size_t n, int radix,
+		       uint64_t *ret) must_use;
 /** Length of the number that starts at pos (a digit stands there). */
 size_t lex_number_span(const struct lex *lx);
 /** Length of the symbol name at pos, lib`sym included; 0: none. */

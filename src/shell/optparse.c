@@ -58,8 +58,7 @@ static struct err *take(struct scan *sc, size_t o, const char *rest,
 		rest = NULL;
 	}
 	if (opt->type == OPT_NUMBER)
-		return number_arg(sc->call->s, opt, a, rest,
-				  sc->values[o]);
+		return number_arg(sc->call->s, opt, a, rest, sc->values[o]);
 	*(const char **)sc->values[o] = rest ? rest : a->str;
 	return NULL;
 }
@@ -67,8 +66,8 @@ static struct err *take(struct scan *sc, size_t o, const char *rest,
 struct err *dcmd_options(const struct dcmd_call *call, const struct opt *opts,
 			 void *const values[], size_t *ret_first)
 {
-	struct scan sc = { .call = call, .opts = opts, .values = values };
-	static const struct opt none[] = { {0} };
+	struct scan sc = {.call = call, .opts = opts, .values = values};
+	static const struct opt none[] = {{0}};
 
 	if (!opts)
 		sc.opts = none;

@@ -11,7 +11,7 @@
 
 void out_init(struct out *o, enum out_kind kind, FILE *fp, struct types *types)
 {
-	*o = (struct out){ .kind = kind, .fp = fp, .types = types };
+	*o = (struct out){.kind = kind, .fp = fp, .types = types};
 }
 
 static void drop_cells(struct out *o)

@@ -10,9 +10,18 @@
 
 #include "pmdb_mod.h"
 
-enum out_kind { OUT_TEXT, OUT_JSON, OUT_PIPE };
+enum out_kind {
+	OUT_TEXT,
+	OUT_JSON,
+	OUT_PIPE
+};
 
-enum cell_fill { FILL_NONE, FILL_NUM, FILL_STR, FILL_STACK };
+enum cell_fill {
+	FILL_NONE,
+	FILL_NUM,
+	FILL_STR,
+	FILL_STACK
+};
 
 struct cell {
 	enum cell_fill fill;
@@ -34,19 +43,19 @@ typedef void out_value_fn(void *arg, taddr_t value);
 
 struct out {
 	enum out_kind kind;
-	FILE *fp; /* TEXT, JSON; borrowed */
-	struct types *types; /* for names; may be NULL */
+	FILE *fp;               /* TEXT, JSON; borrowed */
+	struct types *types;    /* for names; may be NULL */
 	out_value_fn *value_fn; /* PIPE */
 	void *value_arg;
 	struct strbuf text; /* PIPE, JSON: lines that are not handled yet */
-	size_t column;	    /* TEXT: of the cursor */
+	size_t column;      /* TEXT: of the cursor */
 	const struct column *cols;
 	size_t ncols;
 	struct cell *cells;
 	size_t ncells;
-	bool is_loop;	/* the running dcmd is one call of several */
+	bool is_loop;   /* the running dcmd is one call of several */
 	bool is_closed; /* nobody reads any more, or the disk is full */
-	int error;	/* why: errno */
+	int error;      /* why: errno */
 	struct out_seen seen;
 	unsigned nwarnings;
 };

@@ -13,11 +13,12 @@
 /* length of the UTF-8 sequence at s, 0: none begins here */
 static size_t utf8_span(const unsigned char *s)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = s[0] < 0x80 ? 1 :
-		   s[0] >= 0xc2 && s[0] < 0xe0 ? 2 :
-		   s[0] >= 0xe0 && s[0] < 0xf0 ? 3 :
-		   s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t n = s[0] < 0x80                   ? 1
+		   : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+		   : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+		   : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+						 : 0;
 	uint32_t code = 0;
 
 	if (n < 2)
@@ -167,9 +168,9 @@ void out_json_row(struct out *o)
 
 	for (size_t i = 0; i < o->ncells; i++)
 		if (o->cols[i].key)
-			json_object_set_new(obj, o->cols[i].key,
-					    json_cell(o, &o->cols[i],
-						      &o->cells[i]));
+			json_object_set_new(
+				obj, o->cols[i].key,
+				json_cell(o, &o->cols[i], &o->cells[i]));
 	put_object(o, obj);
 }
 

@@ -69,11 +69,11 @@ static const struct binary {
 	enum expr_op op;
 	int level; /* higher binds tighter */
 } binaries[] = {
-	{ "%%", EX_MOD, 8 }, { "<<", EX_SHL, 5 },  { ">>", EX_SHR, 5 },
-	{ "==", EX_EQ, 4 },  { "!=", EX_NE, 4 },   { "*", EX_MUL, 7 },
-	{ "%", EX_DIV, 7 },  { "#", EX_ROUND, 7 }, { "+", EX_ADD, 6 },
-	{ "-", EX_SUB, 6 },  { "&", EX_AND, 3 },   { "^", EX_XOR, 2 },
-	{ "|", EX_OR, 1 },
+	{"%%", EX_MOD, 8}, {"<<", EX_SHL, 5},  {">>", EX_SHR, 5},
+	{"==", EX_EQ, 4},  {"!=", EX_NE, 4},   {"*", EX_MUL, 7},
+	{"%", EX_DIV, 7},  {"#", EX_ROUND, 7}, {"+", EX_ADD, 6},
+	{"-", EX_SUB, 6},  {"&", EX_AND, 3},   {"^", EX_XOR, 2},
+	{"|", EX_OR, 1},
 };
 #define LEVEL_MIN 1
 
@@ -380,7 +380,7 @@ static bool is_format_char(char c)
 static struct err *parse_format(struct parser *p, struct fmt_items *items)
 {
 	struct lex *lx = p->lx;
-	struct fmt_item item = { .count = 1 };
+	struct fmt_item item = {.count = 1};
 	struct strbuf sb = {0};
 	struct err *err = NULL;
 	char c = lex_peek(lx, 0);
@@ -428,7 +428,7 @@ static struct err *parse_verb(struct parser *p, struct stage *st)
 	lex_space(lx);
 	if (verb != '=' && lex_peek(lx, 0) != '\0' &&
 	    strchr("lLMvwWZz", lex_peek(lx, 0))) {
-		struct fmt_item item = { .c = lex_peek(lx, 0), .count = 1 };
+		struct fmt_item item = {.c = lex_peek(lx, 0), .count = 1};
 
 		VEC_PUSH(&st->fmts, item);
 		lx->pos++;
@@ -517,7 +517,7 @@ static struct err *parse_shell(struct parser *p, struct command *cmd,
 {
 	struct lex *lx = p->lx;
 	struct strbuf sb = {0};
-	struct stage st = { .kind = STAGE_SHELL };
+	struct stage st = {.kind = STAGE_SHELL};
 	struct err *err = NULL;
 	size_t n = 0;
 
@@ -642,7 +642,7 @@ static bool at_address(const struct lex *lx)
 
 struct err *parse_command(struct lex *lx, int radix, struct command **ret)
 {
-	struct parser p = { .lx = lx, .radix = radix };
+	struct parser p = {.lx = lx, .radix = radix};
 	struct command *cmd = NULL;
 	struct err *err = NULL;
 
@@ -673,7 +673,7 @@ struct err *parse_command(struct lex *lx, int radix, struct command **ret)
 
 struct err *parse_expression(struct lex *lx, int radix, struct expr **ret)
 {
-	struct parser p = { .lx = lx, .radix = radix };
+	struct parser p = {.lx = lx, .radix = radix};
 	struct err *err = parse_binary(&p, LEVEL_MIN, ret);
 
 	if (err)

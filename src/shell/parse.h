@@ -9,7 +9,7 @@
 
 enum expr_op {
 	EX_NUM,
-	EX_DOT,	 /* . */
+	EX_DOT,  /* . */
 	EX_LAST, /* & : dot of the last dcmd */
 	EX_NEXT, /* + : dot + increment */
 	EX_BACK, /* ^ : dot - increment */
@@ -38,8 +38,8 @@ enum expr_op {
 struct expr {
 	enum expr_op op;
 	unsigned size_bytes; /* READ, READ_FILE */
-	uint64_t num;	     /* NUM */
-	char *name;	     /* VAR, SYM */
+	uint64_t num;        /* NUM */
+	char *name;          /* VAR, SYM */
 	struct expr *a, *b;
 };
 
@@ -55,9 +55,9 @@ struct words {
 
 /* an element of a format list */
 struct fmt_item {
-	char c;		 /* 0: text is printed */
+	char c; /* 0: text is printed */
 	char *text;
-	uint64_t count;	 /* repeat count */
+	uint64_t count;          /* repeat count */
 	struct expr *count_expr; /* NULL: count */
 };
 struct fmt_items {
@@ -88,7 +88,7 @@ struct command {
 	struct expr *addr;  /* NULL: none stands before */
 	struct expr *count; /* NULL: none */
 	struct stages stages;
-	char *shell;	   /* "! command" at the end, or NULL */
+	char *shell;       /* "! command" at the end, or NULL */
 	bool shell_source; /* "!<": its output is commands */
 };
 
@@ -100,11 +100,11 @@ struct command {
  *
  * Errors: ERR_USAGE; lx->tok is at the offending token.
  */
-struct err *parse_command(struct lex *lx, int radix, struct command **ret)
-	must_use;
+struct err *parse_command(struct lex *lx, int radix,
+			  struct command **ret) must_use;
 /** Parses a whole text as one expression. */
-struct err *parse_expression(struct lex *lx, int radix, struct expr **ret)
-	must_use;
+struct err *parse_expression(struct lex *lx, int radix,
+			     struct expr **ret) must_use;
 /** Releases a command; NULL allowed. */
 void command_free(struct command *cmd);
 /** Releases an expression; NULL allowed. */

@@ -25,7 +25,7 @@ static struct {
 	struct session *session;
 	char **words;
 	size_t nwords, next;
-	char *before; /* what stands before the word in readline's text */
+	char *before;  /* what stands before the word in readline's text */
 	char *history; /* file name, NULL: none is kept */
 } prompt;
 
@@ -150,8 +150,8 @@ static void remember(const char *line, const char *path)
 
 static void set_up(struct session *s)
 {
-	struct sigaction sa = { .sa_handler = on_interrupt,
-				.sa_flags = SA_RESTART };
+	struct sigaction sa = {.sa_handler = on_interrupt,
+			       .sa_flags = SA_RESTART};
 
 	prompt.session = s;
 	rl_readline_name = "pmdb";

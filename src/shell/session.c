@@ -184,7 +184,7 @@ bool session_symbol(struct session *s, const char *name, struct symbol *ret)
 struct err *session_eval_expr(struct session *s, const char *text,
 			      uint64_t *ret)
 {
-	struct lex lx = { .text = text };
+	struct lex lx = {.text = text};
 	struct expr *e = NULL;
 	struct err *err = parse_expression(&lx, s->radix, &e);
 
@@ -282,7 +282,7 @@ void session_script(struct session *s, int fd, const char *name)
 		run_line(s, strbuf_str(&line), name, n);
 	}
 	if (failed)
-		exec_report(s, err_new(ERR_IO, "%s: %s", name,
-				       strerror(errno)));
+		exec_report(s,
+			    err_new(ERR_IO, "%s: %s", name, strerror(errno)));
 	strbuf_free(&line);
 }

@@ -11,7 +11,7 @@
 
 /* where a command came from: a lone expression means different things */
 enum input_kind {
-	INPUT_LINES, /* prompt or script: repeats the last pipeline */
+	INPUT_LINES,  /* prompt or script: repeats the last pipeline */
 	INPUT_STRING, /* -e, ::eval: sets dot */
 };
 
@@ -60,7 +60,7 @@ struct session {
 	struct named_value *vars;
 	size_t nvars, cap_vars;
 	struct loop *loop;
-	struct command *last; /* what an empty address repeats */
+	struct command *last;       /* what an empty address repeats */
 	struct walker *own_walkers; /* of the target */
 	size_t nown_walkers;
 	bool has_own_walkers;
@@ -70,8 +70,8 @@ struct session {
 
 /* eval.c */
 /** Evaluates an expression. */
-struct err *eval_expr(struct session *s, const struct expr *e, uint64_t *ret)
-	must_use;
+struct err *eval_expr(struct session *s, const struct expr *e,
+		      uint64_t *ret) must_use;
 /** Reads bytes of the file that is mapped at addr. */
 struct err *eval_read_file(struct session *s, taddr_t addr, void *buf,
 			   size_t len) must_use;
@@ -100,8 +100,8 @@ struct shell_child {
  * @in, out:  descriptors for it; -1: ours */
 struct err *shell_run(const char *command, int in, int out) must_use;
 /** Starts one that reads from ret->fp; see shell_finish(). */
-struct err *shell_start(const char *command, int out, struct shell_child *ret)
-	must_use;
+struct err *shell_start(const char *command, int out,
+			struct shell_child *ret) must_use;
 /** Closes its input and waits. */
 void shell_finish(struct shell_child *child);
 
@@ -121,8 +121,8 @@ struct err *dcmd_call(struct session *s, const struct dcmd *d,
 
 /* fmt.c */
 /** Runs a format verb at dot. */
-struct err *fmt_run(struct session *s, const struct stage *st, unsigned flags)
-	must_use;
+struct err *fmt_run(struct session *s, const struct stage *st,
+		    unsigned flags) must_use;
 
 /* complete.c */
 /** What may stand for the word that ends line: owned, as are the strings;

@@ -24,7 +24,7 @@ static const char *shell_path(void)
 static void __attribute__((noreturn))
 become(const char *path, const char *command, int in, int out)
 {
-	static const int sigs[] = { SIGINT, SIGPIPE, SIGQUIT };
+	static const int sigs[] = {SIGINT, SIGPIPE, SIGQUIT};
 
 	for (size_t i = 0; i < sizeof(sigs) / sizeof(*sigs); i++)
 		(void)signal(sigs[i], SIG_DFL); /* cannot fail */

@@ -16,7 +16,7 @@ struct reg {
 		name, offsetof(struct user_regs_struct, member), size, shift \
 	}
 /* a general register by its four names */
-#define WIDE(r, d, w, b, member)                                 \
+#define WIDE(r, d, w, b, member)                                    \
 	R(r, member, 8, 0), R(d, member, 4, 0), R(w, member, 2, 0), \
 		R(b, member, 1, 0)
 
@@ -122,7 +122,7 @@ struct err *session_set_var(struct session *s, const char *name, uint64_t value)
 		s->cap_vars = s->cap_vars ? s->cap_vars * 2 : 16;
 		s->vars = mem_realloc(s->vars, s->cap_vars, sizeof(*s->vars));
 	}
-	s->vars[s->nvars++] = (struct named_value){ mem_strdup(name), value };
+	s->vars[s->nvars++] = (struct named_value){mem_strdup(name), value};
 	return NULL;
 }
 
@@ -153,8 +153,8 @@ size_t session_vars(struct session *s, struct variable **ret)
 {
 	*ret = mem_array(s->nvars + 1, sizeof(**ret));
 	for (size_t i = 0; i < s->nvars; i++)
-		(*ret)[i] = (struct variable){ s->vars[i].name,
-					       s->vars[i].value };
+		(*ret)[i] =
+			(struct variable){s->vars[i].name, s->vars[i].value};
 	qsort(*ret, s->nvars, sizeof(**ret), by_name);
 	return s->nvars;
 }

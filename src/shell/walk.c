@@ -25,9 +25,8 @@ static void make_own_walkers(struct session *s)
 			exec_report(s, err);
 			continue;
 		}
-		s->own_walkers = mem_realloc(s->own_walkers,
-					     s->nown_walkers + n + 1,
-					     sizeof(*w));
+		s->own_walkers = mem_realloc(
+			s->own_walkers, s->nown_walkers + n + 1, sizeof(*w));
 		if (n > 0)
 			memcpy(s->own_walkers + s->nown_walkers, w,
 			       n * sizeof(*w));
