@@ -4,9 +4,11 @@
  * thread it does not have, and for a snapshot, so that the image is of a heap
  * at rest.
  *
- * Locks are taken in the order of kmem_internal.h.  Each kind of lock is
- * visited by one function that is given what to do with it, so that taking and
- * freeing cannot disagree about which locks there are.
+ * Locks are taken in the order of kmem_internal.h: first those under which
+ * caches and arenas come and go, then those of each cache and arena.  They are
+ * freed the other way round, so that the members are the same all the time.
+ * One function visits them and is given what to do with each, so that taking
+ * and freeing cannot disagree about which locks there are.
  *
  * While everything is held the holder's own lock calls do nothing (invariant
  * L1 of kmem_lock.c): atfork handlers of others run between ours and allocate.
@@ -44,24 +46,22 @@ static int visit_log(kmem_log_header_t *lhp, visit_fn *visit, void *arg)
 	return visit(&lhp->lh_lock, arg);
 }
 
-/** Visits every lock in order until a visit says 0. */
-static int visit_all(visit_fn *visit, void *arg)
+/* the locks under which caches and arenas come and go */
+static kmem_mutex_t *const list_locks[] = {
+	&kmem_init_lock, &kmem_align_lock, &kmem_update_lock,
+	&kmem_list_lock, &vmem_list_lock,  &vmem_populate_lock,
+};
+#define NLIST_LOCKS (sizeof(list_locks) / sizeof(*list_locks))
+
+/** Visits the locks of every cache, arena and log until a visit says 0. */
+static int visit_members(visit_fn *visit, void *arg)
 {
-	kmem_mutex_t *outer[] = {&kmem_init_lock, &kmem_align_lock,
-				 &kmem_update_lock, &kmem_list_lock};
-	kmem_mutex_t *inner[] = {&vmem_list_lock, &vmem_populate_lock};
 	kmem_log_header_t *logs[] = {kmem_transaction_log, kmem_content_log,
 				     kmem_failure_log, kmem_slab_log};
 
-	for (size_t i = 0; i < sizeof(outer) / sizeof(*outer); i++)
-		if (!visit(outer[i], arg))
-			return 0;
 	for (kmem_cache_t *cp = kmem_null_cache.cache_next;
 	     cp != &kmem_null_cache; cp = cp->cache_next)
 		if (!visit_cache(cp, visit, arg))
-			return 0;
-	for (size_t i = 0; i < sizeof(inner) / sizeof(*inner); i++)
-		if (!visit(inner[i], arg))
 			return 0;
 	for (vmem_t *vmp = vmem_list; vmp; vmp = vmp->vm_next)
 		if (!visit(&vmp->vm_lock, arg))
@@ -95,7 +95,7 @@ static int visit_enter(kmem_mutex_t *m, void *arg)
 	return 1;
 }
 
-static int visit_undo(kmem_mutex_t *m, void *arg)
+static int visit_break(kmem_mutex_t *m, void *arg)
 {
 	struct attempt *a = arg;
 
@@ -106,16 +106,21 @@ static int visit_undo(kmem_mutex_t *m, void *arg)
 	return 1;
 }
 
-static int visit_break(kmem_mutex_t *m, void *arg)
+/** Frees the first nmembers members' locks, then the list locks: as long as
+ * those are held the members stay the same. */
+static void break_locks(size_t nlists, size_t nmembers)
 {
-	(void)arg;
-	kmem_mutex_break(m);
-	return 1;
+	struct attempt a = {.nleft = nmembers};
+
+	(void)visit_members(visit_break, &a);
+	while (nlists > 0)
+		kmem_mutex_break(list_locks[--nlists]);
 }
 
 int kmem_lock_all(int try_ms)
 {
 	struct attempt a = {0, 0, 0};
+	size_t nlists = 0;
 
 	if (kmem_all_holder == kmem_self()) {
 		depth++;
@@ -123,9 +128,11 @@ int kmem_lock_all(int try_ms)
 	}
 	if (try_ms >= 0)
 		a.deadline = kmem_now() + (hrtime_t)try_ms * 1000000 + 1;
-	if (!visit_all(visit_enter, &a)) {
-		a.nleft = a.ntaken;
-		(void)visit_all(visit_undo, &a);
+	while (nlists < NLIST_LOCKS && visit_enter(list_locks[nlists], &a))
+		nlists++;
+	a.ntaken = 0;
+	if (nlists < NLIST_LOCKS || !visit_members(visit_enter, &a)) {
+		break_locks(nlists, a.ntaken);
 		return -1;
 	}
 	depth = 1;
@@ -138,7 +145,7 @@ void kmem_unlock_all(void)
 	if (kmem_all_holder != kmem_self() || --depth > 0)
 		return;
 	kmem_all_holder = NULL;
-	(void)visit_all(visit_break, NULL);
+	break_locks(NLIST_LOCKS, SIZE_MAX);
 }
 
 size_t kmem_meta_ranges(struct snap_range *ranges, size_t max)

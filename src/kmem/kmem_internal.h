@@ -6,9 +6,9 @@
  * snapshot (kmem_fork.c):
  *
  *   kmem_init_lock, kmem_align_lock, kmem_update_lock, kmem_list_lock,
+ *   vmem_list_lock, vmem_populate_lock,
  *   of each cache: cache_lock, cc_lock by index, cache_depot_lock,
- *   the stack depot,
- *   vmem_list_lock, vmem_populate_lock, each vm_lock, vmem_segfree_lock,
+ *   each vm_lock, vmem_segfree_lock,
  *   of each log: clh_lock by index, lh_lock
  *
  * No cache lock is held while memory is asked of an arena, no vm_lock while an
@@ -393,6 +393,9 @@ KM_HIDDEN size_t vmem_seg_bytes(vmem_t *vmp, const void *addr);
 /** The root source: memory of the kernel, in multiples of a page. */
 KM_HIDDEN void *vmem_mmap_alloc(vmem_t *vmp, size_t bytes, int vmflag);
 KM_HIDDEN void vmem_mmap_free(vmem_t *vmp, void *addr, size_t bytes);
+/** Gives the system the pages of the heap's free segments; the addresses stay,
+ * since what is left of their span is in use. */
+KM_HIDDEN void vmem_heap_trim(void);
 
 /* ---- locks (kmem_lock.c) ---------------------------------------------- */
 

@@ -5,8 +5,9 @@
  *
  * There is no thread for it: a guest does not start threads in other people's
  * programs.  Who creates a slab looks at the clock, and if the interval has
- * passed does the round itself; that is rare and slow anyway.  Reaping is done
- * by whoever finds no memory.  One at a time: the others do not wait.
+ * passed does the round itself; that is rare and slow anyway.  A round frees
+ * what the working set did without; a reap, by whoever finds no memory or asks
+ * for it, empties the depots.  One at a time: the others do not wait.
  *
  * Locks: kmem_update_lock is held for the whole round, which keeps every cache
  * in the ring (kmem_cache_destroy takes it); no other lock is held while a
@@ -19,20 +20,24 @@
 kmem_mutex_t kmem_update_lock;
 static hrtime_t next_round; /* kmem_update_lock, read without */
 
+/** One cache's part of a round; magazines that lay idle for all of the last
+ * interval go. */
 static void update_cache(kmem_cache_t *cp)
 {
 	kmem_depot_ws_update(cp);
+	kmem_depot_ws_reap(cp);
 	kmem_hash_rescale(cp);
 	kmem_magazine_resize(cp);
 }
 
-/** Gives back what a cache does not need; identifiers are no memory. */
+/** Gives back all a cache has in its depot; identifiers are no memory. */
 static void reap_cache(kmem_cache_t *cp)
 {
 	if (cp->cache_cflags & KMC_IDENTIFIER)
 		return;
 	if (cp->cache_reclaim)
 		cp->cache_reclaim(cp->cache_private);
+	kmem_depot_ws_zero(cp);
 	kmem_depot_ws_reap(cp);
 	cp->cache_reap++;
 }
@@ -84,5 +89,6 @@ void kmem_reap(void)
 	    !kmem_mutex_tryenter(&kmem_update_lock))
 		return;
 	for_each_cache(reap_cache);
+	vmem_heap_trim();
 	kmem_mutex_exit(&kmem_update_lock);
 }

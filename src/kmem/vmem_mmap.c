@@ -27,6 +27,17 @@ void vmem_mmap_free(vmem_t *vmp, void *addr, size_t bytes)
 			  addr, bytes);
 }
 
+static void drop_pages(void *arg, void *start, size_t bytes)
+{
+	(void)arg;
+	(void)kmem_sys_zero(start, bytes); /* refused: they stay, no harm */
+}
+
+void vmem_heap_trim(void)
+{
+	vmem_walk(vmem_heap, VMEM_FREE, drop_pages, NULL);
+}
+
 void *kmem_pages_alloc(size_t bytes)
 {
 	void *p;
