@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * "pmdb check": the verdict on dumps, for people and for CI.
+ *
+ *   clean       everything could be looked at, and nothing was found
+ *   findings    leaks, or damage that is certain
+ *   no verdict  something could not be looked at
+ *
+ * "Clean" is said only when nothing stood in the way.  Leaks of a dump that is
+ * incomplete, or was taken in the middle of an operation of the allocator, are
+ * printed but are no verdict.  Damage is certain when the dump is whole and the
+ * allocator was at rest, or when the allocator reported it itself.
+ */
+#include "pmdb/pmdb.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "graph/graph.h"
+#include "heap/heap.h"
+#include "target/target.h"
+#include "types/types.h"
+
+/* so many findings are printed; all are counted */
+#define FINDINGS_SHOWN 100
+
+/* one dump and what was found out about it */
+struct verdict {
+	const char *path;
+	struct target *target;
+	struct types *types;
+	struct heap *heap;
+	struct leaks *leaks;
+	VEC(struct heap_finding) findings;
+	char *reason; /* why there is no verdict; NULL: there is one */
+	enum pmdb_status status;
+};
+
+/* ---- looking --------------------------------------------------------- */
+
+static void no_verdict(struct verdict *v, struct err *err)
+{
+	if (!v->reason)
+		v->reason = mem_strdup(err->msg);
+	err_free(err);
+}
+
+static struct err *keep_finding(void *arg, const struct heap_finding *f)
+{
+	struct verdict *v = arg;
+
+	VEC_PUSH(&v->findings, *f);
+	return NULL;
+}
+
+/* counts what there is, so that an empty answer is known to be one */
+static struct err *count_cache(void *arg, const struct heap_cache *c)
+{
+	size_t *n = arg;
+
+	(void)c; /* that it is there is enough */
+	(*n)++;
+	return NULL;
+}
+
+static struct err *look(struct verdict *v)
+{
+	struct types_options opt = { 0 };
+	size_t ncaches = 0;
+	struct err *err = target_open_core(v->path, &v->target);
+
+	if (!err)
+		err = types_open(v->target, &opt, &v->types);
+	if (!err)
+		err = heap_open(v->target, v->types, &v->heap);
+	if (!err)
+		err = v->heap->ops->caches(v->heap, count_cache, &ncaches);
+	if (!err && ncaches == 0)
+		err = err_new(ERR_BADDATA, "the heap has no caches");
+	if (!err)
+		err = leaks_find(v->heap, &v->leaks);
+	if (!err && v->heap->ops->verify)
+		err = v->heap->ops->verify(v->heap, 0, keep_finding, v);
+	return err;
+}
+
+/* is damage certain, or may it be the dump's own fault? */
+static bool is_damage_certain(const struct verdict *v)
+{
+	const struct heap_health *h = &v->heap->health;
+
+	if (target_info(v->target)->incomplete)
+		return false;
+	return h->has_panic || (h->is_quiescent && v->findings.n > 0);
+}
+
+static void judge(struct verdict *v)
+{
+	struct err *err = look(v);
+
+	/* a file that is cut off explains whatever else is wrong with it */
+	if (err && v->target && target_info(v->target)->incomplete)
+		v->reason = mem_printf("the dump is incomplete: %s",
+				       target_info(v->target)->incomplete);
+	if (err)
+		no_verdict(v, err);
+	else if (v->leaks->inconclusive)
+		v->reason = mem_strdup(v->leaks->inconclusive);
+	if (v->heap && v->leaks && is_damage_certain(v))
+		v->status = PMDB_FINDINGS;
+	else if (v->reason)
+		v->status = PMDB_NO_VERDICT;
+	else
+		v->status = v->leaks->nbufs || v->findings.n ? PMDB_FINDINGS :
+							       PMDB_CLEAN;
+}
+
+static void verdict_fini(struct verdict *v)
+{
+	leaks_free(v->leaks);
+	heap_close(v->heap);
+	types_close(v->types);
+	target_close(v->target);
+	VEC_FREE(&v->findings);
+	mem_free(v->reason);
+}
+
+/* ---- names ----------------------------------------------------------- */
+
+struct name_arg {
+	taddr_t addr;
+	const char *name;
+};
+
+static struct err *match_cache(void *arg, const struct heap_cache *c)
+{
+	struct name_arg *n = arg;
+
+	if (c->addr == n->addr)
+		n->name = c->name;
+	return NULL;
+}
+
+static struct err *match_arena(void *arg, const struct heap_arena *a)
+{
+	struct name_arg *n = arg;
+
+	if (a->addr == n->addr)
+		n->name = a->name;
+	return NULL;
+}
+
+static const char *owner_name(const struct verdict *v, taddr_t addr)
+{
+	struct name_arg n = { addr, NULL };
+
+	err_free(v->heap->ops->caches(v->heap, match_cache, &n));
+	if (!n.name && v->heap->ops->arenas)
+		err_free(v->heap->ops->arenas(v->heap, match_arena, &n));
+	return n.name ? n.name : "?";
+}
+
+static bool get_stack(const struct verdict *v, uint32_t id,
+		      struct heap_stack *ret)
+{
+	return id && v->heap->ops->stack &&
+	       v->heap->ops->stack(v->heap, id, ret);
+}
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* ---- text ------------------------------------------------------------ */
+
+static void print_frame(const struct verdict *v, FILE *out, unsigned i,
+			taddr_t pc)
+{
+	const struct object *obj = types_object_at(v->types, pc);
+	const char *file = NULL;
+	int line = 0;
+	/* a return address may be the first of the next function */
+	_free_ char *function = types_function_name(v->types, pc - 1);
+
+	fprintf(out, "    #%-2u 0x%012" PRIx64 " in %s", i, pc,
+		function ? function : "??");
+	if (types_source_line(v->types, pc - 1, &file, &line))
+		fprintf(out, " %s:%d\n", file, line);
+	else if (obj)
+		fprintf(out, " (%s+0x%" PRIx64 ")\n", obj->path,
+			pc - obj->bias);
+	else
+		fputc('\n', out);
+}
+
+static void print_stack(const struct verdict *v, FILE *out, uint32_t id)
+{
+	struct heap_stack stack;
+
+	if (!get_stack(v, id, &stack)) {
+		fputs("    (no stack: auditing was off)\n", out);
+		return;
+	}
+	for (unsigned i = 0; i < stack.depth; i++)
+		print_frame(v, out, i, stack.pc[i]);
+}
+
+/* "malloc", "new", ... as the record says; "" when there is none */
+static const char *alloc_kind(const struct verdict *v, const struct leak *l)
+{
+	struct heap_audit a;
+
+	if (v->heap->ops->audit &&
+	    v->heap->ops->audit(v->heap, &v->leaks->set->v[l->buf], &a))
+		return a.kind;
+	return "";
+}
+
+static void print_leak(const struct verdict *v, FILE *out,
+		       const struct leak *l)
+{
+	const char *kind = alloc_kind(v, l);
+
+	fprintf(out, "%s leak of %" PRIu64 " byte%s in %zu buffer%s",
+		l->is_direct ? "Direct" : "Indirect", l->bytes,
+		plural(l->bytes), l->nbufs, plural(l->nbufs));
+	if (l->is_direct && l->ndirect < l->nbufs)
+		fprintf(out, " (%zu of them indirect)", l->nbufs - l->ndirect);
+	fprintf(out, " of %s%s%s%s\n", owner_name(v, l->cache),
+		*kind ? ", allocated by " : ", allocated at:", kind,
+		*kind ? " at:" : "");
+	print_stack(v, out, l->stack);
+	fputc('\n', out);
+}
+
+static void print_record(const struct verdict *v, FILE *out, taddr_t addr)
+{
+	static const char *const did[] = { NULL, "allocated", "freed" };
+	struct heap_buf b;
+	struct heap_audit a;
+
+	if (!v->heap->ops->buf_at(v->heap, addr, &b) || !v->heap->ops->audit ||
+	    !v->heap->ops->audit(v->heap, &b, &a) || a.what < 1 || a.what > 2)
+		return;
+	fprintf(out, "  last %s by thread %u at:\n", did[a.what], a.tid);
+	print_stack(v, out, a.stack);
+}
+
+static void print_damage(const struct verdict *v, FILE *out)
+{
+	const struct heap_health *h = &v->heap->health;
+
+	if (h->has_panic) {
+		const char *text = h->panic ? h->panic : "";
+		size_t n = strlen(text);
+
+		fprintf(out, "Heap corruption, reported by the allocator:\n");
+		/* its own lines, indented as stacks are */
+		for (const char *p = text; *p;) {
+			size_t len = strcspn(p, "\n");
+
+			fprintf(out, "    %.*s\n", (int)len, p);
+			p += len + (p[len] == '\n');
+		}
+		fputs(n ? "\n" : "    (no message)\n\n", out);
+	}
+	for (size_t i = 0; i < v->findings.n && i < FINDINGS_SHOWN; i++) {
+		const struct heap_finding *f = &v->findings.v[i];
+
+		if (f->kind == FINDING_BUFFER) {
+			fprintf(out, "Heap corruption in %s: %s\n",
+				owner_name(v, f->cache), f->text);
+			print_record(v, out, f->addr);
+		} else {
+			fprintf(out, "Heap corruption: %s\n", f->text);
+		}
+		fputc('\n', out);
+	}
+	if (v->findings.n > FINDINGS_SHOWN)
+		fprintf(out, "... and %zu more\n\n",
+			v->findings.n - FINDINGS_SHOWN);
+}
+
+static size_t ncorruptions(const struct verdict *v)
+{
+	return v->findings.n + (v->heap && v->heap->health.has_panic &&
+				v->findings.n == 0);
+}
+
+/* "3 leaks, 156 bytes in 8 buffers", "2 corruptions", or both */
+static void add_counts(const struct verdict *v, struct strbuf *sb)
+{
+	const struct leaks *l = v->leaks;
+	size_t n = ncorruptions(v);
+
+	if (l && l->nbufs)
+		strbuf_printf(sb,
+			      "%zu leak%s, %" PRIu64 " byte%s in %" PRIu64
+			      " buffer%s",
+			      l->n, plural(l->n), l->bytes, plural(l->bytes),
+			      l->nbufs, plural(l->nbufs));
+	if (n)
+		strbuf_printf(sb, "%s%zu corruption%s", sb->n ? "; " : "", n,
+			      plural(n));
+}
+
+static void print_summary(const struct verdict *v, FILE *out)
+{
+	struct strbuf sb = { 0 };
+
+	if (v->status == PMDB_CLEAN) {
+		strbuf_printf(&sb, "clean, %" PRIu64 " buffer%s live",
+			      v->leaks->nlive, plural(v->leaks->nlive));
+	} else if (v->status == PMDB_NO_VERDICT) {
+		strbuf_printf(&sb, "no verdict: %s", v->reason);
+	} else {
+		add_counts(v, &sb);
+		if (v->reason)
+			strbuf_printf(&sb, " (leaks uncertain: %s)", v->reason);
+	}
+	fprintf(out, "pmdb: %s: %s\n", v->path, strbuf_str(&sb));
+	strbuf_free(&sb);
+}
+
+static void print_text(const struct verdict *v, FILE *out)
+{
+	if (v->leaks) {
+		const struct target_info *info = target_info(v->target);
+
+		if (v->leaks->n || ncorruptions(v))
+			fprintf(out, "==== %s: %s, process %u ====\n\n",
+				v->path,
+				info->psargs[0] ? info->psargs : info->fname,
+				info->pid);
+		print_damage(v, out);
+		for (size_t i = 0; i < v->leaks->n; i++)
+			print_leak(v, out, &v->leaks->v[i]);
+	}
+	print_summary(v, out);
+}
+
+/* ---- JSON ------------------------------------------------------------ */
+
+/* names in a target may be any bytes: JSON is UTF-8 */
+static json_t *text(const char *s)
+{
+	json_t *j = json_string(s);
+
+	if (j)
+		return j;
+	_free_ char *ascii = mem_strdup(s);
+
+	for (char *p = ascii; *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	return json_string(ascii);
+}
+
+static json_t *text_or_null(const char *s)
+{
+	return s && *s ? text(s) : json_null();
+}
+
+static json_t *hex(uint64_t n)
+{
+	_free_ char *s = mem_printf("0x%" PRIx64, n);
+
+	return json_string(s);
+}
+
+static json_t *json_frame(const struct verdict *v, taddr_t pc)
+{
+	const struct object *obj = types_object_at(v->types, pc);
+	const char *file = NULL;
+	int line = 0;
+	_free_ char *function = types_function_name(v->types, pc - 1);
+	json_t *j = json_object();
+	bool has_line = types_source_line(v->types, pc - 1, &file, &line);
+
+	json_object_set_new(j, "pc", hex(pc));
+	json_object_set_new(j, "function", text_or_null(function));
+	json_object_set_new(j, "object", text_or_null(obj ? obj->path : NULL));
+	json_object_set_new(j, "offset",
+			    obj ? hex(pc - obj->bias) : json_null());
+	json_object_set_new(j, "file", text_or_null(has_line ? file : NULL));
+	json_object_set_new(j, "line",
+			    has_line ? json_integer(line) : json_null());
+	return j;
+}
+
+static json_t *json_stack(const struct verdict *v, uint32_t id)
+{
+	struct heap_stack stack;
+	json_t *j = json_array();
+
+	if (!get_stack(v, id, &stack))
+		return j;
+	for (unsigned i = 0; i < stack.depth; i++)
+		json_array_append_new(j, json_frame(v, stack.pc[i]));
+	return j;
+}
+
+static json_t *json_leak(const struct verdict *v, const struct leak *l)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "kind",
+			    json_string(l->is_direct ? "direct" : "indirect"));
+	json_object_set_new(j, "buffers", json_integer((json_int_t)l->nbufs));
+	json_object_set_new(j, "bytes", json_integer((json_int_t)l->bytes));
+	json_object_set_new(j, "direct_buffers",
+			    json_integer((json_int_t)l->ndirect));
+	json_object_set_new(j, "cache", text(owner_name(v, l->cache)));
+	json_object_set_new(j, "allocated_by", text_or_null(alloc_kind(v, l)));
+	json_object_set_new(j, "addr", hex(v->leaks->set->v[l->buf].addr));
+	json_object_set_new(j, "stack", json_stack(v, l->stack));
+	return j;
+}
+
+static json_t *json_damage(const struct verdict *v)
+{
+	json_t *list = json_array();
+
+	if (!v->heap)
+		return list;
+	if (v->heap->health.has_panic) {
+		json_t *j = json_object();
+
+		json_object_set_new(j, "kind", json_string("reported"));
+		json_object_set_new(j, "text",
+				    text_or_null(v->heap->health.panic));
+		json_array_append_new(list, j);
+	}
+	for (size_t i = 0; i < v->findings.n; i++) {
+		const struct heap_finding *f = &v->findings.v[i];
+		json_t *j = json_object();
+
+		json_object_set_new(j, "kind",
+				    json_string(f->kind == FINDING_BUFFER ?
+							"buffer" :
+							"structure"));
+		json_object_set_new(j, "text", text(f->text));
+		json_object_set_new(j, "addr", hex(f->addr));
+		json_object_set_new(j, "at", f->at ? hex(f->at) : json_null());
+		json_object_set_new(j, "cache",
+				    f->cache ? text(owner_name(v, f->cache)) :
+					       json_null());
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static json_t *json_live(const struct verdict *v)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "buffers",
+			    json_integer((json_int_t)v->leaks->nlive));
+	json_object_set_new(j, "bytes",
+			    json_integer((json_int_t)v->leaks->live_bytes));
+	return j;
+}
+
+static void print_json(const struct verdict *v, FILE *out)
+{
+	static const char *const words[] = {
+		[PMDB_CLEAN] = "clean",
+		[PMDB_FINDINGS] = "findings",
+		[PMDB_NO_VERDICT] = "no-verdict",
+	};
+	const struct target_info *info =
+		v->target ? target_info(v->target) : NULL;
+	json_t *j = json_object();
+	json_t *list = json_array();
+
+	json_object_set_new(j, "schema", json_string("pmdb.check/1"));
+	json_object_set_new(j, "status", json_string(words[v->status]));
+	json_object_set_new(j, "reason", text_or_null(v->reason));
+	json_object_set_new(j, "dump", text(v->path));
+	json_object_set_new(j, "program",
+			    text_or_null(info ? info->fname : NULL));
+	json_object_set_new(j, "pid",
+			    info ? json_integer(info->pid) : json_null());
+	json_object_set_new(j, "live", v->leaks ? json_live(v) : json_null());
+	for (size_t i = 0; v->leaks && i < v->leaks->n; i++)
+		json_array_append_new(list, json_leak(v, &v->leaks->v[i]));
+	json_object_set_new(j, "leaks", list);
+	json_object_set_new(j, "corruption", json_damage(v));
+	json_dumpf(j, out, JSON_COMPACT);
+	fputc('\n', out);
+	json_decref(j);
+}
+
+/* ---- the commands ---------------------------------------------------- */
+
+/* no verdict outranks findings, findings outrank clean */
+static int worse(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+int check_dumps(char *const paths[], size_t n, const struct check_options *opt,
+		FILE *out)
+{
+	int status = PMDB_CLEAN;
+
+	for (size_t i = 0; i < n; i++) {
+		struct verdict v = { .path = paths[i] };
+
+		judge(&v);
+		if (opt && opt->is_json)
+			print_json(&v, out);
+		else
+			print_text(&v, out);
+		status = worse(status, v.status);
+		verdict_fini(&v);
+	}
+	/* a verdict nobody could read is none */
+	if (fflush(out) || ferror(out))
+		return PMDB_NO_VERDICT;
+	return status;
+}
+
+static int usage(const char *what, const char *arg)
+{
+	fprintf(stderr, "pmdb: check: %s%s (see pmdb check --help)\n", what,
+		arg ? arg : "");
+	return PMDB_USAGE;
+}
+
+static const struct option long_options[] = {
+	{ "format", required_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+static const char help_text[] =
+	"usage: pmdb check [--format text|json] DUMP...\n"
+	"\n"
+	"Says of each dump whether it shows leaks or heap corruption.  The last "
+	"line is\nthe verdict; JSON is one object a line.\n"
+	"\n"
+	"Status: 0 clean, 1 findings, 2 usage, 3 no verdict; of several dumps "
+	"the worst,\nno verdict before findings before clean.\n";
+
+int check_main(int argc, char **argv)
+{
+	struct check_options opt = { 0 };
+	int c = 0;
+
+	opterr = 0; /* we say it, in one line */
+	optind = 0;
+	while ((c = getopt_long(argc, argv, ":f:h", long_options, NULL)) !=
+	       -1) {
+		switch (c) {
+		case 'f':
+			if (strcmp(optarg, "json") == 0)
+				opt.is_json = 1;
+			else if (strcmp(optarg, "text") == 0)
+				opt.is_json = 0;
+			else
+				return usage("there is no format ", optarg);
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
+		case ':':
+			return usage("an argument is missing after ",
+				     argv[optind - 1]);
+		default:
+			return usage("there is no option ", argv[optind - 1]);
+		}
+	}
+	if (optind == argc)
+		return usage("no dump is named", NULL);
+	return check_dumps(argv + optind, (size_t)(argc - optind), &opt,
+			   stdout);
+}
