@@ -398,8 +398,8 @@ static struct object_impl *find_exec(const struct types *types)
 	return NULL;
 }
 
-/* the user's executable for a core that names no files */
-static struct object_impl *exec_from_file(struct types *types)
+/* the user's executable for a core that names no files; false: another */
+static bool exec_from_file(struct types *types, struct object_impl **ret)
 {
 	struct object_impl *obj;
 	struct memory memory = {types->target, 0};
@@ -408,22 +408,20 @@ static struct object_impl *exec_from_file(struct types *types)
 	size_t n;
 
 	if (!target_auxv(types->target, AT_ENTRY, &entry))
-		return NULL;
+		return true; /* a core that says nothing contradicts nothing */
 	obj = object_new(types, types->exe);
-	if (!try_file(obj, types->exe) ||
-	    !place(obj, entry - obj->head.entry)) {
-		object_free(obj);
-		return NULL;
+	if (try_file(obj, types->exe) && place(obj, entry - obj->head.entry)) {
+		memory.base = obj->pub.bias;
+		n = head_build_id(&obj->head, fetch_memory, &memory, true, id);
+		if (n == 0 || (n == obj->pub.build_id_bytes &&
+			       memcmp(id, obj->pub.build_id, n) == 0)) {
+			VEC_PUSH(&types->objects, obj);
+			*ret = obj;
+			return true;
+		}
 	}
-	memory.base = obj->pub.bias;
-	n = head_build_id(&obj->head, fetch_memory, &memory, true, id);
-	if (n > 0 && (n != obj->pub.build_id_bytes ||
-		      memcmp(id, obj->pub.build_id, n) != 0)) {
-		object_free(obj);
-		return NULL;
-	}
-	VEC_PUSH(&types->objects, obj);
-	return obj;
+	object_free(obj);
+	return false;
 }
 
 /* what is wrong with the file the user named, beside its build */
@@ -480,9 +478,7 @@ static struct err *open_exec(struct types *types)
 	err = check_exe(types->exe);
 	if (err)
 		return err;
-	if (!obj)
-		obj = exec_from_file(types);
-	else if (!take_exe(obj, types->exe))
+	if (obj ? !take_exe(obj, types->exe) : !exec_from_file(types, &obj))
 		return err_new(ERR_BADDATA,
 			       "%s: not the program of this core "
 			       "(build-ids differ)",
