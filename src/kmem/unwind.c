@@ -48,12 +48,12 @@
  *
  * Objects that go.  kmem_unwind_flush() is to be called after dlclose().  The
  * loader also unloads on its own (NSS, iconv, a dlopen() that fails); but it
- * then calls malloc and free itself, and these are recorded with a stack too:
- * when the loader is the library's caller, the next walk from anywhere else first
- * checks that the objects cached are where they were.  What remains:
- * a process whose loader does not come here when it frees and that maps, by
- * means other than dlopen(), other code at the same place.  Code without tables
- * (JIT) is not cached.
+ * frees what it knew of the object, with its lock held and before anything else
+ * can be loaded there, and a free is recorded with a stack too: whenever the
+ * loader is the library's caller, the objects in the cache are checked to be
+ * where they were.  What remains: a process in which no stack is taken of what
+ * the loader frees, or that maps, by means other than dlopen(), other code at
+ * the same place.  Code without tables (JIT) is not cached.
  *
  * Every address returned is such that address - 1 is in the code that runs:
  * return addresses as they are, an interrupted pc plus one.
@@ -128,9 +128,6 @@ static uint64_t generation;
 
 /* distinct rules, filled from 0 on by compare-and-swap, never changed */
 static uint64_t ext_rules[EXT_MAX];
-
-/* the loader was seen at work: check the objects at the next walk */
-static bool is_dirty;
 
 /*
  * Ranges of this thread known to be readable, page << SPAN_BITS | pages; one
@@ -591,23 +588,6 @@ static inline unsigned walk(struct unwind_frame f, uintptr_t *pcs, unsigned max,
 	return n;
 }
 
-/* after a walk: were its rules those of the objects that are here now? */
-static bool is_stale(const uintptr_t *pcs, unsigned n)
-{
-	if (unwind_is_by_loader(pcs, n)) {
-		if (!__atomic_load_n(&is_dirty, __ATOMIC_RELAXED))
-			__atomic_store_n(&is_dirty, true, __ATOMIC_RELEASE);
-		return false;
-	}
-	if (UNWIND_LIKELY(!__atomic_load_n(&is_dirty, __ATOMIC_RELAXED)))
-		return false;
-	__atomic_store_n(&is_dirty, false, __ATOMIC_SEQ_CST);
-	if (unwind_objects_hold())
-		return false;
-	kmem_unwind_flush();
-	return true;
-}
-
 unsigned __attribute__((noinline))
 kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip)
 {
@@ -617,18 +597,18 @@ kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip)
 		.sp = (uintptr_t)(frame + 2),
 		.bp = frame[0],
 	};
-	bool is_short;
-	unsigned n;
+	bool is_short = false;
 	unsigned again;
+	unsigned n;
 
-	do {
-		is_short = false;
-		n = walk(f, pcs, max, skip, &is_short);
-		n = n > skip ? n - skip : 0;
-		if (UNWIND_UNLIKELY(is_short)) {
-			again = unwind_full(f.sp, pcs, max, skip);
-			n = again > n ? again : n;
-		}
-	} while (n && UNWIND_UNLIKELY(is_stale(pcs, n)));
+	n = walk(f, pcs, max, skip, &is_short);
+	n = n > skip ? n - skip : 0;
+	if (UNWIND_UNLIKELY(is_short)) {
+		again = unwind_full(f.sp, pcs, max, skip);
+		n = again > n ? again : n;
+	}
+	if (n && UNWIND_UNLIKELY(unwind_is_by_loader(pcs, n)) &&
+	    !unwind_objects_hold())
+		kmem_unwind_flush();
 	return n;
 }

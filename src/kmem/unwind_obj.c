@@ -27,6 +27,8 @@
 #define NOTED_MAX 1024
 
 extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
+/* a variable of ld.so */
+extern void *__libc_stack_end __attribute__((weak));
 
 /* see (I1) */
 static struct unwind_object noted[NOTED_MAX];
@@ -276,12 +278,11 @@ bool unwind_is_by_loader(const uintptr_t *pcs, unsigned n)
 
 	if (UNWIND_UNLIKELY(!loader.end)) {
 		find_range((uintptr_t)unwind_is_by_loader, &own);
-		/* the object that function itself is in */
-		find_range((uintptr_t)_dl_find_object, &loader);
+		find_range((uintptr_t)&__libc_stack_end, &loader);
 	}
-	while (i + 1 < n && is_in(&own, pcs[i]))
+	while (i < n && is_in(&own, pcs[i]))
 		i++;
-	return is_in(&loader, pcs[i]);
+	return i < n && is_in(&loader, pcs[i]);
 }
 
 void unwind_object_by_maps(bool on)
