@@ -2,6 +2,7 @@
 /* Dcmds by name: look-up, the nearest other name, usage lines, calls. */
 #include "shell/shell_impl.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 const struct dcmd *dcmd_find(const char *name)
@@ -31,6 +32,11 @@ const struct group *dcmd_group(const struct dcmd *d)
 	return NULL;
 }
 
+static bool same(char a, char b)
+{
+	return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
 /* edit distance, two swapped neighbours count one; bounded by length 32 */
 static unsigned distance(const char *a, const char *b)
 {
@@ -48,7 +54,7 @@ static unsigned distance(const char *a, const char *b)
 			unsigned best = (unsigned)(i + j);
 
 			if (i > 0 && j > 0) {
-				best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+				best = d[i - 1][j - 1] + !same(a[i - 1], b[j - 1]);
 				if (d[i - 1][j] + 1 < best)
 					best = d[i - 1][j] + 1;
 				if (d[i][j - 1] + 1 < best)

@@ -422,7 +422,9 @@ static struct err *put_item(struct fmt *f, char c)
 	if (c == 'a') {
 		if (out_is_pipe(f->o))
 			out_value(f->o, f->dot);
-		else
+		else if (f->verb == '=')
+			indent(f);
+		if (!out_is_pipe(f->o))
 			put_label(f, f->dot);
 		return NULL;
 	}
@@ -516,11 +518,16 @@ static struct err *search(struct fmt *f, const struct stage *st, char c)
 		err_free(err); /* the end of what is there: no match */
 		return NULL;
 	}
-	if (!err && out_is_pipe(f->o))
+	if (err)
+		return err;
+	if (out_is_pipe(f->o) || out_is_json(f->o)) {
 		out_value(f->o, f->dot);
-	else if (!err)
-		put_label(f, f->dot);
-	return err;
+	} else {
+		_free_ char *name = out_addr_name(f->o, f->dot);
+
+		out_text(f->o, "%s\n", name);
+	}
+	return NULL;
 }
 
 static struct err *refuse_write(struct fmt *f, const struct stage *st, char c)
