@@ -68,16 +68,47 @@ static struct {
 	struct kernel_sigaction old;
 } stop;
 
-/* the return from a handler, in the form debuggers recognise */
+/*
+ * The return from a handler.  An unwinder that comes through it (gdb in a core,
+ * our own in a stack to record, that of C++ exceptions) needs to be told where
+ * the kernel put the registers: rsp points to the ucontext, gregs are at 40.
+ * The rules begin a byte early, since unwinders look at the address before a
+ * return address.
+ */
+#define CFA_AT(low, high) ".cfi_escape 0x0f,4,0x77," #low "," #high ",0x06\n"
+#define REG_AT1(reg, off) ".cfi_escape 0x10," #reg ",2,0x77," #off "\n"
+#define REG_AT(reg, low, high) \
+	".cfi_escape 0x10," #reg ",3,0x77," #low "," #high "\n"
+
 void snap_restore_rt(void);
 __asm__(".text\n"
 	".type snap_restore_rt, @function\n"
 	".hidden snap_restore_rt\n"
 	".globl snap_restore_rt\n"
+	".cfi_startproc simple\n"
+	".cfi_signal_frame\n" CFA_AT(0xa0, 0x01) /* rsp */
+	REG_AT(0, 0x90, 0x01)                    /* rax */
+	REG_AT(1, 0x88, 0x01)                    /* rdx */
+	REG_AT(2, 0x98, 0x01)                    /* rcx */
+	REG_AT(3, 0x80, 0x01)                    /* rbx */
+	REG_AT(4, 0xf0, 0x00)                    /* rsi */
+	REG_AT(5, 0xe8, 0x00)                    /* rdi */
+	REG_AT(6, 0xf8, 0x00)                    /* rbp */
+	REG_AT(7, 0xa0, 0x01)                    /* rsp */
+	REG_AT1(8, 0x28)                         /* r8 */
+	REG_AT1(9, 0x30)                         /* r9 */
+	REG_AT1(10, 0x38)                        /* r10 */
+	REG_AT(11, 0xc0, 0x00)                   /* r11 */
+	REG_AT(12, 0xc8, 0x00)                   /* r12 */
+	REG_AT(13, 0xd0, 0x00)                   /* r13 */
+	REG_AT(14, 0xd8, 0x00)                   /* r14 */
+	REG_AT(15, 0xe0, 0x00)                   /* r15 */
+	REG_AT(16, 0xa8, 0x01)                   /* rip */
 	"	nop\n"
 	"snap_restore_rt:\n"
 	"	movq $15, %rax\n"
 	"	syscall\n"
+	".cfi_endproc\n"
 	".size snap_restore_rt, . - snap_restore_rt\n");
 
 static uint64_t now_ms(void)

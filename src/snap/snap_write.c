@@ -56,10 +56,9 @@ static void note_prstatus(struct elfcore *core, struct snap_work *work,
 	struct user_regs_struct regs;
 
 	memset(&status, 0, sizeof(status));
-	if (thread == work->threads) {
-		status.pr_cursig = (short)fatal_signal(work->req);
-		status.pr_info.si_signo = status.pr_cursig;
-	}
+	/* in every thread, as the kernel does: bfd believes the last one */
+	status.pr_cursig = (short)fatal_signal(work->req);
+	status.pr_info.si_signo = status.pr_cursig;
 	status.pr_pid = (pid_t)thread->tid;
 	status.pr_ppid = work->ppid;
 	status.pr_pgrp = work->pgrp;
