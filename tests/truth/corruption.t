@@ -14,7 +14,7 @@ ABORTS = (
     ("bad_free", ["1"], "bad free: free address"),
     ("bad_free", ["2"], "invalid free: buffer not in cache"),
     ("bad_free", ["3"], "invalid free: buffer not in cache"),
-    ("bad_free", ["4"], "invalid free: buffer not in cache"),
+    ("bad_free", ["4"], "bad free: free address"),
 )
 T.plan(len(ABORTS) * 4 + 5 + 2 * 4)
 for name, args, message in ABORTS:

@@ -15,7 +15,7 @@ truths = [r.truth(), r.truth(".child"), r.truth(".grand")]
 left = {}
 for d in dumps:
     path = os.path.join(T.WORK, d)
-    left[path] = len(T.walk(path, "::walk leakbuf"))
+    left[path] = len(T.leaked(path))
 for name, t in zip(("parent", "child", "grandchild"), truths):
     path = next((p for p, n in left.items() if n == len(t.leak)), None)
     left.pop(path, None)
