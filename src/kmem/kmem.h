@@ -16,21 +16,21 @@ extern "C" {
 
 typedef struct kmem_cache kmem_cache_t;
 
-#define KM_SLEEP 0x0000
-#define KM_NOSLEEP 0x0001
-#define KM_PANIC 0x0002
-#define KM_PUSHPAGE 0x0004
-#define KM_NORMALPRI 0x0008
+#define KM_SLEEP        0x0000
+#define KM_NOSLEEP      0x0001
+#define KM_PANIC        0x0002
+#define KM_PUSHPAGE     0x0004
+#define KM_NORMALPRI    0x0008
 #define KM_NOSLEEP_LAZY (KM_NOSLEEP | KM_NORMALPRI)
 
-#define KMC_NOTOUCH 0x00010000
-#define KMC_NODEBUG 0x00020000
+#define KMC_NOTOUCH    0x00010000
+#define KMC_NODEBUG    0x00020000
 #define KMC_NOMAGAZINE 0x00040000
-#define KMC_NOHASH 0x00080000
-#define KMC_QCACHE 0x00100000
+#define KMC_NOHASH     0x00080000
+#define KMC_QCACHE     0x00100000
 #define KMC_KMEM_ALLOC 0x00200000
 #define KMC_IDENTIFIER 0x00400000
-#define KMC_PREFILL 0x00800000
+#define KMC_PREFILL    0x00800000
 
 /**
  * Makes a cache of objects of one size.

@@ -8,15 +8,15 @@
 
 #define KC_SYM(name, required)
 /* offsetof refuses bit-fields; the comma makes any member sizeof's business */
-#define KC_FIELD(type, member, required)                                       \
-	_Static_assert(sizeof(((void)((struct type *)0)->member, 0)),          \
+#define KC_FIELD(type, member, required)                              \
+	_Static_assert(sizeof(((void)((struct type *)0)->member, 0)), \
 		       #type "." #member);
 #include "contract/contract.def"
 #undef KC_SYM
 #undef KC_FIELD
 
 /* every root symbol has a declaration here */
-#define KC_SYM(name, required)                                                 \
+#define KC_SYM(name, required) \
 	_Static_assert(sizeof(__typeof__(&name)) == sizeof(void *), #name);
 #define KC_FIELD(type, member, required)
 #include "contract/contract.def"

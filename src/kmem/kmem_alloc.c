@@ -17,20 +17,20 @@
 
 #include <string.h>
 
-#define MAXBUF ((size_t)131072)
-#define NCLASSES 46
+#define MAXBUF          ((size_t)131072)
+#define NCLASSES        46
 #define MAX_ALIGN_CACHE ((size_t)2048)
 #define MIN_ALIGN_SHIFT 5 /* 32: the first alignment with caches of its own */
-#define NALIGNS 7
-#define MALLOC_ALIGN ((size_t)16)
+#define NALIGNS         7
+#define MALLOC_ALIGN    ((size_t)16)
 
 static const uint32_t class_bytes[NCLASSES] = {
-	8,	16,	32,	48,    64,    80,     96,     112,
-	128,	160,	192,	224,   256,   320,    384,    448,
-	512,	640,	768,	896,   1152,  1344,   1600,   2048,
-	2304,	2688,	4096,	4544,  8192,  9216,   12288,  16384,
-	24576,	32768,	40960,	49152, 57344, 65536,  73728,  81920,
-	90112,	98304,	106496, 114688, 122880, 131072,
+	8,     16,    32,     48,     64,     80,     96,    112,
+	128,   160,   192,    224,    256,    320,    384,   448,
+	512,   640,   768,    896,    1152,   1344,   1600,  2048,
+	2304,  2688,  4096,   4544,   8192,   9216,   12288, 16384,
+	24576, 32768, 40960,  49152,  57344,  65536,  73728, 81920,
+	90112, 98304, 106496, 114688, 122880, 131072,
 };
 
 /* set while starting: the class of (size - 1) / 8, and each class's cache */

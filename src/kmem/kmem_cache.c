@@ -22,9 +22,9 @@
 
 #include <string.h>
 
-#define KMEM_ALIGN ((size_t)8)
+#define KMEM_ALIGN    ((size_t)8)
 #define VOID_FRACTION 8 /* most buffers a slab is tried with, hashed */
-#define HASH_INITIAL ((size_t)64)
+#define HASH_INITIAL  ((size_t)64)
 
 kmem_mutex_t kmem_list_lock;
 kmem_cache_t kmem_null_cache = {
@@ -145,8 +145,8 @@ static void choose_layout(kmem_cache_t *cp)
 		cp->cache_maxcolor = cp->cache_mincolor;
 		cp->cache_flags |= KMF_HASH;
 	} else if ((cflags & KMC_NOHASH) ||
-		   (!(cflags & KMC_NOTOUCH) &&
-		    !(cp->cache_flags & KMF_AUDIT) && chunk < quantum / 8)) {
+		   (!(cflags & KMC_NOTOUCH) && !(cp->cache_flags & KMF_AUDIT) &&
+		    chunk < quantum / 8)) {
 		cp->cache_slabsize = quantum;
 		cp->cache_maxcolor =
 			(cp->cache_slabsize - sizeof(kmem_slab_t)) % chunk;
@@ -274,8 +274,8 @@ kmem_cache_t *kmem_cache_create_spec(const struct kmem_spec *s)
 	cp->cache_private = s->priv;
 	cp->cache_cflags = spec.cflags;
 	cp->cache_flags = choose_flags(&spec, align, arena);
-	cp->cache_arena = cp->cache_flags & KMF_FIREWALL ? kmem_firewall_arena
-							 : arena;
+	cp->cache_arena =
+		cp->cache_flags & KMF_FIREWALL ? kmem_firewall_arena : arena;
 	if (arena != kmem_msb_arena && !(spec.cflags & KMC_QCACHE))
 		cp->cache_mtbf = (uint32_t)kmem_options.mtbf;
 	choose_chunk(cp);
@@ -309,8 +309,8 @@ kmem_cache_t *kmem_cache_create(const char *name, size_t bufsize, size_t align,
 				void (*reclaim)(void *priv), void *priv,
 				vmem_t *vmp, int cflags)
 {
-	struct kmem_spec spec = {name,	  bufsize, align, ctor,	   dtor,
-				 reclaim, priv,	   vmp,	  cflags, VM_SLEEP};
+	struct kmem_spec spec = {name,    bufsize, align, ctor,   dtor,
+				 reclaim, priv,    vmp,   cflags, VM_SLEEP};
 
 	kmem_ready_check();
 	return kmem_cache_create_spec(&spec);

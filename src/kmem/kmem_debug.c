@@ -86,8 +86,8 @@ static int report(int code, kmem_cache_t *cp, void *buf)
 
 static int needs_constructor(const kmem_cache_t *cp, int construct)
 {
-	int poisons = (cp->cache_flags & (KMF_DEADBEEF | KMF_LITE)) ==
-		      KMF_DEADBEEF;
+	int poisons =
+		(cp->cache_flags & (KMF_DEADBEEF | KMF_LITE)) == KMF_DEADBEEF;
 
 	return cp->cache_constructor && (poisons || construct);
 }

@@ -17,21 +17,21 @@
 #include <unistd.h>
 
 #define LOG_DEFAULT ((size_t)64 * 1024)
-#define ITEM_MAX 512
+#define ITEM_MAX    512
 
 enum value_kind {
 	NO_VALUE,
-	NUMBER,	    /* required */
+	NUMBER,     /* required */
 	NUMBER_OPT, /* may be left out */
-	SIZE,	    /* required; suffix k, m, g or t allowed */
+	SIZE,       /* required; suffix k, m, g or t allowed */
 	SIZE_OPT,
 };
 
 struct option {
 	const char *name;
 	enum value_kind kind;
-	int flags;	/* added to kmem_flags */
-	size_t none;	/* value when it is left out */
+	int flags;   /* added to kmem_flags */
+	size_t none; /* value when it is left out */
 	size_t min, max;
 	size_t *target; /* where the value goes, or NULL */
 };

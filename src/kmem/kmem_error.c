@@ -213,8 +213,7 @@ static const char *code_text(int code)
 {
 	static const char *const text[] = {
 		[KMERR_MODIFIED] = "buffer modified after being freed",
-		[KMERR_REDZONE] =
-			"redzone violation: write past end of buffer",
+		[KMERR_REDZONE] = "redzone violation: write past end of buffer",
 		[KMERR_DUPFREE] = "duplicate free: buffer freed twice",
 		[KMERR_BADADDR] = "invalid free: buffer not in cache",
 		[KMERR_BADBUFTAG] = "boundary tag corrupted",
@@ -225,8 +224,7 @@ static const char *code_text(int code)
 	return text[code];
 }
 
-static void report_code(const struct kmem_fault *fault,
-			const struct finding *f)
+static void report_code(const struct kmem_fault *fault, const struct finding *f)
 {
 	const kmem_buftag_t *btp;
 
@@ -237,15 +235,17 @@ static void report_code(const struct kmem_fault *fault,
 		return;
 	}
 	if (f->code == KMERR_BADBASE) {
-		kmem_report("bad free: free address (%p) != alloc address (%p)\n",
-			    fault->buf, f->base);
+		kmem_report(
+			"bad free: free address (%p) != alloc address (%p)\n",
+			fault->buf, f->base);
 		return;
 	}
 	kmem_report("%s\n", code_text(f->code));
 	if (f->code == KMERR_MODIFIED && fault->expect)
-		kmem_report("modification occurred at offset 0x%lx (0x%llx replaced by 0x%llx)\n",
-			    fault->offset, (unsigned long long)fault->expect,
-			    (unsigned long long)fault->found);
+		kmem_report(
+			"modification occurred at offset 0x%lx (0x%llx replaced by 0x%llx)\n",
+			fault->offset, (unsigned long long)fault->expect,
+			(unsigned long long)fault->found);
 	if (f->code == KMERR_BADBUFTAG) {
 		btp = kmem_buftag_of(f->cp, f->base);
 		kmem_report("bcp ^ bxstat = %lx, should be %lx\n",
@@ -336,7 +336,8 @@ void kmem_error(const struct kmem_fault *fault)
 	report_stack(stack);
 	report_history(&f);
 	if (!kmem_options.no_abort) {
-		kmem_report("kernel memory allocator: heap corruption detected\n");
+		kmem_report(
+			"kernel memory allocator: heap corruption detected\n");
 		kmem_abort();
 	}
 	kmem_logging = was_logging;

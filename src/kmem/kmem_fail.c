@@ -14,10 +14,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MESSAGE_MAX 1024
+#define MESSAGE_MAX  1024
 #define SIGSET_BYTES 8 /* of the kernel's sigset_t */
 
-void (*kmem_panic_hook)(void); /* set once by a constructor */
+void (*kmem_panic_hook)(void);             /* set once by a constructor */
 char kmem_error_buffer[KMEM_ERROR_BUFFER]; /* kmem_report_lock */
 static size_t error_used;
 
@@ -95,8 +95,9 @@ static const char *put_conversion(struct out *o, const char *f, va_list *ap)
 		n = next_int(ap, nlong, 1);
 		if (n < 0)
 			put(o, '-');
-		put_number(o, n < 0 ? -(unsigned long long)n
-				    : (unsigned long long)n,
+		put_number(o,
+			   n < 0 ? -(unsigned long long)n
+				 : (unsigned long long)n,
 			   10, width, fill);
 		break;
 	case 'u':
@@ -182,17 +183,21 @@ void kmem_report(const char *fmt, ...)
 
 void kmem_warn(const char *fmt, ...)
 {
+	static const char prefix[] = "kmem: ";
 	char line[MESSAGE_MAX];
+	size_t n = sizeof(prefix) - 1;
 	va_list ap;
 
 	if (!kmem_options.is_verbose)
 		return;
+	memcpy(line, prefix, n);
 	va_start(ap, fmt);
-	(void)kmem_vformat(line, sizeof(line) - 1, fmt, ap);
+	n += kmem_vformat(line + n, sizeof(line) - n - 1, fmt, ap);
 	va_end(ap);
-	strcat(line, "\n");
-	kmem_sys_write(STDERR_FILENO, "kmem: ", 6);
-	kmem_sys_write(STDERR_FILENO, line, strlen(line));
+	if (n > sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	line[n++] = '\n';
+	kmem_sys_write(STDERR_FILENO, line, n);
 }
 
 void kmem_abort(void)
@@ -200,8 +205,8 @@ void kmem_abort(void)
 	/* as the kernel has it, not as libc: all zeros is SIG_DFL */
 	unsigned long action[4] = {0};
 	unsigned long mask = 1UL << (SIGABRT - 1);
-	void (*hook)(void) = __atomic_exchange_n(&kmem_panic_hook, NULL,
-						 __ATOMIC_ACQ_REL);
+	void (*hook)(void) =
+		__atomic_exchange_n(&kmem_panic_hook, NULL, __ATOMIC_ACQ_REL);
 
 	if (hook)
 		hook();

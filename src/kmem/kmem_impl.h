@@ -11,30 +11,30 @@
 #include "vmem_impl.h"
 
 /* cache_flags */
-#define KMF_AUDIT 0x00000001
-#define KMF_DEADBEEF 0x00000002
-#define KMF_REDZONE 0x00000004
-#define KMF_CONTENTS 0x00000008
+#define KMF_AUDIT      0x00000001
+#define KMF_DEADBEEF   0x00000002
+#define KMF_REDZONE    0x00000004
+#define KMF_CONTENTS   0x00000008
 #define KMF_NOMAGAZINE 0x00000020
-#define KMF_FIREWALL 0x00000040
-#define KMF_LITE 0x00000100
-#define KMF_HASH 0x00000200
-#define KMF_RANDOMIZE 0x00000400
-#define KMF_BUFTAG (KMF_DEADBEEF | KMF_REDZONE)
-#define KMF_TOUCH (KMF_BUFTAG | KMF_LITE | KMF_CONTENTS)
-#define KMF_RANDOM (KMF_TOUCH | KMF_AUDIT | KMF_NOMAGAZINE)
-#define KMF_DEBUG (KMF_RANDOM | KMF_FIREWALL)
+#define KMF_FIREWALL   0x00000040
+#define KMF_LITE       0x00000100
+#define KMF_HASH       0x00000200
+#define KMF_RANDOMIZE  0x00000400
+#define KMF_BUFTAG     (KMF_DEADBEEF | KMF_REDZONE)
+#define KMF_TOUCH      (KMF_BUFTAG | KMF_LITE | KMF_CONTENTS)
+#define KMF_RANDOM     (KMF_TOUCH | KMF_AUDIT | KMF_NOMAGAZINE)
+#define KMF_DEBUG      (KMF_RANDOM | KMF_FIREWALL)
 
 /* patterns: exported to the debugger as kmem_patterns below */
-#define KMEM_FREE_PATTERN 0xdeadbeefdeadbeefULL
+#define KMEM_FREE_PATTERN          0xdeadbeefdeadbeefULL
 #define KMEM_UNINITIALIZED_PATTERN 0xbaddcafebaddcafeULL
-#define KMEM_REDZONE_PATTERN 0xfeedfacefeedfaceULL
-#define KMEM_REDZONE_BYTE 0xbb
-#define KMEM_BUFTAG_ALLOC 0xa110c8edUL
-#define KMEM_BUFTAG_FREE 0xf4eef4eeUL
-#define KMEM_SIZE_ENCODE(n) (251 * (uint32_t)(n) + 1)
-#define KMEM_SIZE_DECODE(e) ((e) / 251)
-#define KMEM_SIZE_VALID(e) ((e) % 251 == 1)
+#define KMEM_REDZONE_PATTERN       0xfeedfacefeedfaceULL
+#define KMEM_REDZONE_BYTE          0xbb
+#define KMEM_BUFTAG_ALLOC          0xa110c8edUL
+#define KMEM_BUFTAG_FREE           0xf4eef4eeUL
+#define KMEM_SIZE_ENCODE(n)        (251 * (uint32_t)(n) + 1)
+#define KMEM_SIZE_DECODE(e)        ((e) / 251)
+#define KMEM_SIZE_VALID(e)         ((e) % 251 == 1)
 
 struct kmem_slab;
 struct kmem_cache;
@@ -42,13 +42,13 @@ struct kmem_cache;
 /* which call made a transaction: bc_kind, vs_kind */
 enum kmem_kind {
 	KMEM_KIND_NONE,
-	KMEM_KIND_KMEM,	     /* kmem_alloc, kmem_zalloc / kmem_free */
+	KMEM_KIND_KMEM,      /* kmem_alloc, kmem_zalloc / kmem_free */
 	KMEM_KIND_CACHE,     /* kmem_cache_alloc / kmem_cache_free */
 	KMEM_KIND_MALLOC,    /* malloc, calloc, realloc / free */
 	KMEM_KIND_MEMALIGN,  /* memalign and relations */
-	KMEM_KIND_NEW,	     /* operator new / operator delete */
+	KMEM_KIND_NEW,       /* operator new / operator delete */
 	KMEM_KIND_NEW_ARRAY, /* operator new[] / operator delete[] */
-	KMEM_KIND_VMEM,	     /* vmem_alloc, vmem_xalloc */
+	KMEM_KIND_VMEM,      /* vmem_alloc, vmem_xalloc */
 };
 
 /* what a transaction did: bc_what */
@@ -76,12 +76,12 @@ typedef struct kmem_bufctl_audit {
 	struct kmem_bufctl_audit *bc_lastlog; /* most recent log record of this
 					       * buffer; in a record, the one
 					       * before it */
-	void *bc_contents; /* in the content log, or NULL */
-	uint32_t bc_thread : 24; /* tid */
-	uint32_t bc_kind : 4;	 /* enum kmem_kind */
-	uint32_t bc_what : 4;	 /* enum kmem_what */
-	uint32_t bc_stack;	 /* stack depot id, 0 none */
-} kmem_bufctl_audit_t; /* 64 bytes */
+	void *bc_contents;                    /* in the content log, or NULL */
+	uint32_t bc_thread : 24;              /* tid */
+	uint32_t bc_kind : 4;                 /* enum kmem_kind */
+	uint32_t bc_what : 4;                 /* enum kmem_what */
+	uint32_t bc_stack;                    /* stack depot id, 0 none */
+} kmem_bufctl_audit_t;                        /* 64 bytes */
 
 typedef struct kmem_buftag {
 	uint64_t bt_redzone; /* upper half: encoded size of a sized request */
@@ -91,12 +91,12 @@ typedef struct kmem_buftag {
 
 typedef struct kmem_slab {
 	struct kmem_cache *slab_cache;
-	void *slab_base; /* first buffer = slab memory + colour */
+	void *slab_base;             /* first buffer = slab memory + colour */
 	struct kmem_slab *slab_next; /* complete or partial list */
 	struct kmem_slab *slab_prev;
 	kmem_bufctl_t *slab_head; /* first free bufctl */
-	uint32_t slab_refcnt;	  /* buffers outside the slab layer */
-	uint32_t slab_chunks;	  /* buffers in this slab */
+	uint32_t slab_refcnt;     /* buffers outside the slab layer */
+	uint32_t slab_chunks;     /* buffers in this slab */
 	uint32_t slab_flags;
 } kmem_slab_t;
 
@@ -220,10 +220,10 @@ typedef struct kmem_log_header {
  * chunk << KMEM_STACK_SHIFT | offset / 8; 0 means no stack.  A stack is never
  * moved or freed.
  */
-#define KMEM_STACK_SHIFT 17 /* chunks of 1 MiB */
-#define KMEM_STACK_CHUNKS 4096
+#define KMEM_STACK_SHIFT   17 /* chunks of 1 MiB */
+#define KMEM_STACK_CHUNKS  4096
 #define KMEM_STACK_BUCKETS 65536
-#define KMEM_STACK_DEPTH 64 /* upper bound of audit=N */
+#define KMEM_STACK_DEPTH   64 /* upper bound of audit=N */
 
 typedef struct kmem_stack {
 	uint32_t st_next; /* id of the next in the hash chain, 0 none */
@@ -313,9 +313,9 @@ extern kmem_log_header_t *kmem_slab_log;
 extern kmem_stackdepot_t kmem_stackdepot;
 extern kmem_panic_info_t kmem_panic_info;
 extern char kmem_error_buffer[KMEM_ERROR_BUFFER]; /* message text, NUL ended */
-extern vmem_t *kmem_default_arena;   /* slabs of object caches */
-extern vmem_t *kmem_firewall_arena;  /* slabs with guard pages, or NULL */
-extern vmem_t *kmem_oversize_arena;  /* requests beyond the largest cache */
+extern vmem_t *kmem_default_arena;                /* slabs of object caches */
+extern vmem_t *kmem_firewall_arena; /* slabs with guard pages, or NULL */
+extern vmem_t *kmem_oversize_arena; /* requests beyond the largest cache */
 
 #pragma GCC visibility pop
 

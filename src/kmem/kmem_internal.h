@@ -21,7 +21,7 @@
 #include "kmem_impl.h"
 #include "snap/snap.h"
 
-#define KM_LIKELY(x) __builtin_expect(!!(x), 1)
+#define KM_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define KM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 #define KMEM_PAGE ((size_t)4096)
@@ -116,15 +116,15 @@ static inline void kmem_ready_check(void)
 
 /* effective options; written once, before kmem_ready is 2 */
 struct kmem_options {
-	unsigned stack_depth;	 /* audit=N */
-	size_t content_maxsave;	 /* contents=N */
-	size_t maxverify;	 /* maxverify=N, SIZE_MAX none */
-	size_t minfirewall;	 /* firewall=N, SIZE_MAX none */
-	unsigned long mtbf;	 /* mtbf=N, 0 none */
-	unsigned concurrency;	 /* concurrency=N, 0 by the CPUs */
-	int is_verbose;		 /* verbose */
-	int no_abort;		 /* noabort */
-	size_t log_transaction;	 /* bytes, 0 no log */
+	unsigned stack_depth;   /* audit=N */
+	size_t content_maxsave; /* contents=N */
+	size_t maxverify;       /* maxverify=N, SIZE_MAX none */
+	size_t minfirewall;     /* firewall=N, SIZE_MAX none */
+	unsigned long mtbf;     /* mtbf=N, 0 none */
+	unsigned concurrency;   /* concurrency=N, 0 by the CPUs */
+	int is_verbose;         /* verbose */
+	int no_abort;           /* noabort */
+	size_t log_transaction; /* bytes, 0 no log */
 	size_t log_content;
 	size_t log_failure;
 	size_t log_slab;
@@ -150,7 +150,7 @@ struct kmem_spec {
 	int vmflag; /* VM_SLEEP, or VM_NOSLEEP: creation may fail */
 };
 
-extern KM_HIDDEN kmem_mutex_t kmem_list_lock;	/* the ring of caches */
+extern KM_HIDDEN kmem_mutex_t kmem_list_lock;   /* the ring of caches */
 extern KM_HIDDEN kmem_mutex_t kmem_update_lock; /* who reaps and rescales */
 extern KM_HIDDEN vmem_t *kmem_metadata_arena;
 extern KM_HIDDEN vmem_t *kmem_msb_arena;
@@ -269,10 +269,10 @@ KM_HIDDEN int kmem_debug_undo(kmem_cache_t *cp, void *buf);
 
 /* damage as it is reported */
 struct kmem_fault {
-	int code;	  /* KMERR_* */
+	int code;         /* KMERR_* */
 	kmem_cache_t *cp; /* the caller's; NULL: malloc's */
-	void *buf;	  /* the caller's */
-	size_t offset;	  /* MODIFIED: where */
+	void *buf;        /* the caller's */
+	size_t offset;    /* MODIFIED: where */
 	uint64_t expect;  /* MODIFIED: what was to be there */
 	uint64_t found;
 	size_t freed_bytes; /* BADSIZE */
@@ -304,8 +304,7 @@ KM_HIDDEN void *kmem_log_enter(kmem_log_header_t *lhp, const void *data,
 /* ---- address to slab (kmem_pagemap.c) --------------------------------- */
 
 /** Sets the entry of every page of a range; 0, or -1 for want of memory. */
-KM_HIDDEN int kmem_pagemap_set(const void *addr, size_t bytes,
-			       uintptr_t entry);
+KM_HIDDEN int kmem_pagemap_set(const void *addr, size_t bytes, uintptr_t entry);
 /** Clears the entries of a range. */
 KM_HIDDEN void kmem_pagemap_clear(const void *addr, size_t bytes);
 /** The entry of an address' page: 0, a kmem_slab_t *, or KMEM_PAGE_OVERSIZE. */
@@ -345,11 +344,11 @@ KM_HIDDEN void kmem_sys_write(int fd, const char *buf, size_t bytes);
 
 /* ---- arenas (vmem.c, vmem_arena.c, vmem_mmap.c) ----------------------- */
 
-#define VMEM_SEG_FULL sizeof(vmem_seg_t)
-#define VMEM_SEG_SHORT ((offsetof(vmem_seg_t, vs_thread) + 7) & ~(size_t)7)
-#define VMEM_MINFREE 8	/* boundary tags an arena has before it works */
-#define VMEM_RESERVE 4	/* what one operation takes at worst */
-#define VMEM_HASH_MIN VMEM_HASH_INITIAL
+#define VMEM_SEG_FULL    sizeof(vmem_seg_t)
+#define VMEM_SEG_SHORT   ((offsetof(vmem_seg_t, vs_thread) + 7) & ~(size_t)7)
+#define VMEM_MINFREE     8 /* boundary tags an arena has before it works */
+#define VMEM_RESERVE     4 /* what one operation takes at worst */
+#define VMEM_HASH_MIN    VMEM_HASH_INITIAL
 #define VMEM_NPOPULATORS 8
 
 extern KM_HIDDEN kmem_mutex_t vmem_list_lock;
@@ -405,7 +404,9 @@ extern KM_HIDDEN const void *volatile kmem_all_holder;
 /** An address that stands for the calling thread; the same after fork. */
 KM_HIDDEN const void *kmem_self(void);
 
+/** Takes a lock, waiting for it. */
 KM_HIDDEN void kmem_mutex_enter(kmem_mutex_t *m);
+/** Frees a lock the caller took. */
 KM_HIDDEN void kmem_mutex_exit(kmem_mutex_t *m);
 /** Returns 1 when the lock was free and now is held, 0 when it was not. */
 KM_HIDDEN int kmem_mutex_tryenter(kmem_mutex_t *m);
@@ -415,6 +416,7 @@ KM_HIDDEN int kmem_mutex_enter_until(kmem_mutex_t *m, hrtime_t deadline);
 KM_HIDDEN void kmem_mutex_break(kmem_mutex_t *m);
 /** Waits for a broadcast; m is dropped meanwhile. */
 KM_HIDDEN void kmem_cv_wait(kmem_cv_t *cv, kmem_mutex_t *m);
+/** Wakes all who wait. */
 KM_HIDDEN void kmem_cv_broadcast(kmem_cv_t *cv);
 
 /* ---- messages and panic (kmem_fail.c) --------------------------------- */

@@ -39,17 +39,16 @@ kmem_log_header_t *kmem_log_init(size_t bytes)
 	lhp = vmem_xalloc(kmem_log_arena, header, 64, 0, 0, NULL, NULL,
 			  VM_SLEEP);
 	memset(lhp, 0, header);
-	lhp->lh_chunksize = (bytes / (size_t)nchunks + KMEM_PAGE - 1) &
-			    -KMEM_PAGE;
+	lhp->lh_chunksize =
+		(bytes / (size_t)nchunks + KMEM_PAGE - 1) & -KMEM_PAGE;
 	if (lhp->lh_chunksize < KMEM_PAGE)
 		lhp->lh_chunksize = KMEM_PAGE;
 	lhp->lh_nchunks = nchunks;
-	lhp->lh_base = vmem_alloc(kmem_log_arena,
-				  lhp->lh_chunksize * (size_t)nchunks,
-				  VM_SLEEP);
-	lhp->lh_free = vmem_alloc(kmem_log_arena,
-				  (size_t)nchunks * sizeof(*lhp->lh_free),
-				  VM_SLEEP);
+	lhp->lh_base = vmem_alloc(
+		kmem_log_arena, lhp->lh_chunksize * (size_t)nchunks, VM_SLEEP);
+	lhp->lh_free =
+		vmem_alloc(kmem_log_arena,
+			   (size_t)nchunks * sizeof(*lhp->lh_free), VM_SLEEP);
 	memset(lhp->lh_base, 0, lhp->lh_chunksize * (size_t)nchunks);
 	for (int32_t i = 0; i < nchunks; i++)
 		lhp->lh_free[i] = i;

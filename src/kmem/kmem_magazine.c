@@ -76,8 +76,7 @@ kmem_magazine_t *kmem_depot_alloc(kmem_cache_t *cp, kmem_maglist_t *mlp)
 	return mp;
 }
 
-void kmem_depot_free(kmem_cache_t *cp, kmem_maglist_t *mlp,
-		     kmem_magazine_t *mp)
+void kmem_depot_free(kmem_cache_t *cp, kmem_maglist_t *mlp, kmem_magazine_t *mp)
 {
 	depot_enter(cp);
 	mp->mag_next = mlp->ml_list;
@@ -191,8 +190,8 @@ void kmem_depot_ws_reap(kmem_cache_t *cp)
 
 void kmem_magazine_resize(kmem_cache_t *cp)
 {
-	uint64_t contention = cp->cache_depot_contention -
-			      cp->cache_depot_contention_prev;
+	uint64_t contention =
+		cp->cache_depot_contention - cp->cache_depot_contention_prev;
 	int is_worth = cp->cache_chunksize < cp->cache_magtype->mt_maxbuf &&
 		       (int64_t)contention > DEPOT_CONTENTION;
 

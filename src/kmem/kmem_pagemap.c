@@ -19,7 +19,7 @@
 #define LEVEL_BITS 12
 #define LEVEL_SIZE ((size_t)1 << LEVEL_BITS)
 #define LEVEL_MASK (LEVEL_SIZE - 1)
-#define ADDR_BITS 48
+#define ADDR_BITS  48
 #define PAGE_SHIFT 12
 
 /* published by compare and swap; never replaced */

@@ -87,8 +87,8 @@ static kmem_bufctl_t *hash_remove(kmem_cache_t *cp, const void *buf)
 void kmem_hash_rescale(kmem_cache_t *cp)
 {
 	size_t old_size = cp->cache_hash_mask + 1;
-	size_t new_size =
-		(size_t)1 << (highbit(3 * cp->cache_buftotal + 4) - 2);
+	size_t new_size = (size_t)1
+			  << (highbit(3 * cp->cache_buftotal + 4) - 2);
 	kmem_bufctl_t **old_table, **new_table;
 
 	if (new_size < HASH_MIN)
@@ -203,8 +203,8 @@ static int slab_fill(kmem_cache_t *cp, kmem_slab_t *sp, int kmflag)
 
 			btp->bt_redzone = KMEM_REDZONE_PATTERN;
 			btp->bt_bufctl = bcp;
-			btp->bt_bxstat = (intptr_t)bcp ^
-					 (intptr_t)KMEM_BUFTAG_FREE;
+			btp->bt_bxstat =
+				(intptr_t)bcp ^ (intptr_t)KMEM_BUFTAG_FREE;
 			if (cp->cache_flags & KMF_DEADBEEF)
 				kmem_pattern_fill(KMEM_FREE_PATTERN, buf,
 						  cp->cache_verify);
@@ -391,8 +391,7 @@ static kmem_slab_t *raw_slab(kmem_cache_t *cp, const void *buf)
 	} else {
 		uintptr_t memory = (uintptr_t)buf & -cp->cache_slabsize;
 
-		sp = (kmem_slab_t *)(memory + cp->cache_slabsize -
-				     sizeof(*sp));
+		sp = (kmem_slab_t *)(memory + cp->cache_slabsize - sizeof(*sp));
 	}
 	if (!sp || sp->slab_cache != cp || !holds(sp, buf))
 		return NULL;

@@ -39,23 +39,24 @@
 
 #include <string.h>
 
-#define P2ALIGN(x, a) ((x) & -(a))
-#define P2PHASE(x, a) ((x) & ((a)-1))
-#define P2NPHASE(x, a) (-(x) & ((a)-1))
-#define P2ROUNDUP(x, a) (-(-(x) & -(a)))
+#define P2ALIGN(x, a)      ((x) & -(a))
+#define P2PHASE(x, a)      ((x) & ((a)-1))
+#define P2NPHASE(x, a)     (-(x) & ((a)-1))
+#define P2ROUNDUP(x, a)    (-(-(x) & -(a)))
 #define P2PHASEUP(x, a, p) ((p) - (((p) - (x)) & -(a)))
-#define ISP2(x) (((x) & ((x)-1)) == 0)
+#define ISP2(x)            (((x) & ((x)-1)) == 0)
 
 #define NSEG0 200 /* tags there are before there is any memory */
 
-kmem_mutex_t vmem_list_lock;	 /* vmem_list, populators, ids */
+kmem_mutex_t vmem_list_lock;     /* vmem_list, populators, ids */
 kmem_mutex_t vmem_populate_lock; /* who may use the reserves */
-kmem_mutex_t vmem_segfree_lock;	 /* segfree */
+kmem_mutex_t vmem_segfree_lock;  /* segfree */
 static const void *volatile populate_owner;
 static vmem_seg_t *segfree; /* linked by vs_knext */
 static vmem_seg_t seg0[NSEG0];
 
-vmem_t *vmem_populators[VMEM_NPOPULATORS]; /* written while the process is still starting */
+vmem_t *vmem_populators
+	[VMEM_NPOPULATORS]; /* written while the process is still starting */
 int vmem_npopulators;
 
 /* who asked, for the audit of this thread's vmem calls */
@@ -126,7 +127,8 @@ static vmem_seg_t *getseg(vmem_t *vmp)
 	vmem_seg_t *vsp = vmp->vm_segfree;
 
 	if (!vsp)
-		kmem_panic("vmem: arena '%s' has no boundary tag", vmp->vm_name);
+		kmem_panic("vmem: arena '%s' has no boundary tag",
+			   vmp->vm_name);
 	vmp->vm_segfree = vsp->vs_knext;
 	vmp->vm_nsegfree--;
 	return vsp;
@@ -289,8 +291,9 @@ static vmem_seg_t *hash_delete(vmem_t *vmp, uintptr_t addr, size_t bytes)
 		size_t expect = vsp->vs_end - vsp->vs_start;
 
 		kmem_mutex_exit(&vmp->vm_lock);
-		kmem_panic("vmem_hash_delete(%p, %lx, %lu): wrong size (expect %lu)",
-			   (void *)vmp, addr, bytes, expect);
+		kmem_panic(
+			"vmem_hash_delete(%p, %lx, %lu): wrong size (expect %lu)",
+			(void *)vmp, addr, bytes, expect);
 	}
 	*link = vsp->vs_knext;
 	vmp->vm_kstat.vk_free++;
@@ -576,9 +579,10 @@ static int wait_for_memory(vmem_t *vmp, const struct want *w, int vmflag,
 	}
 	if (vmflag & VM_PANIC) {
 		kmem_mutex_exit(&vmp->vm_lock);
-		kmem_panic("vmem_xalloc(%p, %lu, %lu, %lu, %lu, %p, %p, %x): cannot satisfy mandatory allocation",
-			   (void *)vmp, w->bytes, w->align, w->phase,
-			   w->nocross, (void *)w->min, (void *)w->max, vmflag);
+		kmem_panic(
+			"vmem_xalloc(%p, %lu, %lu, %lu, %lu, %p, %p, %x): cannot satisfy mandatory allocation",
+			(void *)vmp, w->bytes, w->align, w->phase, w->nocross,
+			(void *)w->min, (void *)w->max, vmflag);
 	}
 	if (vmflag & VM_NOSLEEP)
 		return 0;
@@ -741,9 +745,9 @@ void *vmem_alloc(vmem_t *vmp, size_t size, int vmflag)
 {
 	kmem_ready_check();
 	if (size - 1 < vmp->vm_qcache_max)
-		return kmem_cache_alloc(vmp->vm_qcache[(size - 1) >>
-						       vmp->vm_qshift],
-					vmflag & VM_KMFLAGS);
+		return kmem_cache_alloc(
+			vmp->vm_qcache[(size - 1) >> vmp->vm_qshift],
+			vmflag & VM_KMFLAGS);
 	if (size == 0)
 		kmem_panic("vmem_xalloc(): size == 0");
 	return vmem_alloc_kind(vmp, size, 0, vmflag, KMEM_KIND_VMEM);
@@ -785,9 +789,10 @@ void *vmem_xalloc(vmem_t *vmp, size_t size, size_t align, size_t phase,
 		kmem_panic("vmem_xalloc(): size == 0");
 	flaw = want_flaw(vmp, &w);
 	if (flaw)
-		kmem_panic("vmem_xalloc(%p, %lu, %lu, %lu, %lu, %p, %p, %x): %s",
-			   (void *)vmp, size, align, phase, nocross, minaddr,
-			   maxaddr, vmflag, flaw);
+		kmem_panic(
+			"vmem_xalloc(%p, %lu, %lu, %lu, %lu, %p, %p, %x): %s",
+			(void *)vmp, size, align, phase, nocross, minaddr,
+			maxaddr, vmflag, flaw);
 	if (is_injected(vmp, vmflag))
 		return NULL;
 	request_begin(KMEM_KIND_VMEM);

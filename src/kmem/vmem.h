@@ -17,27 +17,27 @@ typedef struct vmem vmem_t;
 typedef void *vmem_alloc_t(vmem_t *, size_t, int);
 typedef void vmem_free_t(vmem_t *, void *, size_t);
 
-#define VM_SLEEP 0x00000000
-#define VM_NOSLEEP 0x00000001
-#define VM_PANIC 0x00000002
-#define VM_PUSHPAGE 0x00000004
+#define VM_SLEEP     0x00000000
+#define VM_NOSLEEP   0x00000001
+#define VM_PANIC     0x00000002
+#define VM_PUSHPAGE  0x00000004
 #define VM_NORMALPRI 0x00000008
-#define VM_KMFLAGS 0x000000ff
-#define VM_BESTFIT 0x00000100
-#define VM_FIRSTFIT 0x00000200
-#define VM_NEXTFIT 0x00000400
-#define VM_ABORT 0x00002000
-#define VM_ENDALLOC 0x00004000
+#define VM_KMFLAGS   0x000000ff
+#define VM_BESTFIT   0x00000100
+#define VM_FIRSTFIT  0x00000200
+#define VM_NEXTFIT   0x00000400
+#define VM_ABORT     0x00002000
+#define VM_ENDALLOC  0x00004000
 
-#define VMC_POPULATOR 0x00010000
-#define VMC_NO_QCACHE 0x00020000
+#define VMC_POPULATOR  0x00010000
+#define VMC_NO_QCACHE  0x00020000
 #define VMC_IDENTIFIER 0x00040000
 
-#define VMEM_ALLOC 0x01
-#define VMEM_FREE 0x02
-#define VMEM_SPAN 0x10
-#define VMEM_ROTOR 0x20
-#define VMEM_WALKER 0x40
+#define VMEM_ALLOC     0x01
+#define VMEM_FREE      0x02
+#define VMEM_SPAN      0x10
+#define VMEM_ROTOR     0x20
+#define VMEM_WALKER    0x40
 #define VMEM_REENTRANT 0x80000000
 
 vmem_t *vmem_create(const char *name, void *base, size_t size, size_t quantum,

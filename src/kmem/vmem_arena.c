@@ -16,9 +16,9 @@
 
 #include <string.h>
 
-#define NVMEM0 8
+#define NVMEM0         8
 #define QCACHE_NAMELEN (VMEM_NAMELEN + 24)
-#define HEAP_IMPORT ((size_t)1 << 20)
+#define HEAP_IMPORT    ((size_t)1 << 20)
 
 vmem_t *vmem_list; /* vmem_list_lock; appended to, in order of creation */
 size_t vmem_seg_size = VMEM_SEG_SHORT;
@@ -136,8 +136,9 @@ vmem_t *vmem_create(const char *name, void *base, size_t size, size_t quantum,
 
 	kmem_ready_check();
 	if (quantum == 0 || (quantum & (quantum - 1)))
-		kmem_panic("vmem_create('%s'): quantum %lu is not a power of two",
-			   name, quantum);
+		kmem_panic(
+			"vmem_create('%s'): quantum %lu is not a power of two",
+			name, quantum);
 	vmp = vmem_t_alloc(vmflag);
 	if (!vmp)
 		return NULL;
@@ -359,27 +360,27 @@ void vmem_init(int has_audit)
 	if (has_audit)
 		vmem_seg_size = VMEM_SEG_FULL;
 	vmem_seed_segs();
-	vmem_heap = vmem_create("heap", NULL, 0, KMEM_PAGE, vmem_mmap_alloc,
-				vmem_mmap_free, NULL, 0,
-				VM_SLEEP | VMC_POPULATOR);
+	vmem_heap =
+		vmem_create("heap", NULL, 0, KMEM_PAGE, vmem_mmap_alloc,
+			    vmem_mmap_free, NULL, 0, VM_SLEEP | VMC_POPULATOR);
 	vmem_heap->vm_min_import = HEAP_IMPORT;
-	vmem_metadata_arena = vmem_create(
-		"vmem_metadata", NULL, 0, KMEM_PAGE, vmem_alloc, vmem_free,
-		vmem_heap, 8 * KMEM_PAGE,
-		VM_SLEEP | VMC_POPULATOR | VMC_NO_QCACHE);
+	vmem_metadata_arena =
+		vmem_create("vmem_metadata", NULL, 0, KMEM_PAGE, vmem_alloc,
+			    vmem_free, vmem_heap, 8 * KMEM_PAGE,
+			    VM_SLEEP | VMC_POPULATOR | VMC_NO_QCACHE);
 	vmem_seg_arena = vmem_create("vmem_seg", NULL, 0, KMEM_PAGE, vmem_alloc,
 				     vmem_free, vmem_metadata_arena, 0,
 				     VM_SLEEP | VMC_POPULATOR);
-	vmem_hash_arena = vmem_create("vmem_hash", NULL, 0, 8, vmem_alloc,
-				      vmem_free, vmem_metadata_arena, 0,
-				      VM_SLEEP);
+	vmem_hash_arena =
+		vmem_create("vmem_hash", NULL, 0, 8, vmem_alloc, vmem_free,
+			    vmem_metadata_arena, 0, VM_SLEEP);
 	own = vmem_create("vmem_vmem", vmem0, sizeof(vmem0), 1, vmem_alloc,
 			  vmem_free, vmem_metadata_arena, 0, VM_SLEEP);
 	/* the static arenas are the first allocations of their own arena */
 	for (uint32_t i = 0; i < nvmem; i++)
 		(void)vmem_alloc(own, sizeof(vmem_t), VM_SLEEP);
 	vmem_vmem_arena = own;
-	kmem_pages_arena = vmem_create("kmem_pages", NULL, 0, KMEM_PAGE,
-				       vmem_alloc, vmem_free, vmem_heap, 0,
-				       VM_SLEEP);
+	kmem_pages_arena =
+		vmem_create("kmem_pages", NULL, 0, KMEM_PAGE, vmem_alloc,
+			    vmem_free, vmem_heap, 0, VM_SLEEP);
 }

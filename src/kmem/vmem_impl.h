@@ -37,9 +37,9 @@ typedef struct vmem_seg {
 	struct vmem_seg *vs_aprev;
 	uint8_t vs_type; /* VMEM_ALLOC, VMEM_FREE, VMEM_SPAN, ... */
 	uint8_t vs_import;
-	uint8_t vs_kind;     /* enum kmem_kind of the call that allocated */
-	uint32_t vs_thread;  /* tid; from here on: audited arenas only */
-	uint32_t vs_stack;   /* stack depot id, 0 none */
+	uint8_t vs_kind;    /* enum kmem_kind of the call that allocated */
+	uint32_t vs_thread; /* tid; from here on: audited arenas only */
+	uint32_t vs_stack;  /* stack depot id, 0 none */
 	hrtime_t vs_timestamp;
 } vmem_seg_t;
 
@@ -64,10 +64,10 @@ typedef struct vmem_kstat {
 	uint64_t vk_populate_fail;
 } vmem_kstat_t;
 
-#define VMEM_NAMELEN 30
+#define VMEM_NAMELEN      30
 #define VMEM_HASH_INITIAL 16
-#define VMEM_NQCACHE_MAX 16
-#define VMEM_FREELISTS 64
+#define VMEM_NQCACHE_MAX  16
+#define VMEM_FREELISTS    64
 
 struct vmem {
 	char vm_name[VMEM_NAMELEN];
@@ -100,12 +100,12 @@ struct vmem {
 
 /* roots of the contract */
 #pragma GCC visibility push(default)
-extern vmem_t *vmem_list;	   /* every arena, by vm_next */
+extern vmem_t *vmem_list;    /* every arena, by vm_next */
 extern size_t vmem_seg_size; /* bytes of a vmem_seg_t in this process */
 extern vmem_t *vmem_heap;    /* the arena all memory of the allocator is in:
 				 * its spans are exactly what the library has
 				 * mapped, its own metadata included */
-extern uint32_t vmem_nown; /* arenas with vm_id up to this are the library's,
+extern uint32_t vmem_nown;   /* arenas with vm_id up to this are the library's,
 			    * those above the program's; 0 while starting */
 #pragma GCC visibility pop
 

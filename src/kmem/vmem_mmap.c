@@ -14,8 +14,9 @@ void *vmem_mmap_alloc(vmem_t *vmp, size_t bytes, int vmflag)
 
 	(void)vmp; /* the heap has no source arena */
 	if (!p && !(vmflag & (VM_NOSLEEP | VM_ABORT)))
-		kmem_panic("vmem_mmap_alloc(%lu): the system has no memory left for an allocation that may not fail",
-			   bytes);
+		kmem_panic(
+			"vmem_mmap_alloc(%lu): the system has no memory left for an allocation that may not fail",
+			bytes);
 	return p;
 }
 
@@ -23,8 +24,8 @@ void vmem_mmap_free(vmem_t *vmp, void *addr, size_t bytes)
 {
 	(void)vmp;
 	if (kmem_sys_unmap(addr, bytes) != 0)
-		kmem_warn("vmem_mmap_free(%p, %lu): the system refused",
-			  addr, bytes);
+		kmem_warn("vmem_mmap_free(%p, %lu): the system refused", addr,
+			  bytes);
 }
 
 static void drop_pages(void *arg, void *start, size_t bytes)

@@ -19,11 +19,11 @@
 
 #include "kmem_internal.h"
 
-#define BROKEN(...)                                                            \
-	do {                                                                   \
-		fprintf(stderr, "# broken: " __VA_ARGS__);                     \
-		fprintf(stderr, "\n");                                         \
-		nbroken++;                                                     \
+#define BROKEN(...)                                        \
+	do {                                               \
+		fprintf(stderr, "# broken: " __VA_ARGS__); \
+		fprintf(stderr, "\n");                     \
+		nbroken++;                                 \
 	} while (0)
 
 static inline int floor_log2(uint64_t x)
@@ -112,7 +112,8 @@ static inline int check_arena(vmem_t *vmp)
 /* One slab: its free list has what refcnt says, on the chunk grid, once. */
 static inline int check_slab(kmem_cache_t *cp, kmem_slab_t *sp)
 {
-	size_t color = (uintptr_t)sp->slab_base & (cp->cache_arena->vm_quantum - 1);
+	size_t color =
+		(uintptr_t)sp->slab_base & (cp->cache_arena->vm_quantum - 1);
 	unsigned char *seen = calloc(sp->slab_chunks, 1);
 	uint32_t nfree = 0;
 	int nbroken = 0;

@@ -63,7 +63,7 @@ static const struct geometry classes[] = {
 	{131072, 4096, 131072, 1, 0, 1, 1, 1, 135168, 135168, 1, 0, 1},
 };
 
-#define NCLASSES (sizeof(classes) / sizeof(*classes))
+#define NCLASSES   (sizeof(classes) / sizeof(*classes))
 #define ALL_CHECKS (KMF_AUDIT | KMF_BUFTAG | KMF_CONTENTS)
 
 static uint32_t last_magazine(const kmem_cache_t *cp)
@@ -157,10 +157,9 @@ static void metadata_caches_are_raw(void **state)
 		assert_int_equal(cp->cache_magtype->mt_magsize,
 				 metadata[i].mag);
 
-		cp = kmem_cache_create("raw", metadata[i].size,
-				       metadata[i].align, NULL, NULL, NULL,
-				       NULL, kmem_msb_arena,
-				       KMC_NOHASH | ALL_CHECKS);
+		cp = kmem_cache_create(
+			"raw", metadata[i].size, metadata[i].align, NULL, NULL,
+			NULL, NULL, kmem_msb_arena, KMC_NOHASH | ALL_CHECKS);
 		/* NOHASH takes the audit away, and contents with it */
 		assert_int_equal(cp->cache_flags, KMF_BUFTAG);
 		assert_int_equal(cp->cache_chunksize, metadata[i].dchunk);
@@ -238,12 +237,12 @@ static void pin(void)
 	(void)sched_setaffinity(0, sizeof(set), &set);
 }
 
-#define EXPECT(r, p, nfull, nempty)                                            \
-	do {                                                                   \
-		assert_int_equal(ccp->cc_rounds, r);                           \
-		assert_int_equal(ccp->cc_prounds, p);                          \
-		assert_int_equal(cp->cache_full.ml_total, nfull);              \
-		assert_int_equal(cp->cache_empty.ml_total, nempty);            \
+#define EXPECT(r, p, nfull, nempty)                                 \
+	do {                                                        \
+		assert_int_equal(ccp->cc_rounds, r);                \
+		assert_int_equal(ccp->cc_prounds, p);               \
+		assert_int_equal(cp->cache_full.ml_total, nfull);   \
+		assert_int_equal(cp->cache_empty.ml_total, nempty); \
 	} while (0)
 
 static void magazines_are_exchanged_as_documented(void **state)

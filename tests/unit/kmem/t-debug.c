@@ -13,9 +13,9 @@ static const uint64_t bad = KMEM_UNINITIALIZED_PATTERN;
 static void sizes_are_encoded_as_documented(void **state)
 {
 	static const uint32_t pairs[][2] = {
-		{0, 0x1},	{1, 0xfc},	{8, 0x7d9},
-		{20, 0x139d},	{24, 0x1789},	{32, 0x1f61},
-		{100, 0x620d},	{4096, 0xfb001}, {131072, 0x1f60001},
+		{0, 0x1},      {1, 0xfc},       {8, 0x7d9},
+		{20, 0x139d},  {24, 0x1789},    {32, 0x1f61},
+		{100, 0x620d}, {4096, 0xfb001}, {131072, 0x1f60001},
 	};
 
 	(void)state;
@@ -73,8 +73,7 @@ static void records_say_who_and_how(void **state)
 {
 	char *p = kmem_malloc_impl(50, 0, KMEM_KIND_NEW);
 	kmem_cache_t *cp = kmem_addr_cache(p, NULL, NULL);
-	kmem_bufctl_audit_t *bcap =
-		(void *)kmem_buftag_of(cp, p)->bt_bufctl;
+	kmem_bufctl_audit_t *bcap = (void *)kmem_buftag_of(cp, p)->bt_bufctl;
 	const kmem_bufctl_audit_t *log = bcap->bc_lastlog;
 	hrtime_t then = bcap->bc_timestamp;
 
@@ -104,8 +103,7 @@ static void expect(int code, const char *text)
 {
 	assert_int_not_equal(kmem_panic_info.kmp_timestamp, 0);
 	assert_int_equal(kmem_panic_info.kmp_error, code);
-	assert_ptr_equal(strstr(kmem_error_buffer,
-				"kernel memory allocator: "),
+	assert_ptr_equal(strstr(kmem_error_buffer, "kernel memory allocator: "),
 			 kmem_error_buffer);
 	if (!strstr(kmem_error_buffer, text))
 		fail_msg("no \"%s\" in: %s", text, kmem_error_buffer);
@@ -178,9 +176,9 @@ static void a_destroyed_tag_is_reported(void **state)
 	p = get(32);
 	put(p);
 	memset(p + 40, 0, 16); /* a free buffer's bt_bufctl and bt_bxstat */
-	kmem_cache_free(cache_named("kmem_alloc_32"),
-			kmem_cache_alloc(cache_named("kmem_alloc_32"),
-					 KM_SLEEP));
+	kmem_cache_free(
+		cache_named("kmem_alloc_32"),
+		kmem_cache_alloc(cache_named("kmem_alloc_32"), KM_SLEEP));
 	expect(KMERR_BADBUFTAG, "bcp ^ bxstat = 0, should be f4eef4ee");
 }
 

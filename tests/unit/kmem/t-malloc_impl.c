@@ -102,7 +102,10 @@ static void zeroed_memory_is_zero(void **state)
 
 /* ---- random use ---- */
 
-enum { NSLOTS = 512, NTHREADS = 4 };
+enum {
+	NSLOTS = 512,
+	NTHREADS = 4
+};
 
 /* A buffer that carries what it should hold. */
 struct slot {
@@ -124,8 +127,8 @@ static size_t random_size(unsigned *seed)
 
 static void fill_slot(struct slot *s, unsigned *seed)
 {
-	size_t align = next_random(seed) % 8 ? 0
-					     : 16u << next_random(seed) % 10;
+	size_t align =
+		next_random(seed) % 8 ? 0 : 16u << next_random(seed) % 10;
 
 	s->n = random_size(seed);
 	s->fill = (unsigned char)next_random(seed);
@@ -172,7 +175,8 @@ static void use_from_threads(int nforks)
 	int nfailed = 0;
 
 	for (uintptr_t i = 0; i < NTHREADS; i++)
-		pthread_create(&thread[i], NULL, use_at_random, (void *)(i + 1));
+		pthread_create(&thread[i], NULL, use_at_random,
+			       (void *)(i + 1));
 	for (int i = 0; i < nforks; i++) {
 		pid_t pid = fork();
 		int status;
@@ -253,9 +257,11 @@ static size_t resident_bytes(void)
 
 static void what_is_freed_goes_back_to_the_system(void **state)
 {
-	enum { N = 20000 };
+	enum {
+		N = 20000
+	};
 	static void *p[N];
-	size_t mapped, resident;
+	size_t mapped, peak, resident;
 
 	(void)state;
 	kmem_reap();
@@ -264,12 +270,15 @@ static void what_is_freed_goes_back_to_the_system(void **state)
 	for (int i = 0; i < N; i++)
 		p[i] = memset(kmem_malloc_impl(4000, 0, KMEM_KIND_MALLOC), 1,
 			      4000);
-	assert_true(vmem_heap->vm_kstat.vk_mem_total > mapped + 60000000);
+	peak = vmem_heap->vm_kstat.vk_mem_total;
+	assert_true(peak > mapped + 60000000);
 	assert_true(resident_bytes() > resident + 60000000);
 	for (int i = 0; i < N; i++)
 		kmem_free_impl(p[i], KMEM_KIND_MALLOC);
 	kmem_reap();
-	assert_true(vmem_heap->vm_kstat.vk_mem_total < mapped + 40000000);
+	/* spans with anything left in them stay mapped, without their pages */
+	assert_true(vmem_heap->vm_kstat.vk_mem_total <
+		    mapped + (peak - mapped) / 2);
 	assert_true(resident_bytes() < resident + 10000000);
 	assert_int_equal(check_all(), 0);
 }

@@ -125,16 +125,17 @@ static void constraints_hold(void **state)
 		size_t nocross = next_random(&seed) % 2 ? 0x1000 : 0;
 		uintptr_t min = 0x1000 + next_random(&seed) % 0xe000;
 		uintptr_t max = min + 0x800;
-		uintptr_t p = (uintptr_t)vmem_xalloc(
-			vmp, bytes, align, phase, nocross, (void *)min,
-			(void *)max, VM_NOSLEEP);
+		uintptr_t p = (uintptr_t)vmem_xalloc(vmp, bytes, align, phase,
+						     nocross, (void *)min,
+						     (void *)max, VM_NOSLEEP);
 
 		if (!p)
 			continue;
 		assert_int_equal(p % align, phase);
 		assert_true(p >= min && p + bytes <= max);
 		if (nocross)
-			assert_int_equal(p / nocross, (p + bytes - 1) / nocross);
+			assert_int_equal(p / nocross,
+					 (p + bytes - 1) / nocross);
 		if (i % 64 == 0)
 			assert_int_equal(check_arena(vmp), 0);
 		vmem_xfree(vmp, (void *)p, bytes);
@@ -148,13 +149,13 @@ static void an_impossible_range_fails(void **state)
 	vmem_t *vmp = ids(1, 100);
 
 	(void)state;
-	assert_null(vmem_xalloc(vmp, 10, 0, 0, 0, (void *)95, NULL,
-				VM_NOSLEEP));
-	assert_null(vmem_xalloc(vmp, 10, 0, 0, 0, NULL, (void *)10,
-				VM_NOSLEEP));
-	assert_ptr_equal(vmem_xalloc(vmp, 10, 0, 0, 0, NULL, (void *)11,
-				     VM_NOSLEEP),
-			 (void *)1);
+	assert_null(
+		vmem_xalloc(vmp, 10, 0, 0, 0, (void *)95, NULL, VM_NOSLEEP));
+	assert_null(
+		vmem_xalloc(vmp, 10, 0, 0, 0, NULL, (void *)10, VM_NOSLEEP));
+	assert_ptr_equal(
+		vmem_xalloc(vmp, 10, 0, 0, 0, NULL, (void *)11, VM_NOSLEEP),
+		(void *)1);
 	assert_int_equal(vmp->vm_kstat.vk_fail, 2);
 	vmem_xfree(vmp, (void *)1, 10);
 	vmem_destroy(vmp);
@@ -309,7 +310,10 @@ static void sleepers_wake_when_something_is_freed(void **state)
  * and what is refused was not there to be had. */
 static void random_operations_match_a_bitmap(void **state)
 {
-	enum { UNITS = 4096, SLOTS = 300 };
+	enum {
+		UNITS = 4096,
+		SLOTS = 300
+	};
 	static unsigned char used[UNITS + 1];
 	static const int policy[] = {0, VM_BESTFIT, VM_FIRSTFIT, VM_NEXTFIT};
 	vmem_t *vmp = ids(1, UNITS);
