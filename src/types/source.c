@@ -68,6 +68,15 @@ size_t types_inlines(struct types *types, taddr_t pc, struct inline_frame *ret,
 		return 0;
 	(void)types_source_line(types, pc, &here.file, &here.line); /* NULL */
 	nscopes = dwarf_getscopes(&cu, pc - obj->dwarf_bias, &scopes);
+	/* around an inlined function those are the scopes of where it was
+	 * written; what is wanted is where it was put */
+	if (nscopes > 0) {
+		Dwarf_Die innermost = scopes[0];
+
+		mem_free(scopes);
+		scopes = NULL;
+		nscopes = dwarf_getscopes_die(&innermost, &scopes);
+	}
 	for (i = 0; i < nscopes && n < max; i++) {
 		int tag = dwarf_tag(&scopes[i]);
 
