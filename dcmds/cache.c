@@ -213,14 +213,14 @@ static struct err *stat_tables(struct stat_arg *a)
 		return err;
 	if (is_text)
 		out_text(a->out, "%s", stat_rule);
-	err = heap->ops->arenas(heap, total_row, a);
+	err = heap_arenas_tree(heap, total_row, a);
 	out_end(a->out);
 	if (err)
 		return err;
 	if (is_text)
 		out_text(a->out, "%s\n", stat_rule);
 	out_begin(a->out, arena_cols, 6, arena_heading);
-	err = heap->ops->arenas(heap, arena_row, a);
+	err = heap_arenas_tree(heap, arena_row, a);
 	out_end(a->out);
 	return err;
 }

@@ -281,8 +281,8 @@ static struct err *detail(const struct find_arg *f, const struct shown *s)
 	if (s->section == SECTION_PLAIN)
 		return NULL;
 	return session_run(f->call->s, s->rep->ctl,
-			   s->section == SECTION_BIG ? "::vmem_seg -v" :
-						       "::bufctl -v");
+			   s->section == SECTION_BIG ? ".::vmem_seg -v" :
+						       ".::bufctl -v");
 }
 
 static void statistic(struct out *o, const char *what, uint64_t n, uint64_t of)

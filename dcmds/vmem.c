@@ -1,53 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Arenas and segments: ::vmem ::vmem_seg and their walkers. */
-#include <stdlib.h>
 #include "pmdb_mod.h"
 
 /* ---- arenas ---------------------------------------------------------- */
-
-struct arenas {
-	VEC(struct heap_arena) list;
-};
-
-static struct err *keep_arena(void *arg, const struct heap_arena *a)
-{
-	struct arenas *as = arg;
-
-	VEC_PUSH(&as->list, *a);
-	return NULL;
-}
-
-static struct err *get_arenas(struct session *s, struct heap **ret_heap,
-			      struct arenas *ret)
-{
-	struct err *err = session_heap(s, ret_heap);
-
-	if (err)
-		return err;
-	if (!(*ret_heap)->ops->arenas)
-		return err_new(ERR_NOSUP, "%s heap has no arenas",
-			       (*ret_heap)->ops->name);
-	return (*ret_heap)->ops->arenas(*ret_heap, keep_arena, ret);
-}
-
-/* an arena and, after it, those that import from it; a ring of sources was
- * given a depth of 64 by the heap, and nothing lies below that */
-static struct err *each_below(const struct arenas *as, taddr_t source,
-			      int depth, heap_arena_fn *fn, void *arg)
-{
-	struct err *err = NULL;
-
-	for (size_t i = 0; !err && i < as->list.n; i++) {
-		const struct heap_arena *a = &as->list.v[i];
-
-		if (a->depth != depth || (depth && a->source != source))
-			continue;
-		err = fn(arg, a);
-		if (!err)
-			err = each_below(as, a->addr, depth + 1, fn, arg);
-	}
-	return err;
-}
 
 static const struct column vmem_cols[] = {
 	{ "addr", "ADDR", CELL_ADDR, -16 },
@@ -88,19 +43,17 @@ static struct err *vmem_row(void *arg, const struct heap_arena *a)
 static struct err *dcmd_vmem(struct dcmd_call *call)
 {
 	struct vmem_arg v = { .call = call };
-	struct arenas as = { 0 };
 	struct heap *heap = NULL;
 
 	if (call->argc)
 		return err_new(ERR_USAGE, "unexpected argument");
-	struct err *err = get_arenas(call->s, &heap, &as);
+	struct err *err = session_heap(call->s, &heap);
 
-	if (!err) {
-		out_begin(call->out, vmem_cols, 6, NULL);
-		err = each_below(&as, 0, 0, vmem_row, &v);
-		out_end(call->out);
-	}
-	VEC_FREE(&as.list);
+	if (err)
+		return err;
+	out_begin(call->out, vmem_cols, 6, NULL);
+	err = heap_arenas_tree(heap, vmem_row, &v);
+	out_end(call->out);
 	if (!err && !v.is_found && (call->flags & DCMD_ADDRSPEC))
 		err = err_new(ERR_NOTFOUND,
 			      "0x%" PRIx64 " is not a vmem arena", call->addr);
@@ -341,15 +294,11 @@ static struct err *walk_vmem(struct session *s, const struct walker *walker,
 			     void *arg)
 {
 	struct walk_arg w = { fn, arg, has_addr, addr };
-	struct arenas as = { 0 };
 	struct heap *heap = NULL;
-	struct err *err = get_arenas(s, &heap, &as);
+	struct err *err = session_heap(s, &heap);
 
 	(void)walker;
-	if (!err)
-		err = each_below(&as, 0, 0, pass_arena, &w);
-	VEC_FREE(&as.list);
-	return err;
+	return err ? err : heap_arenas_tree(heap, pass_arena, &w);
 }
 
 static struct err *pass_seg(void *arg, const struct heap_segment *s)

@@ -128,7 +128,7 @@ static struct err *ask_caches(struct whatis_arg *w)
 	answer(w, "cache", b.addr, words);
 	if (!has_record)
 		return NULL;
-	return session_run(w->call->s, au.addr, "::bufctl -v");
+	return session_run(w->call->s, au.addr, ".::bufctl -v");
 }
 
 /* ---- segments -------------------------------------------------------- */

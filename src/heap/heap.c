@@ -102,3 +102,49 @@ taddr_t heap_caller_of(struct heap *heap, uint32_t stack)
 		return 0;
 	return heap_caller(heap, &frames);
 }
+
+struct tree {
+	VEC(struct heap_arena) list;
+};
+
+static struct err *keep_arena(void *arg, const struct heap_arena *a)
+{
+	struct tree *tree = arg;
+
+	VEC_PUSH(&tree->list, *a);
+	return NULL;
+}
+
+/* bounded by depth: a back end gives arenas in a ring of sources a depth that
+ * no source of theirs is one short of */
+static struct err *each_below(const struct tree *tree, taddr_t source,
+			      int depth, heap_arena_fn *fn, void *arg)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; !err && i < tree->list.n; i++) {
+		const struct heap_arena *a = &tree->list.v[i];
+
+		if (a->depth != depth || (depth && a->source != source))
+			continue;
+		err = fn(arg, a);
+		if (!err)
+			err = each_below(tree, a->addr, depth + 1, fn, arg);
+	}
+	return err;
+}
+
+struct err *heap_arenas_tree(struct heap *heap, heap_arena_fn *fn, void *arg)
+{
+	struct tree tree = { 0 };
+
+	if (!heap->ops->arenas)
+		return err_new(ERR_NOSUP, "%s heap has no arenas",
+			       heap->ops->name);
+	struct err *err = heap->ops->arenas(heap, keep_arena, &tree);
+
+	if (!err)
+		err = each_below(&tree, 0, 0, fn, arg);
+	VEC_FREE(&tree.list);
+	return err;
+}

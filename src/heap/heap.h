@@ -220,6 +220,10 @@ void heap_close(struct heap *heap);
 taddr_t heap_caller(struct heap *heap, const struct heap_stack *stack);
 /** heap_caller() of a stack id; 0 when the stack is not recorded. */
 taddr_t heap_caller_of(struct heap *heap, uint32_t stack);
+/** ops->arenas in the order of a tree: an arena, then those that import from
+ * it.  ERR_NOSUP when the heap has no arenas. */
+struct err *heap_arenas_tree(struct heap *heap, heap_arena_fn *fn, void *arg)
+	must_use;
 /** Notes damage met while walking: counted, the first kept as text. */
 void heap_damage(struct heap *heap, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

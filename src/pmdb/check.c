@@ -28,6 +28,8 @@
 
 /* so many findings are printed; all are counted */
 #define FINDINGS_SHOWN 100
+/* functions inlined into each other at one address */
+#define INLINES_MAX 32
 
 /* one dump and what was found out about it */
 struct verdict {
@@ -179,28 +181,66 @@ static const char *plural(uint64_t n)
 
 /* ---- text ------------------------------------------------------------ */
 
-static void print_frame(const struct verdict *v, FILE *out, unsigned i,
-			taddr_t pc)
+/* calls fn for the functions at a return address, those inlined there first;
+ * function and file are NULL when not known */
+static void each_function(const struct verdict *v, taddr_t pc,
+			  void (*fn)(void *arg, taddr_t pc,
+				     const char *function, const char *file,
+				     int line),
+			  void *arg)
 {
 	const struct object *obj = types_object_at(v->types, pc);
+	bool is_own = obj && strncmp(obj->name, "libkmem", 7) == 0;
+	struct inline_frame frames[INLINES_MAX];
+	struct symbol sym;
+	/* a return address may be the first of the next function */
+	size_t n = types_inlines(v->types, pc - 1, frames, INLINES_MAX);
+
+	/* what the allocator has inlined in malloc() is nobody's business */
+	for (size_t i = is_own && n ? n - 1 : 0; i < n; i++) {
+		_free_ char *name = types_demangle(frames[i].name);
+
+		fn(arg, pc, name, frames[i].file, frames[i].line);
+	}
+	if (n)
+		return;
 	const char *file = NULL;
 	int line = 0;
-	/* a return address may be the first of the next function */
-	_free_ char *function = types_function_name(v->types, pc - 1);
+	_free_ char *name = NULL;
 
-	fprintf(out, "    #%-2u 0x%012" PRIx64 " in %s", i, pc,
+	if (types_symbol_at(v->types, pc - 1, &sym))
+		name = types_demangle(sym.name);
+	if (!types_source_line(v->types, pc - 1, &file, &line))
+		file = NULL;
+	fn(arg, pc, name, file, line);
+}
+
+struct print_arg {
+	const struct verdict *v;
+	FILE *out;
+	unsigned n;
+};
+
+static void print_frame(void *arg, taddr_t pc, const char *function,
+			const char *file, int line)
+{
+	struct print_arg *p = arg;
+	const struct object *obj = types_object_at(p->v->types, pc);
+
+	fprintf(p->out, "    #%-2u 0x%012" PRIx64 " in %s", p->n++, pc,
 		function ? function : "??");
-	if (types_source_line(v->types, pc - 1, &file, &line))
-		fprintf(out, " %s:%d\n", file, line);
+	if (file)
+		fprintf(p->out, " %s:%d\n", file, line);
 	else if (obj)
-		fprintf(out, " (%s+0x%" PRIx64 ")\n", obj->path,
+		fprintf(p->out, " (%s+0x%" PRIx64 ")\n", obj->path,
 			pc - obj->bias);
 	else
-		fputc('\n', out);
+		fputc('\n', p->out);
 }
 
 static void print_stack(const struct verdict *v, FILE *out, uint32_t id)
 {
+	struct print_arg p = { v, out, 0 };
 	struct heap_stack stack;
 
 	if (!get_stack(v, id, &stack)) {
@@ -208,7 +248,7 @@ static void print_stack(const struct verdict *v, FILE *out, uint32_t id)
 		return;
 	}
 	for (unsigned i = 0; i < stack.depth; i++)
-		print_frame(v, out, i, stack.pc[i]);
+		each_function(v, stack.pc[i], print_frame, &p);
 }
 
 /* "malloc", "new", ... as the record says; "" when there is none */
@@ -374,36 +414,38 @@ static json_t *hex(uint64_t n)
 	return json_string(s);
 }
 
-static json_t *json_frame(const struct verdict *v, taddr_t pc)
+struct json_arg {
+	const struct verdict *v;
+	json_t *list;
+};
+
+static void json_frame(void *arg, taddr_t pc, const char *function,
+		       const char *file, int line)
 {
-	const struct object *obj = types_object_at(v->types, pc);
-	const char *file = NULL;
-	int line = 0;
-	_free_ char *function = types_function_name(v->types, pc - 1);
+	struct json_arg *a = arg;
+	const struct object *obj = types_object_at(a->v->types, pc);
 	json_t *j = json_object();
-	bool has_line = types_source_line(v->types, pc - 1, &file, &line);
 
 	json_object_set_new(j, "pc", hex(pc));
 	json_object_set_new(j, "function", text_or_null(function));
 	json_object_set_new(j, "object", text_or_null(obj ? obj->path : NULL));
 	json_object_set_new(j, "offset",
 			    obj ? hex(pc - obj->bias) : json_null());
-	json_object_set_new(j, "file", text_or_null(has_line ? file : NULL));
-	json_object_set_new(j, "line",
-			    has_line ? json_integer(line) : json_null());
-	return j;
+	json_object_set_new(j, "file", text_or_null(file));
+	json_object_set_new(j, "line", file ? json_integer(line) : json_null());
+	json_array_append_new(a->list, j);
 }
 
 static json_t *json_stack(const struct verdict *v, uint32_t id)
 {
 	struct heap_stack stack;
-	json_t *j = json_array();
+	struct json_arg a = { v, json_array() };
 
 	if (!get_stack(v, id, &stack))
-		return j;
+		return a.list;
 	for (unsigned i = 0; i < stack.depth; i++)
-		json_array_append_new(j, json_frame(v, stack.pc[i]));
-	return j;
+		each_function(v, stack.pc[i], json_frame, &a);
+	return a.list;
 }
 
 static json_t *json_leak(const struct verdict *v, const struct leak *l)
