@@ -213,14 +213,14 @@ static struct err *dcmd_eval(struct dcmd_call *call)
 	if (call->argc == 0)
 		return err_new(ERR_USAGE, "::eval needs a command");
 	text = join_args(call, 0);
-	return session_run(call->s, call->addr, text);
+	return session_run_at(call->s, call->addr, text);
 }
 
 /* dot after a command ran at an address; dot is as before then */
 static struct err *dot_after(struct dcmd_call *call, uint64_t *ret)
 {
 	_free_ char *text = join_args(call, 0);
-	struct err *err = session_run(call->s, call->addr, text);
+	struct err *err = session_run_at(call->s, call->addr, text);
 
 	*ret = session_dot(call->s);
 	session_set_dot(call->s, call->addr);

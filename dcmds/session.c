@@ -504,10 +504,16 @@ static struct err *print_frame(void *arg, const struct frame *f)
 	struct stack_print *p = arg;
 	struct out *o = p->call->out;
 	struct types *types = session_types(p->call->s);
-	_free_ char *name = p->is_numeric ? mem_printf("0x%" PRIx64, f->pc)
-					  : types_addr_name(types, f->pc);
-	_free_ char *text = mem_printf("%s()", name);
+	_free_ char *name = NULL;
+	_free_ char *text = NULL;
 
+	if (p->is_numeric)
+		name = mem_printf("0x%" PRIx64, f->pc);
+	else if (f->is_activation)
+		name = types_addr_name(types, f->pc);
+	else
+		name = session_frame_name(p->call->s, f->pc);
+	text = mem_printf("%s()", name);
 	out_u64(o, p->tid);
 	out_u64(o, p->nframes++);
 	out_addr(o, f->pc);

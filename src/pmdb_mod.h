@@ -59,9 +59,16 @@ void session_quit(struct session *s);
 /** Evaluates an expression of the command language; dot unchanged. */
 struct err *session_eval_expr(struct session *s, const char *text,
 			      uint64_t *ret) must_use;
-/** Runs a command line (a pipeline, or several) with dot set to addr. */
-struct err *session_run(struct session *s, taddr_t dot,
+/** Runs a command line (a pipeline, or several) with dot set to addr, as if
+ * the address stood before each command. */
+struct err *session_run(struct session *s, taddr_t addr,
 			const char *text) must_use;
+/** The same, but dot alone is set: what ::eval does. */
+struct err *session_run_at(struct session *s, taddr_t dot,
+			   const char *text) must_use;
+/** A return address by the call before it: one that follows the last
+ * instruction of a function has that function's name.  Owned. */
+char *session_frame_name(struct session *s, taddr_t pc);
 
 /** A number as options take them: default radix, prefixes, or a symbol. */
 struct err *session_parse_number(struct session *s, const char *text,

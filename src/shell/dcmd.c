@@ -54,7 +54,8 @@ static unsigned distance(const char *a, const char *b)
 			unsigned best = (unsigned)(i + j);
 
 			if (i > 0 && j > 0) {
-				best = d[i - 1][j - 1] + !same(a[i - 1], b[j - 1]);
+				best = d[i - 1][j - 1] +
+				       !same(a[i - 1], b[j - 1]);
 				if (d[i - 1][j] + 1 < best)
 					best = d[i - 1][j] + 1;
 				if (d[i][j - 1] + 1 < best)

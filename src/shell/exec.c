@@ -460,7 +460,7 @@ static struct err *run_command(struct session *s, struct command *cmd,
 	uint64_t dot = s->dot;
 	uint64_t count = 1;
 	bool is_lone = cmd->stages.n == 0 && !cmd->shell;
-	bool has_addr = cmd->addr;
+	bool has_addr = cmd->addr || s->has_addr;
 	struct err *err = NULL;
 
 	if (cmd->addr)
@@ -544,13 +544,28 @@ struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 	return err;
 }
 
-struct err *session_run(struct session *s, taddr_t dot, const char *text)
+static struct err *run_text(struct session *s, taddr_t dot, const char *text,
+			    bool has_addr)
 {
-	struct loop *saved = s->loop;
+	bool saved = s->has_addr;
 	struct err *err = NULL;
 
 	s->dot = dot;
+	s->has_addr = has_addr;
 	err = exec_text(s, text, INPUT_STRING, NULL, 0);
-	s->loop = saved;
+	s->has_addr = saved;
+	/* the usage said is that of the inner command, not the caller's */
+	if (err_is(err, ERR_USAGE))
+		err->code = ERR_NOTFOUND;
 	return err;
+}
+
+struct err *session_run(struct session *s, taddr_t addr, const char *text)
+{
+	return run_text(s, addr, text, true);
+}
+
+struct err *session_run_at(struct session *s, taddr_t dot, const char *text)
+{
+	return run_text(s, dot, text, false);
 }

@@ -73,6 +73,21 @@ char *out_addr_name(const struct out *o, taddr_t addr)
 	return addr ? mem_printf("0x%" PRIx64, addr) : mem_strdup("0");
 }
 
+char *out_frame_name(const struct out *o, taddr_t pc)
+{
+	struct symbol at, before;
+	_free_ char *name = NULL;
+	uint64_t off = 0;
+
+	if (!o->types ||
+	    (types_symbol_at(o->types, pc, &at) && at.value != pc) ||
+	    !types_symbol_at(o->types, pc - 1, &before))
+		return out_addr_name(o, pc);
+	name = types_addr_name(o->types, before.value);
+	off = pc - before.value;
+	return mem_printf(off > 9 ? "%s+0x%" PRIx64 : "%s+%" PRIx64, name, off);
+}
+
 void out_error(struct out *o, const char *msg)
 {
 	if (o && o->fp)

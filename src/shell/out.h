@@ -70,6 +70,8 @@ void out_finish(struct out *o);
 void out_put(struct out *o, const char *s, size_t n);
 /** The name of an address; "0x..." without types.  Owned. */
 char *out_addr_name(const struct out *o, taddr_t addr);
+/** The name of a return address, see session_frame_name().  Owned. */
+char *out_frame_name(const struct out *o, taddr_t pc);
 /** printf on stderr with "pmdb: " and a newline, stdout flushed before. */
 void out_error(struct out *o, const char *msg);
 

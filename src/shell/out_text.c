@@ -119,7 +119,7 @@ static char *cell_text(const struct out *o, const struct column *c,
 static void put_stack(struct out *o, const struct cell *cell)
 {
 	for (size_t i = 0; i < cell->npcs; i++) {
-		_free_ char *name = out_addr_name(o, cell->pcs[i]);
+		_free_ char *name = out_frame_name(o, cell->pcs[i]);
 		_free_ char *line = mem_printf("%17s%s\n", "", name);
 
 		out_put(o, line, strlen(line));

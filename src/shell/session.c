@@ -181,6 +181,11 @@ bool session_symbol(struct session *s, const char *name, struct symbol *ret)
 	return o && types_symbol_named(s->types, o, mark + 1, ret);
 }
 
+char *session_frame_name(struct session *s, taddr_t pc)
+{
+	return out_frame_name(&s->base_out, pc);
+}
+
 struct err *session_eval_expr(struct session *s, const char *text,
 			      uint64_t *ret)
 {

@@ -55,6 +55,7 @@ struct session {
 	uint64_t increment;
 	int radix;
 	bool is_quit;
+	bool has_addr; /* session_run(): dot counts as an address given */
 	unsigned nfailed;
 	unsigned depth; /* of nested commands */
 	struct named_value *vars;
