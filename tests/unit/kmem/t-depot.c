@@ -126,6 +126,45 @@ static void crosses_from_chunk_to_chunk(void **state)
 	}
 }
 
+/* so many that some share all 32 bits of their hash */
+static int by_value(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a;
+	uint32_t y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void tells_stacks_of_the_same_hash_apart(void **state)
+{
+	enum {
+		N = 300000
+	};
+	static uint32_t ids[N];
+	static uint32_t hashes[N];
+	unsigned nsame = 0;
+	uintptr_t pc;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < N; i++) {
+		pc = 0x7f0000000000 + (uintptr_t)i * 5;
+		ids[i] = kmem_stack_intern(&pc, 1);
+	}
+	for (i = 0; i < N; i++) {
+		const kmem_stack_t *stack = kmem_stack_get(ids[i]);
+
+		assert_true(stack->st_pc[0] ==
+			    0x7f0000000000 + (uintptr_t)i * 5);
+		hashes[i] = stack->st_hash;
+	}
+	qsort(hashes, N, sizeof(hashes[0]), by_value);
+	for (i = 1; i < N; i++)
+		nsame += hashes[i] == hashes[i - 1];
+	/* about ten by chance; a hundred would be a bad hash */
+	assert_in_range(nsame, 1, 100);
+}
+
 #define THREADS 6
 #define STACKS  20000
 
@@ -191,6 +230,7 @@ int main(void)
 		cmocka_unit_test(takes_depths_from_one_to_the_limit),
 		cmocka_unit_test(answers_null_for_what_is_no_id),
 		cmocka_unit_test(crosses_from_chunk_to_chunk),
+		cmocka_unit_test(tells_stacks_of_the_same_hash_apart),
 		cmocka_unit_test(threads_may_bring_the_same_stacks),
 		cmocka_unit_test(a_forked_child_has_it_and_adds_to_it),
 	};

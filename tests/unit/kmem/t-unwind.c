@@ -208,6 +208,46 @@ static void agrees_in_frames_with_a_variable_part(void **state)
 	expect_right();
 }
 
+/*
+ * Frames whose CFA is in a register that only the walk with all registers
+ * knows, as the loader's lazy binding has it in rbx.
+ */
+extern void cfa_in_rbx(void (*fn)(void));
+extern void cfa_in_r13(void (*fn)(void));
+#define CFA_IN(reg)                                                   \
+	__asm__(".text\n.type cfa_in_" reg ", @function\n"            \
+		"cfa_in_" reg ": .cfi_startproc\n"                    \
+		"push %" reg "\n.cfi_def_cfa_offset 16\n"             \
+		".cfi_offset " reg ", -16\n"                          \
+		"mov %rsp, %" reg "\n.cfi_def_cfa_register " reg "\n" \
+		"and $-64, %rsp\n"                                    \
+		"call *%rdi\n"                                        \
+		"mov %" reg ", %rsp\n.cfi_def_cfa_register rsp\n"     \
+		"pop %" reg "\n.cfi_def_cfa_offset 8\nret\n"          \
+		".cfi_endproc\n.size cfa_in_" reg ", .-cfa_in_" reg "\n")
+CFA_IN("rbx");
+CFA_IN("r13");
+
+static void check_all_registers(void)
+{
+	recurse(3);
+	check_here();
+}
+
+static void nest_registers(void)
+{
+	cfa_in_r13(check_all_registers);
+	not_tail();
+}
+
+static void agrees_where_the_cfa_is_in_another_register(void **state)
+{
+	(void)state;
+	cfa_in_rbx(check_all_registers);
+	cfa_in_rbx(nest_registers);
+	expect_right();
+}
+
 #define BIG_FRAME(name, bytes)            \
 	static noinline void name(void)   \
 	{                                 \
@@ -649,6 +689,7 @@ int main(void)
 		CASE(agrees_in_recursion_of_any_depth),
 		CASE(skips_and_stores_as_many_as_asked),
 		CASE(agrees_in_frames_with_a_variable_part),
+		CASE(agrees_where_the_cfa_is_in_another_register),
 		CASE(agrees_in_large_frames),
 		CASE(agrees_below_callbacks_of_libc),
 		CASE(agrees_at_every_instruction),

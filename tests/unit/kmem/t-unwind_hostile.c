@@ -279,14 +279,14 @@ static void walks_a_stack_that_overflowed(void **state)
 
 typedef void (*jit_fn)(void (*fn)(void));
 
-static jit_fn make_jit(const void *code, size_t bytes)
+static void *make_jit(const void *code, size_t bytes)
 {
 	char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	memcpy(page, code, bytes);
 	mprotect(page, PAGE, PROT_READ | PROT_EXEC);
-	return (jit_fn)(uintptr_t)page;
+	return page;
 }
 
 static noinline void call_jit(jit_fn jit)
@@ -321,6 +321,30 @@ static void stops_in_generated_code_without_one(void **state)
 	call_jit(jit);
 	assert_int_equal(npcs, 1);
 	assert_true(pcs[0] == (uintptr_t)jit + 12);
+}
+
+typedef void (*jit_bp_fn)(void (*fn)(void), void *bp);
+
+/* the generated code keeps a pointer of its own in rbp */
+static void believes_no_frame_that_is_not_after_a_call(void **state)
+{
+	/* push %rbp; mov %rsi,%rbp; sub $32,%rsp; call *%rdi; add; pop; ret */
+	static const uint8_t code[] = {0x55, 0x48, 0x89, 0xf5, 0x48, 0x83,
+				       0xec, 0x20, 0xff, 0xd7, 0x48, 0x83,
+				       0xc4, 0x20, 0x5d, 0xc3};
+	uintptr_t none[2] = {0, 0};
+	uintptr_t code_of_libc[2] = {0, (uintptr_t)qsort};
+	uintptr_t far_away[2] = {0, 0x123456789000};
+	uintptr_t *words[] = {none, code_of_libc, far_away};
+	jit_bp_fn jit = make_jit(code, sizeof(code));
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		jit(capture, words[i]);
+		assert_int_equal(npcs, 1);
+		assert_true(pcs[0] == (uintptr_t)jit + 10);
+	}
 }
 
 static sigjmp_buf null_out;
@@ -451,6 +475,7 @@ int main(void)
 		cmocka_unit_test(
 			steps_over_generated_code_with_a_frame_pointer),
 		cmocka_unit_test(stops_in_generated_code_without_one),
+		cmocka_unit_test(believes_no_frame_that_is_not_after_a_call),
 		cmocka_unit_test(finds_who_called_a_null_pointer),
 		cmocka_unit_test(may_interrupt_itself_at_any_instruction),
 		cmocka_unit_test(makes_no_system_call_when_warm),
