@@ -327,8 +327,12 @@ static void *take_buffer(kmem_cache_t *cp, uint32_t stack, int kind)
 		list_insert(&cp->cache_complete_slabs, sp);
 		cp->cache_complete_slab_count++;
 	}
-	if (!(cp->cache_flags & KMF_HASH))
+	if (!(cp->cache_flags & KMF_HASH)) {
+		/* the link lies in the buffer: left there, it would look to a
+		 * leak checker like a pointer of the program */
+		bcp->bc_next = NULL;
 		return (char *)bcp - cp->cache_bufctl;
+	}
 	bucket = hash_bucket(cp, bcp->bc_addr);
 	bcp->bc_next = *bucket;
 	*bucket = bcp;
