@@ -27,9 +27,12 @@
  *   the bounds of maps (which the kernel merges) are needed.  The thread lives
  *   if a thread of the core has fs_base = A, or its sp in the stack.
  *
- *   A thread that ended but was not joined still holds what pthread_join() will
- *   return; its descriptor stays a root.  glibc has such threads on its list of
- *   stacks in use, found by the names it exports for debuggers.
+ *   Of a thread that ended, the first words of the descriptor stay a root: they
+ *   hold the thread's vector of TLS blocks, which glibc keeps for the next
+ *   thread.  One that was not joined still holds what
+ *   pthread_join() will return; all of its descriptor stays a root.  glibc has
+ *   such threads on its list of stacks in use, found by the names it exports
+ *   for debuggers.
  *
  * A living thread whose sp is elsewhere (alternate signal stack, coroutine) has
  * its whole stack scanned: where it was left cannot be known.
@@ -311,7 +314,9 @@ static void exclude_stack(struct roots_ctx *c, const struct pstack *s)
 			return;
 		bool is_joinable = c->has_used && hash_get(&c->used, s->tcb);
 
-		exclude(c, s->start, is_joinable ? s->tcb : s->end, true);
+		exclude(c, s->start, s->tcb, true);
+		if (!is_joinable)
+			exclude(c, s->tcb + TCB_SELF, s->end, true);
 		return;
 	}
 	taddr_t sp = s->thread->regs.rsp;
