@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 
 static const uint64_t feed = KMEM_REDZONE_PATTERN;
@@ -277,6 +278,26 @@ static void an_object_freed_to_another_cache_is_reported(void **state)
 	kmem_cache_destroy(b);
 }
 
+static void objects_are_checked_without_a_size_too(void **state)
+{
+	kmem_cache_t *cp = kmem_cache_create("objects", 64, 0, NULL, NULL, NULL,
+					     NULL, NULL, 0);
+	char *p = kmem_cache_alloc(cp, KM_SLEEP);
+
+	(void)state;
+	assert_int_equal(*(uint64_t *)(p + 64), feed);
+	kmem_cache_free(cp, p);
+	expect_silence();
+	kmem_cache_free(cp, p);
+	expect(KMERR_DUPFREE, "duplicate free");
+	p = kmem_cache_alloc(cp, KM_SLEEP);
+	p[64 + 5] ^= 1;
+	kmem_cache_free(cp, p);
+	expect(KMERR_REDZONE, "redzone violation");
+	kmem_cache_free(cp, p + 8);
+	expect(KMERR_BADBASE, "!= alloc address");
+}
+
 static void a_wrong_bufctl_is_reported(void **state)
 {
 	char *p = get(32);
@@ -349,6 +370,38 @@ static void a_log_keeps_the_newest_records(void **state)
 	assert_int_equal(lhp->lh_hits, 16); /* the first record exchanged too */
 }
 
+static void the_error_buffer_keeps_the_beginning(void **state)
+{
+	(void)state;
+	kmem_report_clear();
+	for (int i = 0; i < 1000; i++)
+		kmem_report("line %04d of a long report\n", i);
+	assert_int_equal(strlen(kmem_error_buffer), KMEM_ERROR_BUFFER - 1);
+	assert_memory_equal(kmem_error_buffer, "line 0000 of", 12);
+	kmem_report_clear();
+	assert_string_equal(kmem_error_buffer, "");
+}
+
+static void messages_are_formatted_as_printf_does(void **state)
+{
+	char ours[200], theirs[200];
+	size_t n;
+
+#define SAME(...)                                                        \
+	do {                                                             \
+		n = kmem_format(ours, sizeof(ours), __VA_ARGS__);        \
+		assert_int_equal(n, snprintf(theirs, 200, __VA_ARGS__)); \
+		assert_string_equal(ours, theirs);                       \
+	} while (0)
+	(void)state;
+	SAME("%d %d %d", 0, -1, INT32_MIN);
+	SAME("%u %lu %lx %llx", 4000000000u, ULONG_MAX, ULONG_MAX, 1ull << 63);
+	SAME("T-%ld.%09ld", 12L, 345L);
+	SAME("%5d|%05x|%c|%s|%p|%%", 42, 0xabcu, 'x', "text", (void *)ours);
+	assert_int_equal(kmem_format(ours, 4, "%s", "truncated"), 9);
+	assert_string_equal(ours, "tru");
+}
+
 static void all_is_consistent_in_the_end(void **state)
 {
 	(void)state;
@@ -371,11 +424,14 @@ int main(void)
 		cmocka_unit_test(damaged_oversize_frees_are_reported),
 		cmocka_unit_test(wrong_sizes_are_reported),
 		cmocka_unit_test(an_object_freed_to_another_cache_is_reported),
+		cmocka_unit_test(objects_are_checked_without_a_size_too),
 		cmocka_unit_test(a_wrong_bufctl_is_reported),
 		cmocka_unit_test(a_destroyed_tag_is_reported),
 		cmocka_unit_test(lite_notices_the_first_word),
 		cmocka_unit_test(failures_are_logged),
 		cmocka_unit_test(a_log_keeps_the_newest_records),
+		cmocka_unit_test(the_error_buffer_keeps_the_beginning),
+		cmocka_unit_test(messages_are_formatted_as_printf_does),
 		cmocka_unit_test(all_is_consistent_in_the_end),
 	};
 	int null = open("/dev/null", O_WRONLY);

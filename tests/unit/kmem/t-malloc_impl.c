@@ -203,6 +203,33 @@ static void use_from_threads(int nforks)
 	assert_int_equal(check_all(), 0);
 }
 
+static void *allocate_once(void *arg)
+{
+	void *p = kmem_malloc_impl(100, 0, KMEM_KIND_MALLOC);
+
+	kmem_free_impl(p, KMEM_KIND_MALLOC);
+	*(volatile int *)arg = 1;
+	return NULL;
+}
+
+static void children_may_have_threads(void **state)
+{
+	volatile int is_done = 0;
+	pthread_t thread;
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		alarm(5);
+		pthread_create(&thread, NULL, allocate_once, (void *)&is_done);
+		pthread_join(thread, NULL);
+		_exit(!is_done);
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+}
+
 static void threads_do_not_disturb_each_other(void **state)
 {
 	(void)state;
@@ -283,15 +310,6 @@ static void what_is_freed_goes_back_to_the_system(void **state)
 	assert_int_equal(check_all(), 0);
 }
 
-static void *allocate_once(void *arg)
-{
-	void *p = kmem_malloc_impl(100, 0, KMEM_KIND_MALLOC);
-
-	kmem_free_impl(p, KMEM_KIND_MALLOC);
-	*(volatile int *)arg = 1;
-	return NULL;
-}
-
 static void the_holder_of_all_locks_may_allocate(void **state)
 {
 	struct snap_range ranges[64];
@@ -304,6 +322,8 @@ static void the_holder_of_all_locks_may_allocate(void **state)
 	pthread_create(&thread, NULL, allocate_once, (void *)&is_done);
 	for (int i = 0; i < 1000; i++) {
 		p = kmem_malloc_impl(random_size((unsigned[]){1}), 0, 0);
+		kmem_free_impl(p, 0);
+		p = kmem_malloc_impl(100, 0, 0); /* what the other wants */
 		kmem_free_impl(p, 0);
 	}
 	assert_int_equal(kmem_lock_all(0), 0); /* nests */
@@ -343,6 +363,7 @@ int main(void)
 		cmocka_unit_test(what_is_freed_goes_back_to_the_system),
 		cmocka_unit_test(threads_do_not_disturb_each_other),
 		cmocka_unit_test(children_of_busy_parents_have_a_whole_heap),
+		cmocka_unit_test(children_may_have_threads),
 		cmocka_unit_test(upkeep_goes_on_beside_use),
 		cmocka_unit_test(the_holder_of_all_locks_may_allocate),
 		cmocka_unit_test(quiescing_gives_up_in_time),
