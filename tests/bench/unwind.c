@@ -21,7 +21,7 @@
 #define ROUNDS 7
 #define MAX    64
 
-#define noinline __attribute__((noinline, noclone))
+#define noinline __attribute__((noinline))
 
 enum way {
 	WAY_NONE,

@@ -30,7 +30,7 @@
 
 #define DEEP 200
 
-#define noinline __attribute__((noinline, noclone))
+#define noinline __attribute__((noinline))
 /* keeps a call from becoming a jump */
 #define not_tail() __asm__ volatile("" ::: "memory")
 

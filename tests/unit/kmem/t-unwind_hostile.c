@@ -27,8 +27,7 @@
 #define DEEP 200
 #define PAGE 4096
 
-#define noinline   __attribute__((noinline, noclone))
-#define with_frame __attribute__((optimize("no-omit-frame-pointer")))
+#define noinline   __attribute__((noinline))
 #define not_tail() __asm__ volatile("" ::: "memory")
 
 static uintptr_t pcs[DEEP];
@@ -72,7 +71,7 @@ static void works_before_libc_is_initialised(void **state)
 
 /* ---- smashed ---------------------------------------------------------------- */
 
-static noinline with_frame void smash(uintptr_t ra, uintptr_t bp)
+static noinline void smash(uintptr_t ra, uintptr_t bp)
 {
 	volatile uintptr_t *frame = __builtin_frame_address(0);
 	uintptr_t old_bp = frame[0];
@@ -178,7 +177,7 @@ static ucontext_t home;
 static ucontext_t away;
 
 /* replaces all above its own frame by junk, looks, and never returns */
-static noinline with_frame void lost(void)
+static noinline void lost(void)
 {
 	volatile uintptr_t *frame = __builtin_frame_address(0);
 	volatile uintptr_t *end = (volatile uintptr_t *)(arena + ARENA_BYTES);

@@ -19,7 +19,7 @@
 #include "kmem/unwind_impl.h"
 
 #define DEEP     100
-#define noinline __attribute__((noinline, noclone))
+#define noinline __attribute__((noinline))
 
 /* ---- an allocator that audits --------------------------------------------- */
 
