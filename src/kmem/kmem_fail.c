@@ -156,7 +156,8 @@ void kmem_report_clear(void)
 	kmem_error_buffer[0] = '\0';
 }
 
-static void vreport(const char *fmt, va_list ap)
+static void __attribute__((format(printf, 1, 0)))
+vreport(const char *fmt, va_list ap)
 {
 	char line[MESSAGE_MAX];
 	size_t n = kmem_vformat(line, sizeof(line), fmt, ap);
