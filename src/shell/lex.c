@@ -234,7 +234,8 @@ static size_t unescape(const char *s, char *ret)
 	}
 	while (n < 3 && s[n] >= '0' && s[n] <= '7')
 		octal = octal * 8 + (unsigned)(s[n++] - '0');
-	*ret = (char)octal;
+	if (n > 0)
+		*ret = (char)octal;
 	return n;
 }
 

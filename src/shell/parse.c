@@ -365,11 +365,13 @@ static bool at_stage_end(const struct lex *lx)
 
 static struct err *parse_args(struct parser *p, struct words *words)
 {
-	struct err *err = NULL;
+	for (lex_space(p->lx); !at_stage_end(p->lx); lex_space(p->lx)) {
+		struct err *err = parse_word(p, words);
 
-	for (lex_space(p->lx); !err && !at_stage_end(p->lx); lex_space(p->lx))
-		err = parse_word(p, words);
-	return err;
+		if (err)
+			return err;
+	}
+	return NULL;
 }
 
 static bool is_format_char(char c)
@@ -419,7 +421,6 @@ static struct err *parse_format(struct parser *p, struct fmt_items *items)
 static struct err *parse_verb(struct parser *p, struct stage *st)
 {
 	struct lex *lx = p->lx;
-	struct err *err = NULL;
 	char verb = lex_peek(lx, 0);
 
 	st->kind = STAGE_FORMAT;
@@ -434,9 +435,13 @@ static struct err *parse_verb(struct parser *p, struct stage *st)
 		lx->pos++;
 		return parse_args(p, &st->args);
 	}
-	for (; !err && !at_stage_end(lx); lex_space(lx))
-		err = parse_format(p, &st->fmts);
-	return err;
+	for (; !at_stage_end(lx); lex_space(lx)) {
+		struct err *err = parse_format(p, &st->fmts);
+
+		if (err)
+			return err;
+	}
+	return NULL;
 }
 
 static struct err *parse_assign(struct parser *p, struct stage *st)
