@@ -458,6 +458,7 @@ static int snapshot(const struct kmem_snap_cause *cause, const char *template,
 	req.wait = !is_nowait;
 	req.hold = cause->reason != KMEM_SNAP_CALL &&
 		   cause->reason != KMEM_SNAP_SIGNAL;
+	/* not if struck while it starts */
 	if (kmem_ready == 2 && kmem_lock_all(LOCK_ALL_MS) == 0) {
 		req.quiescent = 1;
 		req.first = ranges;
@@ -581,7 +582,10 @@ static void __attribute__((constructor)) snap_start(void)
 	if (&kmem_snapshot != &own_kmem_snapshot)
 		return;
 	process_init();
-	if (kmem_snap_events() & KMEM_ON_PANIC)
+	/* a program that never allocates has a heap to be looked at, too */
+	if (kmem_snap_events())
+		kmem_ready_check();
+	if (conf.events & KMEM_ON_PANIC)
 		kmem_panic_hook = on_panic;
 	if (!conf.signo)
 		return;

@@ -56,8 +56,8 @@ static int child_status(pid_t pid)
 
 	if (waitpid(pid, &status, 0) != pid)
 		return 99;
-	return WIFSIGNALED(status) ? 100 + WTERMSIG(status) :
-				     WEXITSTATUS(status);
+	return WIFSIGNALED(status) ? 100 + WTERMSIG(status)
+				   : WEXITSTATUS(status);
 }
 
 static int fork_child(const char *how)

@@ -6,6 +6,7 @@ ok() { n=$((n + 1)); echo "ok $n - $1"; }
 nok() { # NAME [WHY]
 	n=$((n + 1))
 	echo "not ok $n - $1"
+	# shellcheck disable=SC2001 # of many lines
 	[ $# -lt 2 ] || sed 's/^/# /' <<< "$2"
 }
 skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }

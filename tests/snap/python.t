@@ -33,21 +33,21 @@ import time
 print("ready", flush=True)
 time.sleep(30)'
 is "caught: plainly" \
-	"$(python3 int.py 2 python3 -c "$caught" | tr '\n' ' ')" \
+	"$(python3 int.py 2 /usr/bin/python3 -c "$caught" | tr '\n' ' ')" \
 	"3 interrupted  "
 is "caught: under us" \
-	"$(python3 int.py 2 "$B/pmdb" run -o a.core -- python3 -c "$caught" |
+	"$(python3 int.py 2 "$B/pmdb" run -o a.core -- /usr/bin/python3 -c "$caught" |
 		tr '\n' ' ')" "3 interrupted  "
 is "caught: the dump" "$(find . -name a.core)" ./a.core
-python3 int.py 2 python3 -c "$uncaught" > plain
-python3 int.py 2 "$B/pmdb" run -o b.core -- python3 -c "$uncaught" > ours
+python3 int.py 2 /usr/bin/python3 -c "$uncaught" > plain
+python3 int.py 2 "$B/pmdb" run -o b.core -- /usr/bin/python3 -c "$uncaught" > ours
 is "not caught: same status and traceback" "$(cat ours)" "$(cat plain)"
 like "not caught: ends by the signal" "$(head -1 ours)" '^130$'
-like "not caught: the dump" "$(gdb_core "$(command -v python3)" b.core)" \
+like "not caught: the dump" "$(gdb_core /usr/bin/python3 b.core)" \
 	'with signal SIGINT'
 is "SIGTERM: status" "$(python3 int.py 15 "$B/pmdb" run -o c.core -- \
-	python3 -c "$uncaught" | head -1)" 143
-like "SIGTERM: the dump" "$(gdb_core "$(command -v python3)" c.core)" \
+	/usr/bin/python3 -c "$uncaught" | sed -n 1p)" 143
+like "SIGTERM: the dump" "$(gdb_core /usr/bin/python3 c.core)" \
 	'with signal SIGTERM'
 # what python says of every signal is the same
 show='
@@ -55,5 +55,5 @@ import signal
 for s in sorted(signal.valid_signals()):
     print(s, signal.getsignal(s))'
 is "every signal as without us" \
-	"$("$B/pmdb" run -- python3 -c "$show" | sed 's/0x[0-9a-f]*//')" \
-	"$(python3 -c "$show" | sed 's/0x[0-9a-f]*//')"
+	"$("$B/pmdb" run -- /usr/bin/python3 -c "$show" | sed 's/0x[0-9a-f]*//')" \
+	"$(/usr/bin/python3 -c "$show" | sed 's/0x[0-9a-f]*//')"

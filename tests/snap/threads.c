@@ -92,8 +92,9 @@ static void *start(void *arg)
 
 int main(int argc, char **argv)
 {
-	static const char *const names[] = {"pause", "spin",   "poll", "blocked",
-					    "lock",  "malloc", "handler"};
+	static const char *const names[] = {"pause",   "spin", "poll",
+					    "blocked", "lock", "malloc",
+					    "handler"};
 	const int n = sizeof(names) / sizeof(names[0]);
 	struct sigaction sa = {.sa_handler = in_handler,
 			       .sa_flags = SA_ONSTACK};

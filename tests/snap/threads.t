@@ -27,6 +27,7 @@ like "gdb: variables of the program" \
 	"$(gdb_core ./threads dump.core 'p spins > 0')" '= 1'
 like "gdb: thread-local storage" \
 	"$(gdb_core ./threads dump.core 'p (int)errno')" '= '
+# shellcheck disable=SC2016 # gdb expands it
 like "gdb: vector registers" \
 	"$(gdb_core ./threads dump.core 'thread 2' 'p $ymm0')" 'v8_float'
 notes=$(eu-readelf -n dump.core 2>&1)

@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The file itself: mode, order, notes, holes, the mark of completeness.
+set -u
+. "$TOP/tests/snap/lib.sh"
+build ends
+cat > read.py <<'PY'
+"""What a core says, by the ELF specification and nothing of ours."""
+import os, struct, sys
+f = open(sys.argv[1], "rb")
+size = os.fstat(f.fileno()).st_size
+eh = struct.unpack("<16sHHIQQQIHHHHHH", f.read(64))
+assert eh[0][:7] == b"\x7fELF\2\1\1" and eh[1] == 4 and eh[2] == 62
+phdrs = []
+for i in range(eh[10]):
+    f.seek(eh[5] + i * 56)
+    phdrs.append(struct.unpack("<IIQQQQQQ", f.read(56)))
+
+
+def notes(p):
+    f.seek(p[2])
+    data, at, out = f.read(p[5]), 0, []
+    while at < len(data):
+        n, d, t = struct.unpack_from("<III", data, at)
+        name = data[at + 12:at + 12 + n - 1].decode()
+        at += 12 + (n + 3) // 4 * 4
+        out.append((name, t, data[at:at + d]))
+        at += (d + 3) // 4 * 4
+    return out
+
+
+KMEM = 0x4b4d0001
+SNAP, ENV, THREADS, ABSENT, END = range(KMEM, KMEM + 5)
+load = [p for p in phdrs if p[0] == 1]
+first, last = notes(phdrs[0]), notes(phdrs[-1])
+kinds = [(n, t) for n, t, _ in first]
+end = [d for n, t, d in last if (n, t) == ("KMEM", END)]
+desc = {t: d for n, t, d in first if n == "KMEM"}
+snap = struct.unpack("<IIQQIIIIIIII", desc[SNAP])
+
+
+def check(name, good):
+    check.n += 1
+    print("%sok %d - %s" % ("" if good else "not ", check.n, name))
+
+
+check.n = int(sys.argv[2])
+check("a note first, a note last",
+      phdrs[0][0] == 4 and phdrs[-1][0] == 4 and
+      all(p[0] == 1 for p in phdrs[1:-1]))
+check("segments in the order of addresses, not overlapping",
+      all(a[3] + a[6] <= b[3] for a, b in zip(load, load[1:])))
+check("contents on pages, inside the file",
+      all(p[2] % 4096 == 0 and p[2] + p[5] <= size for p in load))
+full = sorted((p for p in load if p[5]), key=lambda p: p[2])
+check("contents do not overlap",
+      all(a[2] + a[5] <= b[2] for a, b in zip(full, full[1:])))
+check("notes before all contents",
+      phdrs[0][2] + phdrs[0][5] <= min(p[2] for p in load if p[5]))
+check("standard notes as the kernel orders them",
+      kinds[:6] == [("CORE", 1), ("CORE", 3), ("CORE", 0x53494749),
+                    ("CORE", 6), ("CORE", 0x46494c45), ("CORE", 2)])
+check("the end note is the end of the file",
+      len(end) == 1 and len(last) == 1 and
+      phdrs[-1][2] + phdrs[-1][5] == size)
+check("it says how long the file is, and that all was read",
+      struct.unpack("<QQ", end[0]) == (size, 0))
+check("version, reason, process", snap[0] == 1 and snap[1] == 2 and
+      snap[4] == snap[5] > 1)
+check("every lock was held", snap[6] == 1)
+check("one thread, none lost, by a fork",
+      snap[8] == 1 and snap[9] == 0 and snap[11] == 1)
+check("exit status", snap[10] == 12)
+import time
+check("the time is now", abs(snap[2] / 1e9 - time.time()) < 600 and
+      0 < time.monotonic() - snap[3] / 1e9 < 600)
+env = desc[ENV].split(b"\0")
+check("options", b"KMEM_DEBUG=default" in env and
+      any(e.startswith(b"KMEM_SNAPSHOT=exit,") for e in env) and
+      env[-1] == b"")
+check("name of the thread",
+      struct.unpack("<II16s", desc[THREADS])[2].rstrip(b"\0") == b"ends")
+prog = [p for p in load if p[5] == 4096 < p[6] or p[1] == 4]
+check("code is not in the file, its first page is",
+      any(p[1] == 5 and p[5] == 0 for p in load) and prog != [])
+stack = [p for p in full if p[3] > 0x7ff000000000]
+check("the stack comes before memory that is neither it nor the allocator's",
+      full.index(stack[0]) < len(full) // 2)
+PY
+echo "1..27"
+umask 0
+timeout 60 "$B/pmdb" run -o dump.core -- ./ends exit > /dev/null
+is "mode, whatever the umask" "$(stat -c %a dump.core)" 600
+(umask 0377; timeout 60 "$B/pmdb" run -o u.core -- ./ends exit > /dev/null)
+is "mode, whatever the umask" "$(stat -c %a u.core)" 600
+python3 read.py dump.core $n || echo "# read.py failed"
+n=19
+# the file it was in is gone: then the code is in the dump
+code() { eu-readelf -l "$1" | awk '$1 == "LOAD" && / R E /' | awk '
+	$5 != "0x000000" { n++ } END { print n + 0 }'; }
+cp /usr/bin/env gone
+timeout 60 "$B/pmdb" run -o kept.core -- ./gone > /dev/null
+cat > rm.c <<'EOC'
+#include <unistd.h>
+__attribute__((constructor)) static void start(void) { unlink("gone"); }
+EOC
+gcc -shared -fPIC -o rm.so rm.c
+# shellcheck disable=SC2016 # the inner shell expands it
+timeout 60 "$B/pmdb" run -o %c.%p.core -- \
+	sh -c 'LD_PRELOAD=$LD_PRELOAD:./rm.so ./gone > /dev/null; :'
+is "code of a file that is gone" \
+	$(($(code gone.*.core) - $(code kept.core))) 1
+# nothing is printed by readers
+is "eu-readelf -n: no complaint" "$(eu-readelf -n dump.core 2>&1 >/dev/null)" ""
+is "eu-readelf -l: no complaint" "$(eu-readelf -l dump.core 2>&1 >/dev/null)" ""
+is "readelf -n: no complaint" "$(readelf -nW dump.core 2>&1 >/dev/null)" ""
+like "gdb: the link map" "$(gdb_core ./ends dump.core 'info sharedlibrary')" \
+	'Yes.*libkmem_preload'
+like "gdb: the command" "$(gdb_core ./ends dump.core)" \
+	'generated by ..*ends exit'
+like "gdb: file mappings" "$(gdb_core ./ends dump.core 'info proc mappings')" \
+	'libc.so.6'
+like "eu-unstrip: build-ids" "$(eu-unstrip -n --core=dump.core)" \
+	'[0-9a-f]{40}@.*libc.so.6'

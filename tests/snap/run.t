@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# "pmdb run" is a thin skin: standard input and output, status, signals and the
+# user's own settings go through it.
+set -u
+. "$TOP/tests/snap/lib.sh"
+ulimit -c 0
+echo "1..30"
+P=$B/pmdb
+is "standard input and output" "$(echo text | "$P" run -- cat)" text
+"$P" run -- sh -c 'exit 42' > out 2>&1
+is "status" "$? $(cat out)" "42 "
+"$P" run sh -c 'kill -KILL $$' > out 2>&1
+is "killed" "$? $(cat out)" "137 "
+is "without --" "$("$P" run echo -o x)" "-o x"
+# shellcheck disable=SC2016 # the inner shell expands it
+is "argv[0]" "$("$P" run -- sh -c 'echo $0')" sh
+"$P" run > out 2>&1
+is "no program" "$? $(grep -c usage: out)" "2 1"
+"$P" run --nonsense -- true > out 2>&1
+is "a wrong option" "$? $(grep -c usage: out)" "2 1"
+"$P" run -o > out 2>&1
+is "an option without its value" $? 2
+is "help" "$("$P" run --help | head -1)" \
+	"usage: pmdb run [-o DUMP] [--check] -- CMD ARGS..."
+
+# the environment of the program
+env_of() { "$@" env | sort; }
+like "auditing is on" "$(env_of "$P" run --)" '^KMEM_DEBUG=default$'
+like "the log is on" "$(env_of "$P" run --)" '^KMEM_LOGGING=transaction$'
+like "the user's choice stays" "$(KMEM_DEBUG=guards env_of "$P" run --)" \
+	'^KMEM_DEBUG=guards$'
+unlike "UMEM_DEBUG is a choice too" "$(UMEM_DEBUG=audit env_of "$P" run --)" \
+	'^KMEM_DEBUG'
+cat > pre.c <<'EOC'
+int preloaded;
+EOC
+gcc -shared -fPIC -o pre.so pre.c
+like "LD_PRELOAD of the user stays, after ours" \
+	"$(LD_PRELOAD=$PWD/pre.so env_of "$P" run --)" \
+	'^LD_PRELOAD=.*/libkmem_preload.so:.*/pre.so$'
+is "nothing else is added" "$(diff <(env_of) <(env_of "$P" run --) |
+	grep '^[<>]' | sed 's/^..\([A-Z_]*\)=.*/\1/' | sort | tr '\n' ' ')" \
+	"KMEM_DEBUG KMEM_LOGGING KMEM_SNAPSHOT LD_PRELOAD _ _ "
+
+# programs by name, by path, and scripts
+mkdir -p bin
+printf '#!/bin/sh\necho script $*\n' > bin/script
+printf 'echo plain $*\n' > bin/plain
+printf '#! /usr/bin/env bash\necho env $*\n' > bin/env-script
+chmod +x bin/*
+is "found by PATH" "$(PATH=$PWD/bin:$PATH "$P" run -- script a b)" "script a b"
+is "a script without #!" "$("$P" run -- bin/plain a b)" "plain a b"
+is "an interpreter found by env" "$("$P" run -- bin/env-script a)" "env a"
+gcc -m32 -x c -o m32 - <<< 'int main(void){return 0;}' 2> /dev/null ||
+	printf '\177ELF\1\1\1%0100d' 0 > m32
+chmod +x m32
+"$P" run -- ./m32 > out 2>&1
+like "32-bit" "$? $(cat out)" '^125 pmdb: ./m32: a 32-bit program'
+printf '\177ELF\2\1\1' > short
+chmod +x short
+"$P" run -- ./short > out 2>&1
+like "cut short" "$? $(cat out)" '^125 pmdb: ./short: a truncated ELF'
+gcc -fsanitize=address -x c -o asan - <<< 'int main(void){return 0;}'
+"$P" run -- ./asan > out 2>&1
+like "AddressSanitizer" "$? $(cat out)" '^125 pmdb: ./asan: .*AddressSanitizer'
+printf '#!%s/asan\n' "$PWD" > asan.sh
+chmod +x asan.sh
+"$P" run -- ./asan.sh > out 2>&1
+like "a script for it" "$? $(cat out)" '^125 pmdb: ./asan.sh: .*AddressSani'
+printf '#!/no/such\n' > noint
+chmod +x noint
+"$P" run -- ./noint > out 2>&1
+is "a script whose interpreter is not there" "$? $(cat out)" \
+	"127 pmdb: ./noint: No such file or directory"
+
+# signals
+for s in TERM HUP USR1; do
+	"$P" run -o s.core -- sh -c 'echo > ready; exec sleep 30' &
+	await_file ready
+	kill -$s $!
+	wait $!
+	is "SIG$s goes to the program" $? $((128 + $(kill -l $s)))
+	rm -f ready
+
+done
+"$P" run -- sh -c 'trap "exit 9" TERM; echo > ready; while :; do sleep 0.1; done' &
+await_file ready
+kill -TERM $!
+wait $!
+is "and the program may handle it" $? 9
+
+# the dump
+"$P" run -o d.core -- true
+is "named as asked" "$(stat -c %a d.core)" 600
+(cd bin && "$P" run -o ../e.core -- true)
+is "relative to where pmdb was started" "$(stat -c %a e.core)" 600
+"$P" run -- true
+like "named by command and process" "$(ls)" '^pmdb.true.[0-9]+.core$'
