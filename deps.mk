@@ -5,5 +5,5 @@ DEPS_PACKAGES := \
 	gcc g++ make libc6-dev libc6-dbg git \
 	libelf-dev libdw-dev libiberty-dev libreadline-dev libjansson-dev libcmocka-dev \
 	python3 python3-pexpect perl sqlite3 tar xz-utils binutils \
-	gdb elfutils pahole valgrind clang clang-format-14 \
+	gdb elfutils pahole dwz valgrind clang clang-format-14 \
 	shellcheck codespell mandoc

@@ -8,7 +8,8 @@
  *
  * (I1) no offset is used before it is checked against the file's size;
  * (I2) what reaches beyond the end of the file is cut there, and said in
- *      info.incomplete: max(p_offset + p_filesz) is the size it should have;
+ *      info.incomplete: the largest end of a segment, or of the section headers,
+ *      is the size it should have;
  * (I3) what a file is not, it is told in words, before any parsing.
  *
  * A file may still shrink while it is mapped.  The bytes then raise SIGBUS:
@@ -233,13 +234,25 @@ static bool make_load(const struct target *t, const Elf64_Phdr *ph,
 	return true;
 }
 
-static void check_size(struct target *t, uint64_t phoff, uint64_t n)
+/* gdb writes section headers, too; they come last */
+static uint64_t shdrs_end(const Elf64_Ehdr *eh)
 {
-	uint64_t want = 0;
+	uint64_t bytes = (uint64_t)eh->e_shnum * eh->e_shentsize;
+	uint64_t end;
+
+	if (eh->e_shoff == 0 || eh->e_shentsize != sizeof(Elf64_Shdr) ||
+	    __builtin_add_overflow(eh->e_shoff, bytes, &end))
+		return 0;
+	return end;
+}
+
+static void check_size(struct target *t, const Elf64_Ehdr *eh, uint64_t n)
+{
+	uint64_t want = shdrs_end(eh);
 	uint64_t i;
 
 	for (i = 0; i < n; i++) {
-		Elf64_Phdr ph = phdr_at(t, phoff, i);
+		Elf64_Phdr ph = phdr_at(t, eh->e_phoff, i);
 		uint64_t end;
 
 		if (ph.p_type != PT_LOAD && ph.p_type != PT_NOTE)
@@ -263,7 +276,7 @@ static void read_phdrs(struct target *t, const Elf64_Ehdr *eh)
 	size_t nloads = 0;
 	uint64_t i;
 
-	check_size(t, eh->e_phoff, n);
+	check_size(t, eh, n);
 	loads = mem_array(n, sizeof(*loads));
 	for (i = 0; i < n; i++) {
 		Elf64_Phdr ph = phdr_at(t, eh->e_phoff, i);

@@ -184,21 +184,30 @@ static void enter_children(struct type_index *index, Dwarf_Die *parent,
 	while (dwarf_siblingof(&die, &die) == 0);
 }
 
+/* a unit's root; of a skeleton, that of the split unit if it was found */
+static Dwarf_Die whole_unit(Dwarf_Die *root)
+{
+	Dwarf_Die whole, split;
+	uint8_t type;
+
+	if (dwarf_cu_info(root->cu, NULL, &type, &whole, &split, NULL, NULL,
+			  NULL) == 0 &&
+	    type == DW_UT_skeleton && split.addr)
+		return split;
+	return *root;
+}
+
 typedef void unit_fn(struct object_impl *obj, Dwarf_Die *unit);
 
 /* calls fn for each unit's root, split ones in place of their skeletons */
 static void each_unit(struct object_impl *obj, Dwarf *dwarf, unit_fn *fn)
 {
 	Dwarf_CU *cu = NULL;
-	Dwarf_Die root, split;
-	uint8_t type;
+	Dwarf_Die root;
 
-	while (dwarf_get_units(dwarf, cu, &cu, NULL, &type, &root, &split) ==
-	       0) {
-		if (type == DW_UT_skeleton && split.addr)
-			fn(obj, &split);
-		else
-			fn(obj, &root);
+	while (dwarf_get_units(dwarf, cu, &cu, NULL, NULL, &root, NULL) == 0) {
+		root = whole_unit(&root);
+		fn(obj, &root);
 	}
 }
 
@@ -328,24 +337,22 @@ bool object_cu_at(struct object_impl *obj, taddr_t pc, Dwarf_Die *ret)
 {
 	Dwarf_CU *cu = NULL;
 	Dwarf *dwarf = object_dwarf(obj);
-	Dwarf_Die root, split;
 	Dwarf_Addr bias;
+	Dwarf_Die root;
 	Dwarf_Die *die;
-	uint8_t type;
 
 	if (!dwarf)
 		return false;
 	die = dwfl_module_addrdie(obj->mod, pc, &bias);
 	if (die) {
-		*ret = *die;
+		*ret = whole_unit(die);
 		return true;
 	}
 	/* clang leaves .debug_aranges out */
-	while (dwarf_get_units(dwarf, cu, &cu, NULL, &type, &root, &split) ==
-	       0) {
+	while (dwarf_get_units(dwarf, cu, &cu, NULL, NULL, &root, NULL) == 0) {
 		if (dwarf_haspc(&root, pc - obj->dwarf_bias) <= 0)
 			continue;
-		*ret = type == DW_UT_skeleton && split.addr ? split : root;
+		*ret = whole_unit(&root);
 		return true;
 	}
 	return false;

@@ -398,6 +398,20 @@ static struct object_impl *find_exec(const struct types *types)
 	return NULL;
 }
 
+/* whether the kernel's words on the program fit the headers of a file */
+static bool fits_auxv(const struct types *types, const struct head *head)
+{
+	const Elf64_Phdr *ph = head_find(head, PT_PHDR);
+	taddr_t entry, phdr;
+	uint64_t n;
+
+	if (target_auxv(types->target, AT_PHNUM, &n) && n != head->nph)
+		return false;
+	return !ph || !target_auxv(types->target, AT_PHDR, &phdr) ||
+	       !target_auxv(types->target, AT_ENTRY, &entry) ||
+	       phdr - entry == ph->p_vaddr - head->entry;
+}
+
 /* the user's executable for a core that names no files; false: another */
 static bool exec_from_file(struct types *types, struct object_impl **ret)
 {
@@ -410,7 +424,8 @@ static bool exec_from_file(struct types *types, struct object_impl **ret)
 	if (!target_auxv(types->target, AT_ENTRY, &entry))
 		return true; /* a core that says nothing contradicts nothing */
 	obj = object_new(types, types->exe);
-	if (try_file(obj, types->exe) && place(obj, entry - obj->head.entry)) {
+	if (try_file(obj, types->exe) && fits_auxv(types, &obj->head) &&
+	    place(obj, entry - obj->head.entry)) {
 		memory.base = obj->pub.bias;
 		n = head_build_id(&obj->head, fetch_memory, &memory, true, id);
 		if (n == 0 || (n == obj->pub.build_id_bytes &&
