@@ -66,9 +66,9 @@ struct target_info {
 	int signo;          /* that ended it, 0 none */
 	taddr_t fault_addr; /* si_addr for a fault */
 	int si_code;
-	bool is_snapshot; /* has KMEM notes */
+	bool is_snapshot;        /* has KMEM notes */
 	const char *snap_reason; /* why it was taken, in words; NULL unknown */
-	uint64_t snap_wall_ns;	 /* when, since 1970; 0 unknown */
+	uint64_t snap_wall_ns;   /* when, since 1970; 0 unknown */
 	/* what is missing from the file, in words; NULL when it is whole.  A
 	 * truncated core, or a snapshot without its end mark. */
 	const char *incomplete;
