@@ -11,6 +11,10 @@
  * lock there is, and enter, exit and wait of that thread do nothing.  This is
  * what lets other people's atfork handlers, which run between ours, allocate.
  *
+ * While libc knows of one thread only (__libc_single_threaded) plain loads and
+ * stores do, which halves the cost of an allocation.  The states are the same,
+ * so a lock taken one way is freed the other way when a thread comes up.
+ *
  * A pthread_mutex_t was not used: 40 bytes would break the 64-byte CPU element,
  * and its error checking may allocate in some libcs.
  */
@@ -20,6 +24,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -96,6 +101,12 @@ int kmem_mutex_tryenter(kmem_mutex_t *m)
 
 	if (holds_all())
 		return 1;
+	if (KM_LIKELY(__libc_single_threaded)) {
+		if (m->km_word != 0)
+			return 0;
+		m->km_word = 1;
+		return 1;
+	}
 	return __atomic_compare_exchange_n(&m->km_word, &free_word, 1, 0,
 					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
@@ -113,7 +124,9 @@ int kmem_mutex_enter_until(kmem_mutex_t *m, hrtime_t deadline)
 
 void kmem_mutex_break(kmem_mutex_t *m)
 {
-	if (__atomic_exchange_n(&m->km_word, 0, __ATOMIC_RELEASE) == 2)
+	if (KM_LIKELY(__libc_single_threaded))
+		m->km_word = 0;
+	else if (__atomic_exchange_n(&m->km_word, 0, __ATOMIC_RELEASE) == 2)
 		futex_wake(&m->km_word, 1);
 }
 
