@@ -37,9 +37,6 @@
 
 #include "base/mem.h"
 
-/* lands with check.c */
-#pragma weak check_dumps
-
 #define PRELOAD_NAME     "libkmem_preload.so"
 #define DEFAULT_DUMP     "pmdb.%c.%p.core"
 #define MAX_INTERPRETERS 4
@@ -544,9 +541,7 @@ static int check_list(const struct run *run)
 		     at += strlen(img.bytes + at) + 1)
 			VEC_PUSH(&paths, (char *)(uintptr_t)(img.bytes + at));
 	}
-	if (!check_dumps)
-		complain("check", "not built in");
-	else if (paths.n == 0)
+	if (paths.n == 0)
 		complain(run->argv[0], "left no dump, so there is no verdict");
 	else
 		verdict = check_dumps(paths.v, paths.n, NULL, stderr);

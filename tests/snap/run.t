@@ -5,7 +5,7 @@
 set -u
 . "$TOP/tests/snap/lib.sh"
 ulimit -c 0
-echo "1..30"
+echo "1..39"
 P=$B/pmdb
 is "standard input and output" "$(echo text | "$P" run -- cat)" text
 "$P" run -- sh -c 'exit 42' > out 2>&1
@@ -97,3 +97,35 @@ is "named as asked" "$(stat -c %a d.core)" 600
 is "relative to where pmdb was started" "$(stat -c %a e.core)" 600
 "$P" run -- true
 like "named by command and process" "$(ls)" '^pmdb.true.[0-9]+.core$'
+
+# --check
+cat > leak.c <<'EOC'
+#include <stdlib.h>
+char *volatile p;
+int main(int argc, char **argv)
+{
+	for (int i = 0; i < 3; i++)
+		p = malloc(100);
+	p = NULL;
+	(void)argv;
+	return argc - 1;
+}
+EOC
+gcc -O0 -g -o leak leak.c
+"$P" run --check -- ./leak > out 2> err
+is "--check: findings decide" "$? $(cat out)" "1 "
+like "--check: the verdict is on stderr" "$(cat err)" '300 bytes in 3 buffers'
+"$P" run --check -- ./leak a b c > out 2> err
+is "--check: a failure of the program stands" $? 3
+like "--check: with the verdict nonetheless" "$(cat err)" '300 bytes'
+"$P" run --check -- true > out 2>&1
+is "--check: clean" $? 0
+"$P" run --check -- sh -c './leak; true' > out 2>&1
+is "--check: a leak of a child counts" $? 1
+"$P" run --check -o nowhere/x.core -- true > out 2>&1
+like "--check: no dump, no verdict" "$? $(tr '\n' ' ' < out)" \
+	'^3 .*cannot write.*no verdict'
+"$P" run --check -- sh -c 'kill -9 $$' > out 2>&1
+like "--check: killed without a dump" "$? $(cat out)" '^137 .*no dump'
+is "--check: leaves nothing in the way" \
+	"$(find /tmp -maxdepth 1 -name 'pmdb-run.*' -newer leak.c)" ""
