@@ -332,7 +332,7 @@ static void find_in_maps(struct types *types)
 	taddr_t last = 0;
 	size_t i;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && types->objects.n < OBJECTS_MAX; i++) {
 		const struct target_map *map = target_map(types->target, i);
 		struct object_impl *obj;
 
@@ -582,7 +582,7 @@ static void walk_link_map(struct types *types, taddr_t at, size_t *order)
 			if (link[2] >= obj->pub.start && link[2] < obj->pub.end)
 				found = obj;
 		}
-		if (!found)
+		if (!found && types->objects.n < OBJECTS_MAX)
 			found = object_from_link(types, link[0], link[1],
 						 link[2]);
 		if (found && found->order == SIZE_MAX)

@@ -13,9 +13,10 @@
 
 /* bounds on what a hostile target can make us do (doc/limits.md) */
 enum {
-	PHDRS_MAX = 256,      /* program headers of an object */
-	LINK_MAP_MAX = 16384, /* entries of the link map */
-	FRAMES_MAX = 1024,    /* frames of a stack */
+	PHDRS_MAX = 256,     /* program headers of an object */
+	OBJECTS_MAX = 4096,  /* load objects */
+	LINK_MAP_MAX = 8192, /* entries of the link maps */
+	FRAMES_MAX = 1024,   /* frames of a stack */
 };
 
 #define PAGE_BYTES 4096u

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Core files made by hand: right ones, and every wrong one we could think of.*/
+#define _GNU_SOURCE /* memfd_create */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +20,16 @@
 #include "corebuild.h"
 
 #define CORE "t.core"
+
+/* a file in memory, for what is rewritten thousands of times */
+static const char *memory_file(char path[64])
+{
+	int fd = memfd_create("core", 0);
+
+	assert_true(fd >= 0);
+	(void)snprintf(path, 64, "/proc/self/fd/%d", fd);
+	return path;
+}
 
 static struct target *open_ok(const char *path)
 {
@@ -660,6 +673,8 @@ static void a_file_list_that_lies_is_cut(void **state)
 
 static void a_core_cut_at_any_byte_opens_or_is_refused(void **state)
 {
+	char name[64];
+	const char *path = memory_file(name);
 	struct corebuild cb;
 	struct strbuf out;
 	size_t n;
@@ -671,8 +686,8 @@ static void a_core_cut_at_any_byte_opens_or_is_refused(void **state)
 		struct target *t = NULL;
 		struct err *err;
 
-		corebuild_write_bytes(CORE, out.s, n);
-		err = target_open_core(CORE, &t);
+		corebuild_write_bytes(path, out.s, n);
+		err = target_open_core(path, &t);
 		if (n < sizeof(Elf64_Ehdr)) {
 			assert_non_null(err);
 			err_free(err);
@@ -703,6 +718,8 @@ static void a_core_with_wrong_bytes_never_crashes_us(void **state)
 	enum {
 		ROUNDS = 4000
 	};
+	char name[64];
+	const char *path = memory_file(name);
 	uint64_t seed = 88172645463325252ULL;
 	int i;
 
@@ -726,8 +743,8 @@ static void a_core_with_wrong_bytes_never_crashes_us(void **state)
 					    ? (char)next_random(&seed)
 					    : (char)0xff;
 		}
-		corebuild_write_bytes(CORE, out.s, out.n);
-		err = target_open_core(CORE, &t);
+		corebuild_write_bytes(path, out.s, out.n);
+		err = target_open_core(path, &t);
 		if (err) {
 			err_free(err);
 		} else {

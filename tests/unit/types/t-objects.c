@@ -62,10 +62,11 @@ static int set_up(void **state)
 	(void)state;
 	sample_write("lib.c", lib_source);
 	sample_write("prog.c", source);
-	mem_free(sample_shell("gcc -O2 -g -shared -fPIC -o libtest.so.1 lib.c "
-			      "2>&1 && "
-			      "gcc -O2 -g -o prog prog.c $PWD/libtest.so.1 "
-			      "-lpthread 2>&1"));
+	mem_free(sample_shell(
+		"gcc -O2 -g -shared -fPIC -o libtest.so.1 lib.c "
+		"2>&1 && "
+		"gcc -O2 -g -o prog prog.c \"$(pwd)/libtest.so.1\" "
+		"-lpthread 2>&1"));
 	sample_core("prog");
 	s = sample_open("prog.core", NULL);
 	return 0;
@@ -191,13 +192,14 @@ static void a_file_of_another_build_is_not_used(void **state)
 
 static void files_are_found_below_a_sysroot(void **state)
 {
-	_free_ char *root = mem_printf("%s/root", getenv("PWD"));
+	_free_ char *root = sample_shell("printf %s/root \"$(pwd)\"");
 	struct types_options opt = {.sysroot = root};
 	struct sample other;
 	struct symbol sym;
 
 	(void)state;
-	mem_free(sample_shell("mkdir -p root/$PWD && cp prog root/$PWD/"));
+	mem_free(sample_shell(
+		"mkdir -p \"root/$(pwd)\" && cp prog \"root/$(pwd)/\""));
 	other = sample_open("prog.core", &opt);
 	assert_int_equal(types_object(other.types, 0)->state, OBJECT_OK);
 	assert_int_equal(types_object_named(other.types, "libc")->state,
