@@ -5,8 +5,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum color { RED, GREEN = 5 };
-enum flags { OPT_READ = 1, OPT_WRITE = 2, OPT_EXEC = 4 };
+enum color {
+	RED,
+	GREEN = 5
+};
+enum flags {
+	OPT_READ = 1,
+	OPT_WRITE = 2,
+	OPT_EXEC = 4
+};
 typedef struct inner {
 	int x;
 	char c;
@@ -42,9 +49,9 @@ struct shape shape = {
 	.next = &second,
 	.string = "hello",
 	.name = "abc",
-	.numbers = { 1, 2, 3, 0x40 },
-	.in = { 7, 'q' },
-	.pair = { { 1, 'a' }, { 2, 'b' } },
+	.numbers = {1, 2, 3, 0x40},
+	.in = {7, 'q'},
+	.pair = {{1, 'a'}, {2, 'b'}},
 	.color = GREEN,
 	.flags = OPT_READ | OPT_WRITE,
 	.three = 5,
@@ -54,17 +61,17 @@ struct shape shape = {
 	.real = 3.25,
 	.function = handler,
 	.minus_one = -1,
-	.bytes = { 1, 2, 3, 4 },
+	.bytes = {1, 2, 3, 4},
 	.yes = 1,
-	.grid = { { 1, 2, 3 }, { 4, 5, 6 } },
+	.grid = {{1, 2, 3}, {4, 5, 6}},
 	.when = 1700000000,
 };
-struct shape second = { .next = &shape, .name = "second" };
+struct shape second = {.next = &shape, .name = "second"};
 int answer = 42;
 /* a name that looks like a number */
 int beef = 0xdead;
 char text[] = "buffer text";
-unsigned char table[64] = { 0xfe, 0xca, 0, 1, 2, 3 };
+unsigned char table[64] = {0xfe, 0xca, 0, 1, 2, 3};
 
 void handler(void)
 {
