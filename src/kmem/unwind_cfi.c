@@ -100,6 +100,14 @@ struct run {
 
 /* ---- reading ----------------------------------------------------------- */
 
+static inline uint64_t read_byte(struct unwind_cursor *c)
+{
+	if (c->p < c->end)
+		return *c->p++;
+	c->bad = true;
+	return 0;
+}
+
 uint64_t unwind_read(struct unwind_cursor *c, unsigned n)
 {
 	uint64_t v = 0;
@@ -129,7 +137,7 @@ uint64_t unwind_uleb(struct unwind_cursor *c)
 	uint64_t byte;
 
 	for (shift = 0; shift < 64; shift += 7) {
-		byte = unwind_read(c, 1);
+		byte = read_byte(c);
 		v |= (byte & 0x7f) << shift;
 		if (!(byte & 0x80))
 			return v;
@@ -149,7 +157,7 @@ int64_t unwind_sleb(struct unwind_cursor *c)
 			c->bad = true;
 			return 0;
 		}
-		byte = unwind_read(c, 1);
+		byte = read_byte(c);
 		v |= (byte & 0x7f) << shift;
 		shift += 7;
 	} while (byte & 0x80);
@@ -323,7 +331,7 @@ static bool read_cie(uintptr_t at, struct fde *fde,
 	if (version != 1 && version != 3 && version != 4)
 		return false;
 	letters = (const char *)c.p;
-	while (unwind_read(&c, 1) != 0)
+	while (read_byte(&c) != 0)
 		;
 	if (c.bad)
 		return false;
@@ -390,6 +398,10 @@ static uintptr_t table_word(const struct unwind_object *obj,
 	struct unwind_cursor c = *table;
 
 	c.p += (2 * i + word) * encoded_width(encoding);
+	/* what every linker writes; the caller has checked the bounds */
+	if (encoding == (PE_DATAREL | PE_SDATA4))
+		return (uintptr_t)obj->hdr +
+		       (uintptr_t)(intptr_t)(*(const int32_t *)c.p);
 	return read_encoded(&c, encoding, obj);
 }
 
@@ -591,7 +603,7 @@ static bool run_loc(struct run *run, struct unwind_cursor *c, unsigned op)
 
 static bool run_one(struct run *run, struct unwind_cursor *c)
 {
-	unsigned op = (unsigned)unwind_read(c, 1);
+	unsigned op = (unsigned)read_byte(c);
 	unsigned low = op & 0x3f;
 
 	switch (op & 0xc0) {
