@@ -224,6 +224,7 @@ struct err *kmem_segment_at(struct heap *heap, taddr_t addr,
 
 /* ---- heap_kmem_log.c ------------------------------------------------- */
 
+/** The slots audit, audit_at, log, hash and stack of struct heap_ops. */
 bool kmem_audit_of(struct heap *heap, const struct heap_buf *buf,
 		   struct heap_audit *ret);
 struct err *kmem_audit_at(struct heap *heap, taddr_t addr,
@@ -236,6 +237,7 @@ bool kmem_stack(struct heap *heap, uint32_t id, struct heap_stack *ret);
 
 /* ---- heap_kmem_verify.c ---------------------------------------------- */
 
+/** The slot verify of struct heap_ops. */
 struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 			void *arg);
 /** What the client asked for of a buffer of a cache with guards, when its tag

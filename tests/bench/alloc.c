@@ -74,8 +74,8 @@ static struct {
 	pthread_cond_t changed;
 	void *batch[RING][64];
 	unsigned head, tail; /* batches put, taken */
-} ring = { .lock = PTHREAD_MUTEX_INITIALIZER,
-	   .changed = PTHREAD_COND_INITIALIZER };
+} ring = {.lock = PTHREAD_MUTEX_INITIALIZER,
+	  .changed = PTHREAD_COND_INITIALIZER};
 
 static void *consume(void *arg)
 {
@@ -121,8 +121,8 @@ static void run_handover(size_t count)
 }
 
 #define SERVERS 4
-#define SLOTS 1000
-#define ROUNDS 10
+#define SLOTS   1000
+#define ROUNDS  10
 
 struct server {
 	uint32_t seed;
@@ -176,10 +176,10 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(size_t count);
 	} pattern[] = {
-		{ "pairs", run_pairs },
-		{ "random", run_random },
-		{ "handover", run_handover },
-		{ "larson", run_larson },
+		{"pairs", run_pairs},
+		{"random", run_random},
+		{"handover", run_handover},
+		{"larson", run_larson},
 	};
 	struct timespec a, b;
 	struct rusage ru;

@@ -48,7 +48,9 @@ static void *watch(void *arg)
 
 int main(int argc, char **argv)
 {
-	enum { SIZE = 16384 };
+	enum {
+		SIZE = 16384
+	};
 	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) * (1048576 / SIZE) : 0;
 	int (*snapshot)(const char *path, int flags);
 	uint64_t start, idle_ns, pause_ns, all_ns;

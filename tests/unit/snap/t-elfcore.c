@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The stream behind a core file: bytes come out in order, holes read as zero,
  * memory that is not readable becomes zeros and is counted, errors stay.
