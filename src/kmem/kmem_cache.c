@@ -165,6 +165,10 @@ static void choose_layout(kmem_cache_t *cp)
 	if (cp->cache_maxcolor >= quantum)
 		cp->cache_maxcolor = quantum - 1;
 	cp->cache_maxchunks = cp->cache_slabsize / chunk;
+	if ((cflags & KMC_NOHASH) &&
+	    ((cflags & KMC_NOTOUCH) || chunk > quantum - sizeof(kmem_slab_t)))
+		kmem_panic("kmem_cache_create: '%s' cannot be KMC_NOHASH",
+			   cp->cache_name);
 	cp->cache_color = cp->cache_mincolor;
 }
 

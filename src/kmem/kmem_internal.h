@@ -5,7 +5,7 @@
  * Lock order, outermost first; the same order is taken for fork and for a
  * snapshot (kmem_fork.c):
  *
- *   kmem_init_lock, kmem_align_lock, kmem_update_lock, kmem_list_lock,
+ *   kmem_init_lock, kmem_update_lock, kmem_align_lock, kmem_list_lock,
  *   vmem_list_lock, vmem_populate_lock,
  *   of each cache: cache_lock, cc_lock by index, cache_depot_lock,
  *   each vm_lock, vmem_segfree_lock,

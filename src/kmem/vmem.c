@@ -745,9 +745,9 @@ void *vmem_alloc(vmem_t *vmp, size_t size, int vmflag)
 {
 	kmem_ready_check();
 	if (size - 1 < vmp->vm_qcache_max)
-		return kmem_cache_alloc(
+		return kmem_cache_alloc_kind(
 			vmp->vm_qcache[(size - 1) >> vmp->vm_qshift],
-			vmflag & VM_KMFLAGS);
+			vmflag & VM_KMFLAGS, KMEM_KIND_VMEM);
 	if (size == 0)
 		kmem_panic("vmem_xalloc(): size == 0");
 	return vmem_alloc_kind(vmp, size, 0, vmflag, KMEM_KIND_VMEM);
@@ -829,8 +829,9 @@ void vmem_xfree(vmem_t *vmp, void *addr, size_t size)
 void vmem_free(vmem_t *vmp, void *addr, size_t size)
 {
 	if (size - 1 < vmp->vm_qcache_max)
-		kmem_cache_free(vmp->vm_qcache[(size - 1) >> vmp->vm_qshift],
-				addr);
+		kmem_cache_free_kind(
+			vmp->vm_qcache[(size - 1) >> vmp->vm_qshift], addr,
+			KMEM_KIND_VMEM);
 	else
 		vmem_xfree(vmp, addr, size);
 }
