@@ -174,7 +174,11 @@ static int by_map_start(const void *a, const void *b)
 	const struct map_impl *x = a;
 	const struct map_impl *y = b;
 
-	return x->pub.start < y->pub.start ? -1 : x->pub.start > y->pub.start;
+	if (x->pub.start != y->pub.start)
+		return x->pub.start < y->pub.start ? -1 : 1;
+	return x->pub.core_off < y->pub.core_off
+		       ? -1
+		       : x->pub.core_off > y->pub.core_off;
 }
 
 /* what was left out and no other list knows becomes a map, too */
@@ -223,10 +227,12 @@ static size_t tidy_loads(struct map_impl *v, size_t n)
 
 			map.pub.start = last;
 			map.pub.core_off += cut;
-			if (map.pub.core_end < last)
+			if (map.pub.core_end <= last) {
 				map.pub.core_end = last;
-			if (map.bytes)
+				map.bytes = NULL;
+			} else {
 				map.bytes += cut;
+			}
 		}
 		last = map.pub.end;
 		v[kept++] = map;
