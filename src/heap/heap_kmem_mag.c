@@ -18,9 +18,12 @@ static void take_round(struct kmem_heap *kh, size_t cache, taddr_t mag,
 		       uint64_t i, taddr_t buf, uint8_t state)
 {
 	struct kmem_cache *kc = &kh->caches.v[cache];
-	uint8_t *place = kmem_state_of(kh, cache, buf, NULL);
+	struct kmem_slab *s = NULL;
+	uint8_t *place = kmem_state_of(kh, cache, buf, &s);
 
-	if (place && *place == BUF_ALLOCATED) {
+	/* in a torn slab tags were heeded, and they tell free from free not */
+	if (place && (*place == BUF_ALLOCATED ||
+		      (s->is_torn && *place == BUF_FREE_SLAB))) {
 		*place = state;
 		kc->pub.nfree_mag++;
 		return;
