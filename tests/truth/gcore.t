@@ -8,6 +8,11 @@ import truthlib as T
 NAMES = ("leak_one", "leak_tree", "interior", "registers", "tls",
          "thread_specific", "other_stack", "below_sp", "thread_exited",
          "magazines", "oversize", "cxx")
-T.plan(len(NAMES) * T.COMPARE)
+PLAIN = ("leak_tree", "magazines", "cxx")
+T.plan((len(NAMES) + len(PLAIN)) * T.COMPARE)
 for name in NAMES:
     T.compare(T.gcore(name), name + " (gcore)")
+for name in PLAIN:
+    r = T.gcore(name, env={"KMEM_DEBUG": None, "KMEM_LOGGING": None},
+                tag="gcore-plain")
+    T.compare(r, name + " (gcore, plain)", exact=False)

@@ -236,7 +236,7 @@ def difference(got, want):
 
 
 # the checks compare() makes
-COMPARE = 7
+COMPARE = 8
 
 
 def compare(r, name, truth=None, dump=None, free_stays=True,
@@ -254,7 +254,7 @@ def compare(r, name, truth=None, dump=None, free_stays=True,
         free = walk(d, "::walk freemem")
     except PmdbError as e:
         for what in ("leaks", "kmem", "once", "freed", "freemem", "report",
-                     "check"):
+                     "check", "verify"):
             ok(False, "%s: %s" % (name, what), e)
         return
     ok(set(leaks) == set(t.leak), name + ": leaked are exactly these",
@@ -273,7 +273,17 @@ def compare(r, name, truth=None, dump=None, free_stays=True,
        name + ": free are these, and none in use",
        "missed %s;\n in use %s" % (hexes(t.free - set(free)),
                                  hexes(set(free) & mine)))
+    _compare_verify(d, t, name)
     _compare_check(d, t, name, exact)
+
+
+def _compare_verify(d, t, name):
+    try:
+        clean, bad = verify(d)
+        ok(bool(bad) == bool(t.corrupt), name + ": ::kmem_verify finds " +
+           ("damage" if t.corrupt else "all clean"), bad)
+    except PmdbError as e:
+        ok(False, name + ": ::kmem_verify", e)
 
 
 def _compare_check(d, t, name, exact):
