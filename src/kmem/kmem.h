@@ -69,7 +69,7 @@ void kmem_cache_free(kmem_cache_t *cp, void *buf);
 
 /**
  * Allocates bytes of any size; kmem_zalloc() zeroes them.  A size of 0 gives
- * a pointer that must not be used, except to give it back.
+ * NULL, which kmem_free() takes back with that size.
  */
 void *kmem_alloc(size_t size, int kmflag);
 void *kmem_zalloc(size_t size, int kmflag);
