@@ -5,42 +5,42 @@
 /* ---- ::bufctl -------------------------------------------------------- */
 
 static const struct column short_cols[] = {
-	{ "addr", "ADDR", CELL_ADDR, -16 },
-	{ "buffer", "BUFADDR", CELL_ADDR, -16 },
-	{ "timestamp", "TIMESTAMP", CELL_TIME, 12 },
-	{ "thread", "THRD", CELL_COUNT, 5 },
-	{ "caller", "CALLER", CELL_SYM, 0 },
-	{ "what", NULL, CELL_TEXT, 0 },
-	{ "kind", NULL, CELL_TEXT, 0 },
+	{"addr", "ADDR", CELL_ADDR, -16},
+	{"buffer", "BUFADDR", CELL_ADDR, -16},
+	{"timestamp", "TIMESTAMP", CELL_TIME, 12},
+	{"thread", "THRD", CELL_COUNT, 5},
+	{"caller", "CALLER", CELL_SYM, 0},
+	{"what", NULL, CELL_TEXT, 0},
+	{"kind", NULL, CELL_TEXT, 0},
 };
 /* mdb aligns this heading to the left and the times to the right */
 static const char short_heading[] =
 	"ADDR             BUFADDR          TIMESTAMP     THRD CALLER";
 
 static const struct column long_cols[] = {
-	{ "addr", "ADDR", CELL_HEX, 16 },
-	{ "buffer", "BUFADDR", CELL_HEX, 16 },
-	{ "timestamp", "TIMESTAMP", CELL_TIME, 16 },
-	{ "thread", "THREAD", CELL_COUNT, 16 },
-	{ NULL, "\n", CELL_TEXT, 16 },
-	{ "cache", "CACHE", CELL_HEX, 16 },
-	{ "lastlog", "LASTLOG", CELL_HEX, 16 },
-	{ "contents", "CONTENTS", CELL_HEX, 16 },
-	{ "what", NULL, CELL_TEXT, 0 },
-	{ "kind", NULL, CELL_TEXT, 0 },
-	{ "stack", NULL, CELL_STACK, 0 },
+	{"addr", "ADDR", CELL_HEX, 16},
+	{"buffer", "BUFADDR", CELL_HEX, 16},
+	{"timestamp", "TIMESTAMP", CELL_TIME, 16},
+	{"thread", "THREAD", CELL_COUNT, 16},
+	{NULL, "\n", CELL_TEXT, 16},
+	{"cache", "CACHE", CELL_HEX, 16},
+	{"lastlog", "LASTLOG", CELL_HEX, 16},
+	{"contents", "CONTENTS", CELL_HEX, 16},
+	{"what", NULL, CELL_TEXT, 0},
+	{"kind", NULL, CELL_TEXT, 0},
+	{"stack", NULL, CELL_STACK, 0},
 };
 
 static const struct opt bufctl_opts[] = {
-	{ 'v', OPT_FLAG, NULL, "everything, with the stack" },
-	{ 'h', OPT_FLAG, NULL, "this and older transactions of the buffer" },
-	{ 'a', OPT_NUMBER, "addr", "only of this buffer" },
-	{ 'c', OPT_STRING, "caller",
-	  "only with this function or pc in the stack" },
-	{ 'e', OPT_NUMBER, "earliest", "only from this time on" },
-	{ 'l', OPT_NUMBER, "latest", "only up to this time" },
-	{ 't', OPT_NUMBER, "thread", "only by this thread" },
-	{ 0 },
+	{'v', OPT_FLAG, NULL, "everything, with the stack"},
+	{'h', OPT_FLAG, NULL, "this and older transactions of the buffer"},
+	{'a', OPT_NUMBER, "addr", "only of this buffer"},
+	{'c', OPT_STRING, "caller",
+	 "only with this function or pc in the stack"},
+	{'e', OPT_NUMBER, "earliest", "only from this time on"},
+	{'l', OPT_NUMBER, "latest", "only up to this time"},
+	{'t', OPT_NUMBER, "thread", "only by this thread"},
+	{0},
 };
 
 struct bufctl_arg {
@@ -54,8 +54,8 @@ struct bufctl_arg {
 
 static const char *what_name(uint32_t what)
 {
-	static const char *const names[] = { NULL, "alloc", "free", "fail",
-					     "slab" };
+	static const char *const names[] = {NULL, "alloc", "free", "fail",
+					    "slab"};
 
 	return what < sizeof(names) / sizeof(*names) ? names[what] : NULL;
 }
@@ -135,7 +135,7 @@ static void short_row(struct heap *heap, struct out *o,
 
 static void bufctl_row(struct bufctl_arg *a, const struct heap_audit *au)
 {
-	struct heap_stack stack = { 0 };
+	struct heap_stack stack = {0};
 
 	if (!a->heap->ops->stack ||
 	    !a->heap->ops->stack(a->heap, au->stack, &stack))
@@ -171,10 +171,9 @@ static struct err *find_caller(struct bufctl_arg *a)
 
 /* the transactions before one, as far as the log still has them: each record
  * names the one before it.  The newest record is a copy of the bufctl. */
-static struct err *each_older(struct heap *heap, const struct heap_audit *from,
-			      struct err *(*fn)(void *arg,
-						const struct heap_audit *a),
-			      void *arg)
+static struct err *
+each_older(struct heap *heap, const struct heap_audit *from,
+	   struct err *(*fn)(void *arg, const struct heap_audit *a), void *arg)
 {
 	struct heap_audit now = *from;
 	struct err *err = NULL;
@@ -208,7 +207,7 @@ static struct err *older_row(void *arg, const struct heap_audit *a)
 
 static struct err *run_bufctl(struct bufctl_arg *a)
 {
-	struct heap_audit au = { 0 };
+	struct heap_audit au = {0};
 	struct err *err = session_heap(a->call->s, &a->heap);
 
 	if (!err && !a->heap->ops->audit_at)
@@ -228,10 +227,9 @@ static struct err *run_bufctl(struct bufctl_arg *a)
 
 static struct err *dcmd_bufctl(struct dcmd_call *call)
 {
-	struct bufctl_arg a = { .call = call };
-	void *const values[] = { &a.is_long,  &a.has_history, &a.buf,
-				 &a.caller,   &a.earliest,    &a.latest,
-				 &a.tid };
+	struct bufctl_arg a = {.call = call};
+	void *const values[] = {&a.is_long,  &a.has_history, &a.buf, &a.caller,
+				&a.earliest, &a.latest,      &a.tid};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, bufctl_opts, values, &first);
 
@@ -242,7 +240,7 @@ static struct err *dcmd_bufctl(struct dcmd_call *call)
 
 static struct err *dcmd_bufctl_audit(struct dcmd_call *call)
 {
-	struct bufctl_arg a = { .call = call, .is_long = true };
+	struct bufctl_arg a = {.call = call, .is_long = true};
 
 	if (call->argc)
 		return err_new(ERR_USAGE, "unexpected argument");
@@ -252,19 +250,19 @@ static struct err *dcmd_bufctl_audit(struct dcmd_call *call)
 /* ---- ::kmem_log ------------------------------------------------------ */
 
 static const struct column log_cols[] = {
-	{ "cpu", "CPU", CELL_COUNT, 3 },
-	{ "addr", "ADDR", CELL_ADDR, -16 },
-	{ "buffer", "BUFADDR", CELL_ADDR, -16 },
-	{ "timestamp", "TIMESTAMP", CELL_TIME, 16 },
-	{ "thread", "THREAD", CELL_COUNT, 0 },
-	{ "what", NULL, CELL_TEXT, 0 },
-	{ "kind", NULL, CELL_TEXT, 0 },
-	{ "cache", NULL, CELL_ADDR, 0 },
+	{"cpu", "CPU", CELL_COUNT, 3},
+	{"addr", "ADDR", CELL_ADDR, -16},
+	{"buffer", "BUFADDR", CELL_ADDR, -16},
+	{"timestamp", "TIMESTAMP", CELL_TIME, 16},
+	{"thread", "THREAD", CELL_COUNT, 0},
+	{"what", NULL, CELL_TEXT, 0},
+	{"kind", NULL, CELL_TEXT, 0},
+	{"cache", NULL, CELL_ADDR, 0},
 };
 
 static const struct opt log_opts[] = {
-	{ 'b', OPT_FLAG, NULL, "records of the buffer that holds the address" },
-	{ 0 },
+	{'b', OPT_FLAG, NULL, "records of the buffer that holds the address"},
+	{0},
 };
 
 struct log_arg {
@@ -301,8 +299,8 @@ static struct err *log_row(void *arg, const struct heap_audit *a)
 
 static struct err *dcmd_kmem_log(struct dcmd_call *call)
 {
-	struct log_arg l = { .call = call };
-	void *const values[] = { &l.is_by_buf };
+	struct log_arg l = {.call = call};
+	void *const values[] = {&l.is_by_buf};
 	struct heap_buf b;
 	size_t first = 0;
 	struct err *err = dcmd_options(call, log_opts, values, &first);
@@ -350,7 +348,7 @@ static struct err *pass_audit(void *arg, const struct heap_audit *a)
 static struct err *walk_log(struct session *s, const struct walker *walker,
 			    bool has_addr, taddr_t addr, walk_fn *fn, void *arg)
 {
-	struct walk_arg w = { fn, arg };
+	struct walk_arg w = {fn, arg};
 	struct heap *heap = NULL;
 	struct err *err = session_heap(s, &heap);
 
@@ -358,8 +356,8 @@ static struct err *walk_log(struct session *s, const struct walker *walker,
 	if (!err && !heap->ops->log)
 		err = err_new(ERR_NOSUP, "%s heap keeps no log",
 			      heap->ops->name);
-	return err ? err :
-		     heap->ops->log(heap, HEAP_LOG_TRANSACTION,
+	return err ? err
+		   : heap->ops->log(heap, HEAP_LOG_TRANSACTION,
 				    has_addr ? addr : 0, pass_audit, &w);
 }
 
@@ -367,7 +365,7 @@ static struct err *walk_history(struct session *s, const struct walker *walker,
 				bool has_addr, taddr_t addr, walk_fn *fn,
 				void *arg)
 {
-	struct walk_arg w = { fn, arg };
+	struct walk_arg w = {fn, arg};
 	struct heap_audit au;
 	struct heap *heap = NULL;
 	struct err *err = session_heap(s, &heap);
@@ -384,42 +382,56 @@ static struct err *walk_history(struct session *s, const struct walker *walker,
 	return err ? err : each_older(heap, &au, pass_audit, &w);
 }
 
-#define BUFCTL_HELP                                                          \
-	"CALLER is the first frame outside the allocator, TIMESTAMP "        \
-	"nanoseconds in hex.\nWhat passes the filters is handed on in a "    \
-	"pipeline.\n\n  > ::walk bufctl | ::bufctl -c parse\n"               \
+#define BUFCTL_HELP                                                       \
+	"CALLER is the first frame outside the allocator, TIMESTAMP "     \
+	"nanoseconds in hex.\nWhat passes the filters is handed on in a " \
+	"pipeline.\n\n  > ::walk bufctl | ::bufctl -c parse\n"            \
 	"  > 7f3c10::bufctl -v\n"
-#define LOG_HELP                                                             \
-	"The transaction log, newest first.  CPU is the one that still "     \
-	"fills that part of\nthe log.  With an address: the record there; "  \
+#define LOG_HELP                                                            \
+	"The transaction log, newest first.  CPU is the one that still "    \
+	"fills that part of\nthe log.  With an address: the record there; " \
 	"with -b the records of the buffer\nthat holds it.\n"
 
 static const struct dcmd dcmds[] = {
-	{ .name = "bufctl", .addr = ADDR_REQUIRED, .usage = "",
-	  .opts = bufctl_opts, .brief = "print or filter audited bufctls",
-	  .help = BUFCTL_HELP, .run = dcmd_bufctl },
-	{ .name = "bufctl_audit", .addr = ADDR_REQUIRED, .usage = "",
-	  .brief = "print an audited bufctl with its stack",
-	  .help = "The same as ::bufctl -v.", .run = dcmd_bufctl_audit },
-	{ .name = "kmem_log", .addr = ADDR_OPTIONAL, .usage = "",
-	  .opts = log_opts, .brief = "print the transaction log",
-	  .help = LOG_HELP, .run = dcmd_kmem_log },
-	{ .name = "umem_log", .addr = ADDR_OPTIONAL, .usage = "",
-	  .opts = log_opts, .brief = "alias of ::kmem_log", .help = LOG_HELP,
-	  .run = dcmd_kmem_log },
-	{ 0 },
+	{.name = "bufctl",
+	 .addr = ADDR_REQUIRED,
+	 .usage = "",
+	 .opts = bufctl_opts,
+	 .brief = "print or filter audited bufctls",
+	 .help = BUFCTL_HELP,
+	 .run = dcmd_bufctl},
+	{.name = "bufctl_audit",
+	 .addr = ADDR_REQUIRED,
+	 .usage = "",
+	 .brief = "print an audited bufctl with its stack",
+	 .help = "The same as ::bufctl -v.",
+	 .run = dcmd_bufctl_audit},
+	{.name = "kmem_log",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "",
+	 .opts = log_opts,
+	 .brief = "print the transaction log",
+	 .help = LOG_HELP,
+	 .run = dcmd_kmem_log},
+	{.name = "umem_log",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "",
+	 .opts = log_opts,
+	 .brief = "alias of ::kmem_log",
+	 .help = LOG_HELP,
+	 .run = dcmd_kmem_log},
+	{0},
 };
 
 static const struct walker walkers[] = {
-	{ "kmem_log", "records of the transaction log, newest first",
-	  ADDR_OPTIONAL, NULL, walk_log },
-	{ "umem_log", "records of the transaction log, newest first",
-	  ADDR_OPTIONAL, NULL, walk_log },
-	{ "bufctl_history", "a bufctl and older transactions of its buffer",
-	  ADDR_REQUIRED, NULL, walk_history },
-	{ 0 },
+	{"kmem_log", "records of the transaction log, newest first",
+	 ADDR_OPTIONAL, NULL, walk_log},
+	{"umem_log", "records of the transaction log, newest first",
+	 ADDR_OPTIONAL, NULL, walk_log},
+	{"bufctl_history", "a bufctl and older transactions of its buffer",
+	 ADDR_REQUIRED, NULL, walk_history},
+	{0},
 };
 
-const struct group group_audit = { .name = "audit",
-				   .dcmds = dcmds,
-				   .walkers = walkers };
+const struct group group_audit = {
+	.name = "audit", .dcmds = dcmds, .walkers = walkers};

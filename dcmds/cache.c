@@ -6,12 +6,12 @@
 /* ---- ::kmem_cache ---------------------------------------------------- */
 
 static const struct column cache_cols[] = {
-	{ "addr", "ADDR", CELL_ADDR, -16 },
-	{ "name", "NAME", CELL_TEXT, -25 },
-	{ "flags", "FLAG", CELL_TEXT, 4 },
-	{ "cflags", "CFLAG", CELL_TEXT, 8 },
-	{ "bufsize_bytes", "BUFSIZE", CELL_BYTES, 8 },
-	{ "buftotal", "BUFTOTL", CELL_COUNT, 8 },
+	{"addr", "ADDR", CELL_ADDR, -16},
+	{"name", "NAME", CELL_TEXT, -25},
+	{"flags", "FLAG", CELL_TEXT, 4},
+	{"cflags", "CFLAG", CELL_TEXT, 8},
+	{"bufsize_bytes", "BUFSIZE", CELL_BYTES, 8},
+	{"buftotal", "BUFTOTL", CELL_COUNT, 8},
 };
 
 struct cache_arg {
@@ -45,14 +45,14 @@ static struct err *cache_row(void *arg, const struct heap_cache *c)
 }
 
 static const struct opt cache_opts[] = {
-	{ 'n', OPT_STRING, "name", "only caches whose name contains this" },
-	{ 0 },
+	{'n', OPT_STRING, "name", "only caches whose name contains this"},
+	{0},
 };
 
 static struct err *dcmd_kmem_cache(struct dcmd_call *call)
 {
-	struct cache_arg a = { .call = call };
-	void *const values[] = { &a.pattern };
+	struct cache_arg a = {.call = call};
+	void *const values[] = {&a.pattern};
 	struct heap *heap = NULL;
 	size_t first = 0;
 	struct err *err = dcmd_options(call, cache_opts, values, &first);
@@ -67,21 +67,21 @@ static struct err *dcmd_kmem_cache(struct dcmd_call *call)
 	err = heap->ops->caches(heap, cache_row, &a);
 	out_end(call->out);
 	if (!err && (call->flags & DCMD_ADDRSPEC) && !a.is_found)
-		err = err_new(ERR_NOTFOUND, "0x%" PRIx64
-			      " is not a kmem_cache", call->addr);
+		err = err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache",
+			      call->addr);
 	return err;
 }
 
 /* ---- ::kmastat ------------------------------------------------------- */
 
 static const struct column stat_cols[] = {
-	{ "name", "", CELL_TEXT, -30 },
-	{ "bufsize_bytes", "", CELL_BYTES, 6 },
-	{ "in_use", "", CELL_COUNT, 8 },
-	{ "total", "", CELL_COUNT, 8 },
-	{ "memory_bytes", "", CELL_NICE, 8 },
-	{ "alloc", "", CELL_COUNT, 10 },
-	{ "alloc_fail", "", CELL_COUNT, 5 },
+	{"name", "", CELL_TEXT, -30},
+	{"bufsize_bytes", "", CELL_BYTES, 6},
+	{"in_use", "", CELL_COUNT, 8},
+	{"total", "", CELL_COUNT, 8},
+	{"memory_bytes", "", CELL_NICE, 8},
+	{"alloc", "", CELL_COUNT, 10},
+	{"alloc_fail", "", CELL_COUNT, 5},
 };
 static const char stat_rule[] =
 	"------------------------------ ------ -------- -------- -------- "
@@ -95,12 +95,9 @@ static const char stat_heading[] =
 	"---------- -----";
 
 static const struct column arena_cols[] = {
-	{ "name", "", CELL_TEXT, -30 },
-	{ "in_use_bytes", "", CELL_NICE, 10 },
-	{ "total_bytes", "", CELL_NICE, 10 },
-	{ "import_bytes", "", CELL_NICE, 10 },
-	{ "alloc", "", CELL_COUNT, 10 },
-	{ "alloc_fail", "", CELL_COUNT, 5 },
+	{"name", "", CELL_TEXT, -30},       {"in_use_bytes", "", CELL_NICE, 10},
+	{"total_bytes", "", CELL_NICE, 10}, {"import_bytes", "", CELL_NICE, 10},
+	{"alloc", "", CELL_COUNT, 10},      {"alloc_fail", "", CELL_COUNT, 5},
 };
 static const char arena_heading[] =
 	"vmem                               memory     memory     memory "
@@ -136,7 +133,7 @@ static void add_total(struct stat_arg *a, const struct heap_cache *c)
 	while (i < a->totals.n && a->totals.v[i].arena != c->arena)
 		i++;
 	if (i == a->totals.n) {
-		struct total t = { .arena = c->arena };
+		struct total t = {.arena = c->arena};
 
 		VEC_PUSH(&a->totals, t);
 	}
@@ -188,8 +185,8 @@ static struct err *total_row(void *arg, const struct heap_arena *arena)
 static struct err *arena_row(void *arg, const struct heap_arena *arena)
 {
 	struct stat_arg *a = arg;
-	_free_ char *name = mem_printf("%*s%s", 4 * arena->depth, "",
-				       arena->name);
+	_free_ char *name =
+		mem_printf("%*s%s", 4 * arena->depth, "", arena->name);
 
 	out_str(a->out, name);
 	out_u64(a->out, arena->inuse_bytes);
@@ -226,17 +223,17 @@ static struct err *stat_tables(struct stat_arg *a)
 }
 
 static const struct opt stat_opts[] = {
-	{ 'k', OPT_FLAG, NULL, "accepted for mdb's sake: sizes have units" },
-	{ 'm', OPT_FLAG, NULL, "the same" },
-	{ 'g', OPT_FLAG, NULL, "the same" },
-	{ 0 },
+	{'k', OPT_FLAG, NULL, "accepted for mdb's sake: sizes have units"},
+	{'m', OPT_FLAG, NULL, "the same"},
+	{'g', OPT_FLAG, NULL, "the same"},
+	{0},
 };
 
 static struct err *dcmd_kmastat(struct dcmd_call *call)
 {
-	struct stat_arg a = { .out = call->out };
+	struct stat_arg a = {.out = call->out};
 	bool unused = false;
-	void *const values[] = { &unused, &unused, &unused };
+	void *const values[] = {&unused, &unused, &unused};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, stat_opts, values, &first);
 
@@ -256,12 +253,9 @@ static struct err *dcmd_kmastat(struct dcmd_call *call)
 /* ---- ::kmem_slabs ---------------------------------------------------- */
 
 static const struct column slab_cols[] = {
-	{ "name", "", CELL_TEXT, -25 },
-	{ "slabs", "", CELL_COUNT, 8 },
-	{ "partial_slabs", "", CELL_COUNT, 8 },
-	{ "buffers", "", CELL_COUNT, 9 },
-	{ "unused_buffers", "", CELL_COUNT, 9 },
-	{ "waste", "", CELL_TEXT, 6 },
+	{"name", "", CELL_TEXT, -25},          {"slabs", "", CELL_COUNT, 8},
+	{"partial_slabs", "", CELL_COUNT, 8},  {"buffers", "", CELL_COUNT, 9},
+	{"unused_buffers", "", CELL_COUNT, 9}, {"waste", "", CELL_TEXT, 6},
 };
 static const char slab_heading[] =
 	"                                   Partial              Unused\n"
@@ -269,9 +263,9 @@ static const char slab_heading[] =
 	"------------------------- -------- -------- --------- --------- ------";
 
 static const struct opt slab_opts[] = {
-	{ 'v', OPT_FLAG, NULL, "buffers used of each partial slab" },
-	{ 'n', OPT_STRING, "name", "only caches whose name contains this" },
-	{ 0 },
+	{'v', OPT_FLAG, NULL, "buffers used of each partial slab"},
+	{'n', OPT_STRING, "name", "only caches whose name contains this"},
+	{0},
 };
 
 struct slab_arg {
@@ -311,8 +305,8 @@ static struct err *slab_row(void *arg, const struct heap_cache *c)
 		return NULL;
 	a->nslabs = a->npartial = a->nbufs = a->nused = 0;
 	strbuf_reset(&a->used);
-	struct err *err = a->heap->ops->slabs(a->heap, c->addr, false,
-					      count_slab, a);
+	struct err *err =
+		a->heap->ops->slabs(a->heap, c->addr, false, count_slab, a);
 
 	if (err)
 		return err;
@@ -328,7 +322,8 @@ static struct err *slab_row(void *arg, const struct heap_cache *c)
 	out_str(o, waste);
 	out_end_row(o, c->addr);
 	if (a->is_verbose && a->nslabs && !out_is_json(o) && !out_is_pipe(o))
-		out_text(o, "%26s%" PRIu64 " complete, %" PRIu64 " partial%s%s\n",
+		out_text(o,
+			 "%26s%" PRIu64 " complete, %" PRIu64 " partial%s%s\n",
 			 "", a->nslabs - a->npartial, a->npartial,
 			 a->npartial ? ":" : "", strbuf_str(&a->used));
 	return NULL;
@@ -336,8 +331,8 @@ static struct err *slab_row(void *arg, const struct heap_cache *c)
 
 static struct err *dcmd_kmem_slabs(struct dcmd_call *call)
 {
-	struct slab_arg a = { .call = call };
-	void *const values[] = { &a.is_verbose, &a.pattern };
+	struct slab_arg a = {.call = call};
+	void *const values[] = {&a.is_verbose, &a.pattern};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, slab_opts, values, &first);
 
@@ -379,7 +374,7 @@ static struct err *walk_caches(struct session *s, const struct walker *walker,
 			       bool has_addr, taddr_t addr, walk_fn *fn,
 			       void *arg)
 {
-	struct walk_arg w = { .fn = fn, .arg = arg };
+	struct walk_arg w = {.fn = fn, .arg = arg};
 	struct err *err = session_heap(s, &w.heap);
 
 	(void)walker;
@@ -425,8 +420,8 @@ static struct err *walk_bufs(struct session *s, const struct walker *walker,
 			     void *arg)
 {
 	const char *how = walker->data;
-	struct walk_arg w = { .fn = fn, .arg = arg };
-	struct heap_cache cache = { .addr = addr };
+	struct walk_arg w = {.fn = fn, .arg = arg};
+	struct heap_cache cache = {.addr = addr};
 	struct err *err = session_heap(s, &w.heap);
 
 	w.states = *how == 'a' || *how == 'A' ? BUF_ALLOCATED : BUF_FREE;
@@ -456,12 +451,12 @@ static struct err *walk_slabs(struct session *s, const struct walker *walker,
 			      bool has_addr, taddr_t addr, walk_fn *fn,
 			      void *arg)
 {
-	struct walk_arg w = { .fn = fn, .arg = arg };
+	struct walk_arg w = {.fn = fn, .arg = arg};
 	struct err *err = session_heap(s, &w.heap);
 
 	(void)has_addr; /* required */
-	return err ? err :
-		     w.heap->ops->slabs(w.heap, addr, walker->data != NULL,
+	return err ? err
+		   : w.heap->ops->slabs(w.heap, addr, walker->data != NULL,
 					pass_slab, &w);
 }
 
@@ -476,7 +471,7 @@ static struct err *walk_hash(struct session *s, const struct walker *walker,
 			     bool has_addr, taddr_t addr, walk_fn *fn,
 			     void *arg)
 {
-	struct walk_arg w = { .fn = fn, .arg = arg };
+	struct walk_arg w = {.fn = fn, .arg = arg};
 	struct err *err = session_heap(s, &w.heap);
 
 	(void)walker;
@@ -509,8 +504,8 @@ static struct err *walk_named(struct session *s, const struct walker *walker,
 			      bool has_addr, taddr_t addr, walk_fn *fn,
 			      void *arg)
 {
-	struct walk_arg w = { .fn = fn, .arg = arg };
-	struct find_arg find = { .name = walker->name };
+	struct walk_arg w = {.fn = fn, .arg = arg};
+	struct find_arg find = {.name = walker->name};
 	struct err *err = session_heap(s, &w.heap);
 
 	(void)has_addr; /* takes none */
@@ -540,7 +535,7 @@ static struct err *make_walker(void *arg, const struct heap_cache *c)
 static struct err *make_walkers(struct session *s, struct walker **ret,
 				size_t *ret_n)
 {
-	struct maker m = { 0 };
+	struct maker m = {0};
 	struct heap *heap = NULL;
 	struct err *err = session_heap(s, &heap);
 
@@ -557,61 +552,60 @@ static struct err *make_walkers(struct session *s, struct walker **ret,
 
 /* ---- tables ---------------------------------------------------------- */
 
-#define KMEM_CACHE_HELP                                                      \
-	"One row a cache, in order of creation.  FLAG: audit 1, deadbeef 2, "  \
+#define KMEM_CACHE_HELP                                                       \
+	"One row a cache, in order of creation.  FLAG: audit 1, deadbeef 2, " \
 	"redzone 4,\ncontents 8, nomagazine 20, firewall 40, lite 100, hash " \
 	"200.  BUFSIZE in bytes;\nBUFTOTL counts buffers, free ones "         \
 	"included.\n\n  > ::kmem_cache -n alloc_32\n"
-#define KMASTAT_HELP                                                         \
-	"Per cache: size of a buffer in bytes, buffers the program has, "     \
-	"buffers there\nare, memory of the slabs, allocations that succeeded "  \
-	"and failed.  Then the sums\nof each arena, and the arenas, indented "  \
+#define KMASTAT_HELP                                                           \
+	"Per cache: size of a buffer in bytes, buffers the program has, "      \
+	"buffers there\nare, memory of the slabs, allocations that succeeded " \
+	"and failed.  Then the sums\nof each arena, and the arenas, indented " \
 	"below their source.\n"
-#define SLABS_HELP                                                           \
-	"Per cache: slabs, those with a free buffer, buffers, buffers free "  \
-	"in their slab,\nand their share.  -v adds how many buffers are used "  \
+#define SLABS_HELP                                                             \
+	"Per cache: slabs, those with a free buffer, buffers, buffers free "   \
+	"in their slab,\nand their share.  -v adds how many buffers are used " \
 	"in each partial slab.\n"
 
 static const struct dcmd dcmds[] = {
-	{ "kmem_cache", ADDR_OPTIONAL, "", "print the caches", cache_opts,
-	  KMEM_CACHE_HELP, dcmd_kmem_cache },
-	{ "umem_cache", ADDR_OPTIONAL, "", "alias of ::kmem_cache", cache_opts,
-	  KMEM_CACHE_HELP, dcmd_kmem_cache },
-	{ "kmastat", ADDR_NONE, "", "print statistics of caches and arenas",
-	  stat_opts, KMASTAT_HELP, dcmd_kmastat },
-	{ "umastat", ADDR_NONE, "", "alias of ::kmastat", stat_opts,
-	  KMASTAT_HELP, dcmd_kmastat },
-	{ "kmem_slabs", ADDR_OPTIONAL, "", "print slab use of the caches",
-	  slab_opts, SLABS_HELP, dcmd_kmem_slabs },
-	{ "umem_slabs", ADDR_OPTIONAL, "", "alias of ::kmem_slabs", slab_opts,
-	  SLABS_HELP, dcmd_kmem_slabs },
-	{ 0 },
+	{"kmem_cache", ADDR_OPTIONAL, "", "print the caches", cache_opts,
+	 KMEM_CACHE_HELP, dcmd_kmem_cache},
+	{"umem_cache", ADDR_OPTIONAL, "", "alias of ::kmem_cache", cache_opts,
+	 KMEM_CACHE_HELP, dcmd_kmem_cache},
+	{"kmastat", ADDR_NONE, "", "print statistics of caches and arenas",
+	 stat_opts, KMASTAT_HELP, dcmd_kmastat},
+	{"umastat", ADDR_NONE, "", "alias of ::kmastat", stat_opts,
+	 KMASTAT_HELP, dcmd_kmastat},
+	{"kmem_slabs", ADDR_OPTIONAL, "", "print slab use of the caches",
+	 slab_opts, SLABS_HELP, dcmd_kmem_slabs},
+	{"umem_slabs", ADDR_OPTIONAL, "", "alias of ::kmem_slabs", slab_opts,
+	 SLABS_HELP, dcmd_kmem_slabs},
+	{0},
 };
 
 static const struct walker walkers[] = {
-	{ "kmem_cache", "every cache", ADDR_NONE, NULL, walk_caches },
-	{ "umem_cache", "every cache", ADDR_NONE, NULL, walk_caches },
-	{ "kmem", "allocated buffers, of a cache or of all", ADDR_OPTIONAL,
-	  "a", walk_bufs },
-	{ "umem", "allocated buffers, of a cache or of all", ADDR_OPTIONAL,
-	  "a", walk_bufs },
-	{ "freemem", "free buffers, of a cache or of all", ADDR_OPTIONAL, "f",
-	  walk_bufs },
-	{ "bufctl", "bufctls of allocated buffers", ADDR_OPTIONAL, "A",
-	  walk_bufs },
-	{ "freectl", "bufctls of free buffers", ADDR_OPTIONAL, "F",
-	  walk_bufs },
-	{ "kmem_slab", "slabs of a cache", ADDR_REQUIRED, NULL, walk_slabs },
-	{ "umem_slab", "slabs of a cache", ADDR_REQUIRED, NULL, walk_slabs },
-	{ "kmem_slab_partial", "slabs of a cache with a free buffer",
-	  ADDR_REQUIRED, "p", walk_slabs },
-	{ "umem_slab_partial", "slabs of a cache with a free buffer",
-	  ADDR_REQUIRED, "p", walk_slabs },
-	{ "kmem_hash", "bufctls in the hash table of a cache", ADDR_REQUIRED,
-	  NULL, walk_hash },
-	{ "umem_hash", "bufctls in the hash table of a cache", ADDR_REQUIRED,
-	  NULL, walk_hash },
-	{ 0 },
+	{"kmem_cache", "every cache", ADDR_NONE, NULL, walk_caches},
+	{"umem_cache", "every cache", ADDR_NONE, NULL, walk_caches},
+	{"kmem", "allocated buffers, of a cache or of all", ADDR_OPTIONAL, "a",
+	 walk_bufs},
+	{"umem", "allocated buffers, of a cache or of all", ADDR_OPTIONAL, "a",
+	 walk_bufs},
+	{"freemem", "free buffers, of a cache or of all", ADDR_OPTIONAL, "f",
+	 walk_bufs},
+	{"bufctl", "bufctls of allocated buffers", ADDR_OPTIONAL, "A",
+	 walk_bufs},
+	{"freectl", "bufctls of free buffers", ADDR_OPTIONAL, "F", walk_bufs},
+	{"kmem_slab", "slabs of a cache", ADDR_REQUIRED, NULL, walk_slabs},
+	{"umem_slab", "slabs of a cache", ADDR_REQUIRED, NULL, walk_slabs},
+	{"kmem_slab_partial", "slabs of a cache with a free buffer",
+	 ADDR_REQUIRED, "p", walk_slabs},
+	{"umem_slab_partial", "slabs of a cache with a free buffer",
+	 ADDR_REQUIRED, "p", walk_slabs},
+	{"kmem_hash", "bufctls in the hash table of a cache", ADDR_REQUIRED,
+	 NULL, walk_hash},
+	{"umem_hash", "bufctls in the hash table of a cache", ADDR_REQUIRED,
+	 NULL, walk_hash},
+	{0},
 };
 
 const struct group group_cache = {

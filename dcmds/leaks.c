@@ -10,42 +10,41 @@
 
 /* the three tables of ::findleaks */
 enum section {
-	SECTION_BIG,	 /* segments */
-	SECTION_PLAIN,	 /* buffers nobody recorded a stack of */
+	SECTION_BIG,     /* segments */
+	SECTION_PLAIN,   /* buffers nobody recorded a stack of */
 	SECTION_AUDITED, /* buffers with a bufctl that knows */
 	SECTION_MAX
 };
 
 static const struct column big_cols[] = {
-	{ "bytes", "BYTES", CELL_TEXT, -16 },
-	{ "leaked", "LEAKED", CELL_COUNT, 7 },
-	{ "vmem_seg", "VMEM_SEG", CELL_HEX, 16 },
-	{ "caller", "CALLER", CELL_SYM, 0 },
-	{ "leaked_bytes", NULL, CELL_BYTES, 0 },
-	{ "is_direct", NULL, CELL_COUNT, 0 },
-	{ "stack", NULL, CELL_TEXT, 0 },
+	{"bytes", "BYTES", CELL_TEXT, -16},
+	{"leaked", "LEAKED", CELL_COUNT, 7},
+	{"vmem_seg", "VMEM_SEG", CELL_HEX, 16},
+	{"caller", "CALLER", CELL_SYM, 0},
+	{"leaked_bytes", NULL, CELL_BYTES, 0},
+	{"is_direct", NULL, CELL_COUNT, 0},
+	{"stack", NULL, CELL_TEXT, 0},
 };
 static const struct column plain_cols[] = {
-	{ "cache", "CACHE", CELL_ADDR, -16 },
-	{ "leaked", "LEAKED", CELL_COUNT, 7 },
-	{ "buffer", "BUFFER", CELL_ADDR, -16 },
-	{ "caller", "CALLER", CELL_SYM, 0 },
-	{ "leaked_bytes", NULL, CELL_BYTES, 0 },
-	{ "is_direct", NULL, CELL_COUNT, 0 },
-	{ "stack", NULL, CELL_TEXT, 0 },
+	{"cache", "CACHE", CELL_ADDR, -16},
+	{"leaked", "LEAKED", CELL_COUNT, 7},
+	{"buffer", "BUFFER", CELL_ADDR, -16},
+	{"caller", "CALLER", CELL_SYM, 0},
+	{"leaked_bytes", NULL, CELL_BYTES, 0},
+	{"is_direct", NULL, CELL_COUNT, 0},
+	{"stack", NULL, CELL_TEXT, 0},
 };
 static const struct column audited_cols[] = {
-	{ "cache", "CACHE", CELL_ADDR, -16 },
-	{ "leaked", "LEAKED", CELL_COUNT, 7 },
-	{ "bufctl", "BUFCTL", CELL_ADDR, -16 },
-	{ "caller", "CALLER", CELL_SYM, 0 },
-	{ "leaked_bytes", NULL, CELL_BYTES, 0 },
-	{ "is_direct", NULL, CELL_COUNT, 0 },
-	{ "stack", NULL, CELL_TEXT, 0 },
+	{"cache", "CACHE", CELL_ADDR, -16},
+	{"leaked", "LEAKED", CELL_COUNT, 7},
+	{"bufctl", "BUFCTL", CELL_ADDR, -16},
+	{"caller", "CALLER", CELL_SYM, 0},
+	{"leaked_bytes", NULL, CELL_BYTES, 0},
+	{"is_direct", NULL, CELL_COUNT, 0},
+	{"stack", NULL, CELL_TEXT, 0},
 };
 static const struct column *const section_cols[SECTION_MAX] = {
-	big_cols, plain_cols, audited_cols
-};
+	big_cols, plain_cols, audited_cols};
 static const char *const section_heading[SECTION_MAX] = {
 	"BYTES             LEAKED         VMEM_SEG CALLER",
 	"CACHE             LEAKED           BUFFER CALLER",
@@ -53,10 +52,10 @@ static const char *const section_heading[SECTION_MAX] = {
 };
 
 static const struct opt leak_opts[] = {
-	{ 'd', OPT_FLAG, NULL, "print each leak in detail" },
-	{ 'f', OPT_FLAG, NULL, "look again, forget what was found before" },
-	{ 'v', OPT_FLAG, NULL, "print statistics" },
-	{ 0 },
+	{'d', OPT_FLAG, NULL, "print each leak in detail"},
+	{'f', OPT_FLAG, NULL, "look again, forget what was found before"},
+	{'v', OPT_FLAG, NULL, "print statistics"},
+	{0},
 };
 
 /* a leak as it is shown */
@@ -85,8 +84,7 @@ static bool passes_filter(const struct find_arg *f,
 	if (!(f->call->flags & DCMD_ADDRSPEC))
 		return true;
 	for (unsigned i = 0; i < stack->depth; i++)
-		if (stack->pc[i] >= f->filter_lo &&
-		    stack->pc[i] < f->filter_hi)
+		if (stack->pc[i] >= f->filter_lo && stack->pc[i] < f->filter_hi)
 			return true;
 	return false;
 }
@@ -104,8 +102,8 @@ static void set_filter(struct find_arg *f)
 
 static void add_shown(struct find_arg *f, const struct leak *l)
 {
-	struct heap_stack stack = { 0 };
-	struct shown s = { .leak = l, .rep = &f->leaks->set->v[l->buf] };
+	struct heap_stack stack = {0};
+	struct shown s = {.leak = l, .rep = &f->leaks->set->v[l->buf]};
 
 	if (l->stack && f->heap->ops->stack &&
 	    !f->heap->ops->stack(f->heap, l->stack, &stack))
@@ -113,9 +111,8 @@ static void add_shown(struct find_arg *f, const struct leak *l)
 	if (!passes_filter(f, &stack))
 		return;
 	s.caller = heap_caller(f->heap, &stack);
-	s.name = s.caller ? types_addr_name(session_types(f->call->s),
-					    s.caller) :
-			    mem_strdup("?");
+	s.name = s.caller ? types_addr_name(session_types(f->call->s), s.caller)
+			  : mem_strdup("?");
 	if (s.rep->kind == BUF_OVERSIZE)
 		s.section = SECTION_BIG;
 	else
@@ -179,8 +176,7 @@ static void total(const struct find_arg *f, enum section section, uint64_t n,
 		  uint64_t bytes)
 {
 	struct out *o = f->call->out;
-	const char *noun = section == SECTION_BIG ? "oversized leak" :
-						    "buffer";
+	const char *noun = section == SECTION_BIG ? "oversized leak" : "buffer";
 
 	if (out_is_json(o) || out_is_pipe(o))
 		return;
@@ -245,7 +241,7 @@ static struct err *match_arena(void *arg, const struct heap_arena *a)
 static struct err *name_of(struct heap *heap, const struct heap_buf *b,
 			   const char **ret)
 {
-	struct name_arg n = { b->cache, "?" };
+	struct name_arg n = {b->cache, "?"};
 	struct err *err = NULL;
 
 	if (b->kind == BUF_OVERSIZE) {
@@ -271,7 +267,8 @@ static struct err *detail(const struct find_arg *f, const struct shown *s)
 	out_text(o, "%s leak: %zu %s%s, ", name, l->nbufs, noun,
 		 plural(l->nbufs));
 	if (l->nbufs > 1 && l->min_bytes == l->max_bytes)
-		out_text(o, "%" PRIu64 " bytes each, %" PRIu64 " bytes total,\n",
+		out_text(o,
+			 "%" PRIu64 " bytes each, %" PRIu64 " bytes total,\n",
 			 l->max_bytes, l->bytes);
 	else
 		out_text(o, "%" PRIu64 " byte%s%s\n", l->bytes,
@@ -281,8 +278,8 @@ static struct err *detail(const struct find_arg *f, const struct shown *s)
 	if (s->section == SECTION_PLAIN)
 		return NULL;
 	return session_run(f->call->s, s->rep->ctl,
-			   s->section == SECTION_BIG ? ".::vmem_seg -v" :
-						       ".::bufctl -v");
+			   s->section == SECTION_BIG ? ".::vmem_seg -v"
+						     : ".::bufctl -v");
 }
 
 static void statistic(struct out *o, const char *what, uint64_t n, uint64_t of)
@@ -339,9 +336,10 @@ static struct err *print_leaks(struct find_arg *f)
 			_free_ char *name = types_addr_name(
 				session_types(f->call->s), f->call->addr);
 
-			out_text(o,
-				 "findleaks: no memory leaks matching %s found\n",
-				 name);
+			out_text(
+				o,
+				"findleaks: no memory leaks matching %s found\n",
+				name);
 		} else {
 			out_text(o, "findleaks: no memory leaks detected\n");
 		}
@@ -357,9 +355,9 @@ static struct err *print_leaks(struct find_arg *f)
 
 static struct err *dcmd_findleaks(struct dcmd_call *call)
 {
-	struct find_arg f = { .call = call };
+	struct find_arg f = {.call = call};
 	bool is_forced = false;
-	void *const values[] = { &f.is_detailed, &is_forced, &f.is_verbose };
+	void *const values[] = {&f.is_detailed, &is_forced, &f.is_verbose};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, leak_opts, values, &first);
 
@@ -431,29 +429,30 @@ static struct err *walk_leak(struct session *s, const struct walker *walker,
 }
 
 static const struct dcmd dcmds[] = {
-	{ .name = "findleaks", .addr = ADDR_OPTIONAL, .usage = "",
-	  .opts = leak_opts,
-	  .brief = "find allocated buffers that nothing points at",
-	  .help = "Any aligned word in registers, stacks, writable data and "
-		  "reachable buffers that\npoints into a buffer keeps it, "
-		  "interior pointers included.  Leaks are grouped by\nstack "
-		  "and cache.  With the address of a function: only leaks "
-		  "whose stack has it.\nBYTES in bytes; LEAKED counts "
-		  "buffers.  The result is kept until -f.\n\n"
-		  "  > ::findleaks -d\n"
-		  "  > ::findleaks | ::bufctl -v",
-	  .run = dcmd_findleaks },
-	{ 0 },
+	{.name = "findleaks",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "",
+	 .opts = leak_opts,
+	 .brief = "find allocated buffers that nothing points at",
+	 .help = "Any aligned word in registers, stacks, writable data and "
+		 "reachable buffers that\npoints into a buffer keeps it, "
+		 "interior pointers included.  Leaks are grouped by\nstack "
+		 "and cache.  With the address of a function: only leaks "
+		 "whose stack has it.\nBYTES in bytes; LEAKED counts "
+		 "buffers.  The result is kept until -f.\n\n"
+		 "  > ::findleaks -d\n"
+		 "  > ::findleaks | ::bufctl -v",
+	 .run = dcmd_findleaks},
+	{0},
 };
 
 static const struct walker walkers[] = {
-	{ "leak", "leaked bufctls and segments, all or of one leak",
-	  ADDR_OPTIONAL, NULL, walk_leak },
-	{ "leakbuf", "leaked buffers, all or of one leak", ADDR_OPTIONAL, "b",
-	  walk_leak },
-	{ 0 },
+	{"leak", "leaked bufctls and segments, all or of one leak",
+	 ADDR_OPTIONAL, NULL, walk_leak},
+	{"leakbuf", "leaked buffers, all or of one leak", ADDR_OPTIONAL, "b",
+	 walk_leak},
+	{0},
 };
 
-const struct group group_leaks = { .name = "leaks",
-				   .dcmds = dcmds,
-				   .walkers = walkers };
+const struct group group_leaks = {
+	.name = "leaks", .dcmds = dcmds, .walkers = walkers};

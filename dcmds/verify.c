@@ -3,21 +3,18 @@
 #include "pmdb_mod.h"
 
 static const struct column cols[] = {
-	{ "cache", "", CELL_TEXT, -31 },
-	{ "addr", "", CELL_HEX, 16 },
-	{ "integrity", "", CELL_TEXT, 0 },
-	{ "corrupt_buffers", NULL, CELL_COUNT, 0 },
+	{"cache", "", CELL_TEXT, -31},
+	{"addr", "", CELL_HEX, 16},
+	{"integrity", "", CELL_TEXT, 0},
+	{"corrupt_buffers", NULL, CELL_COUNT, 0},
 };
 static const char heading[] =
 	"Cache Name                      Addr             Cache Integrity";
 
 static const struct column finding_cols[] = {
-	{ NULL, "", CELL_TEXT, 1 },
-	{ "text", "", CELL_TEXT, 0 },
-	{ "addr", NULL, CELL_ADDR, 0 },
-	{ "cache", NULL, CELL_ADDR, 0 },
-	{ "at", NULL, CELL_ADDR, 0 },
-	{ "kind", NULL, CELL_TEXT, 0 },
+	{NULL, "", CELL_TEXT, 1},     {"text", "", CELL_TEXT, 0},
+	{"addr", NULL, CELL_ADDR, 0}, {"cache", NULL, CELL_ADDR, 0},
+	{"at", NULL, CELL_ADDR, 0},   {"kind", NULL, CELL_TEXT, 0},
 };
 
 struct verify_arg {
@@ -57,8 +54,8 @@ static struct err *cache_row(void *arg, const struct heap_cache *c)
 		return NULL;
 	n = count_of(v, c->addr);
 	text = n ? mem_printf("%" PRIu64 " corrupt buffer%s", n,
-			      n == 1 ? "" : "s") :
-		   mem_strdup("clean");
+			      n == 1 ? "" : "s")
+		 : mem_strdup("clean");
 	out_str(o, c->name);
 	out_addr(o, c->addr);
 	out_str(o, text);
@@ -147,7 +144,7 @@ static struct err *verify_one(struct verify_arg *v)
 
 static struct err *dcmd_kmem_verify(struct dcmd_call *call)
 {
-	struct verify_arg v = { .call = call };
+	struct verify_arg v = {.call = call};
 	struct err *err = NULL;
 
 	if (call->argc)
@@ -157,27 +154,33 @@ static struct err *dcmd_kmem_verify(struct dcmd_call *call)
 		err = err_new(ERR_NOSUP, "%s heap cannot verify itself",
 			      v.heap->ops->name);
 	if (!err)
-		err = call->flags & DCMD_ADDRSPEC ? verify_one(&v) :
-						    verify_all(&v);
+		err = call->flags & DCMD_ADDRSPEC ? verify_one(&v)
+						  : verify_all(&v);
 	VEC_FREE(&v.findings);
 	return err;
 }
 
-#define VERIFY_HELP                                                          \
-	"Looks at every buffer of the caches with guards: free ones must "   \
+#define VERIFY_HELP                                                           \
+	"Looks at every buffer of the caches with guards: free ones must "    \
 	"hold the free\npattern, allocated ones an untouched redzone.  Then " \
 	"compares what the structures\nsay of each other.  With the address " \
 	"of a cache: one line a damaged buffer.\nIn a pipeline the damaged "  \
 	"buffers are handed on.\n\n  > ::kmem_verify | ::whatis\n"
 
 static const struct dcmd dcmds[] = {
-	{ .name = "kmem_verify", .addr = ADDR_OPTIONAL, .usage = "",
-	  .brief = "check buffers and structures for damage",
-	  .help = VERIFY_HELP, .run = dcmd_kmem_verify },
-	{ .name = "umem_verify", .addr = ADDR_OPTIONAL, .usage = "",
-	  .brief = "alias of ::kmem_verify", .help = VERIFY_HELP,
-	  .run = dcmd_kmem_verify },
-	{ 0 },
+	{.name = "kmem_verify",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "",
+	 .brief = "check buffers and structures for damage",
+	 .help = VERIFY_HELP,
+	 .run = dcmd_kmem_verify},
+	{.name = "umem_verify",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "",
+	 .brief = "alias of ::kmem_verify",
+	 .help = VERIFY_HELP,
+	 .run = dcmd_kmem_verify},
+	{0},
 };
 
-const struct group group_verify = { .name = "verify", .dcmds = dcmds };
+const struct group group_verify = {.name = "verify", .dcmds = dcmds};

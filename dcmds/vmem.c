@@ -5,12 +5,12 @@
 /* ---- arenas ---------------------------------------------------------- */
 
 static const struct column vmem_cols[] = {
-	{ "addr", "ADDR", CELL_ADDR, -16 },
-	{ "name", "NAME", CELL_TEXT, -22 },
-	{ "inuse_bytes", "INUSE", CELL_BYTES, 10 },
-	{ "total_bytes", "TOTAL", CELL_BYTES, 12 },
-	{ "succeed", "SUCCEED", CELL_COUNT, 9 },
-	{ "fail", "FAIL", CELL_COUNT, 5 },
+	{"addr", "ADDR", CELL_ADDR, -16},
+	{"name", "NAME", CELL_TEXT, -22},
+	{"inuse_bytes", "INUSE", CELL_BYTES, 10},
+	{"total_bytes", "TOTAL", CELL_BYTES, 12},
+	{"succeed", "SUCCEED", CELL_COUNT, 9},
+	{"fail", "FAIL", CELL_COUNT, 5},
 };
 
 struct vmem_arg {
@@ -42,7 +42,7 @@ static struct err *vmem_row(void *arg, const struct heap_arena *a)
 
 static struct err *dcmd_vmem(struct dcmd_call *call)
 {
-	struct vmem_arg v = { .call = call };
+	struct vmem_arg v = {.call = call};
 	struct heap *heap = NULL;
 
 	if (call->argc)
@@ -55,57 +55,54 @@ static struct err *dcmd_vmem(struct dcmd_call *call)
 	err = heap_arenas_tree(heap, vmem_row, &v);
 	out_end(call->out);
 	if (!err && !v.is_found && (call->flags & DCMD_ADDRSPEC))
-		err = err_new(ERR_NOTFOUND,
-			      "0x%" PRIx64 " is not a vmem arena", call->addr);
+		err = err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a vmem arena",
+			      call->addr);
 	return err;
 }
 
 /* ---- ::vmem_seg ------------------------------------------------------ */
 
 static const struct column seg_cols[] = {
-	{ "addr", "ADDR", CELL_ADDR, 16 },
-	{ "type", "TYPE", CELL_TEXT, 4 },
-	{ "start", "START", CELL_ADDR, 16 },
-	{ "end", "END", CELL_ADDR, 16 },
-	{ "who", "WHO", CELL_SYM, 0 },
-	{ "size_bytes", NULL, CELL_BYTES, 0 },
+	{"addr", "ADDR", CELL_ADDR, 16},   {"type", "TYPE", CELL_TEXT, 4},
+	{"start", "START", CELL_ADDR, 16}, {"end", "END", CELL_ADDR, 16},
+	{"who", "WHO", CELL_SYM, 0},       {"size_bytes", NULL, CELL_BYTES, 0},
 };
 static const struct column seg_size_cols[] = {
-	{ "addr", "ADDR", CELL_ADDR, 16 },
-	{ "type", "TYPE", CELL_TEXT, 4 },
-	{ "start", "START", CELL_ADDR, 16 },
-	{ "size_bytes", "SIZE", CELL_HEX, 16 },
-	{ "who", "WHO", CELL_SYM, 0 },
+	{"addr", "ADDR", CELL_ADDR, 16},   {"type", "TYPE", CELL_TEXT, 4},
+	{"start", "START", CELL_ADDR, 16}, {"size_bytes", "SIZE", CELL_HEX, 16},
+	{"who", "WHO", CELL_SYM, 0},
 };
 static const struct column seg_long_cols[] = {
-	{ "addr", "ADDR", CELL_HEX, 16 },
-	{ "type", "TYPE", CELL_TEXT, 4 },
-	{ "start", "START", CELL_HEX, 16 },
-	{ "end", "END", CELL_HEX, 16 },
-	{ "size", "SIZE", CELL_HEX, 16 },
-	{ NULL, "\n", CELL_TEXT, 16 },
-	{ NULL, "", CELL_TEXT, 4 },
-	{ "thread", "THREAD", CELL_COUNT, 16 },
-	{ "timestamp", "TIMESTAMP", CELL_TIME, 16 },
-	{ "stack", NULL, CELL_STACK, 0 },
+	{"addr", "ADDR", CELL_HEX, 16},
+	{"type", "TYPE", CELL_TEXT, 4},
+	{"start", "START", CELL_HEX, 16},
+	{"end", "END", CELL_HEX, 16},
+	{"size", "SIZE", CELL_HEX, 16},
+	{NULL, "\n", CELL_TEXT, 16},
+	{NULL, "", CELL_TEXT, 4},
+	{"thread", "THREAD", CELL_COUNT, 16},
+	{"timestamp", "TIMESTAMP", CELL_TIME, 16},
+	{"stack", NULL, CELL_STACK, 0},
 };
 
 static const char *const seg_types[] = {
-	[SEG_ALLOC] = "ALLC",	[SEG_FREE] = "FREE",   [SEG_SPAN] = "SPAN",
+	[SEG_ALLOC] = "ALLC", [SEG_FREE] = "FREE",   [SEG_SPAN] = "SPAN",
 	[SEG_ROTOR] = "ROTR", [SEG_WALKER] = "WLKR",
 };
 
 static const struct opt seg_opts[] = {
-	{ 'v', OPT_FLAG, NULL, "size, thread, time and stack, too" },
-	{ 's', OPT_FLAG, NULL, "size instead of end" },
-	{ 'c', OPT_STRING, "caller", "only with this function or pc in the stack" },
-	{ 'e', OPT_NUMBER, "earliest", "only from this time on" },
-	{ 'l', OPT_NUMBER, "latest", "only up to this time" },
-	{ 'm', OPT_NUMBER, "min", "only of at least so many bytes" },
-	{ 'M', OPT_NUMBER, "max", "only of at most so many bytes" },
-	{ 't', OPT_NUMBER, "thread", "only by this thread" },
-	{ 'T', OPT_STRING, "type", "only of this type: ALLC FREE SPAN ROTR WLKR" },
-	{ 0 },
+	{'v', OPT_FLAG, NULL, "size, thread, time and stack, too"},
+	{'s', OPT_FLAG, NULL, "size instead of end"},
+	{'c', OPT_STRING, "caller",
+	 "only with this function or pc in the stack"},
+	{'e', OPT_NUMBER, "earliest", "only from this time on"},
+	{'l', OPT_NUMBER, "latest", "only up to this time"},
+	{'m', OPT_NUMBER, "min", "only of at least so many bytes"},
+	{'M', OPT_NUMBER, "max", "only of at most so many bytes"},
+	{'t', OPT_NUMBER, "thread", "only by this thread"},
+	{'T', OPT_STRING, "type",
+	 "only of this type: ALLC FREE SPAN ROTR WLKR"},
+	{0},
 };
 
 struct seg_arg {
@@ -204,7 +201,7 @@ static void long_row(const struct seg_arg *a, const struct heap_segment *s,
 
 static void seg_row(struct seg_arg *a, const struct heap_segment *s)
 {
-	struct heap_stack stack = { 0 };
+	struct heap_stack stack = {0};
 
 	if (s->stack && a->heap->ops->stack &&
 	    !a->heap->ops->stack(a->heap, s->stack, &stack))
@@ -239,10 +236,10 @@ static struct err *find_caller(struct seg_arg *a)
 
 static struct err *dcmd_vmem_seg(struct dcmd_call *call)
 {
-	struct seg_arg a = { .call = call };
-	void *const values[] = { &a.is_long, &a.has_size, &a.caller,
-				 &a.earliest, &a.latest,  &a.min,
-				 &a.max,      &a.tid,	   &a.type };
+	struct seg_arg a = {.call = call};
+	void *const values[] = {&a.is_long,  &a.has_size, &a.caller,
+				&a.earliest, &a.latest,   &a.min,
+				&a.max,      &a.tid,      &a.type};
 	struct heap_segment seg;
 	size_t first = 0;
 	struct err *err = dcmd_options(call, seg_opts, values, &first);
@@ -293,7 +290,7 @@ static struct err *walk_vmem(struct session *s, const struct walker *walker,
 			     bool has_addr, taddr_t addr, walk_fn *fn,
 			     void *arg)
 {
-	struct walk_arg w = { fn, arg, has_addr, addr };
+	struct walk_arg w = {fn, arg, has_addr, addr};
 	struct heap *heap = NULL;
 	struct err *err = session_heap(s, &heap);
 
@@ -313,7 +310,7 @@ static struct err *walk_segs(struct session *s, const struct walker *walker,
 			     bool has_addr, taddr_t addr, walk_fn *fn,
 			     void *arg)
 {
-	struct walk_arg w = { fn, arg, has_addr, addr };
+	struct walk_arg w = {fn, arg, has_addr, addr};
 	const unsigned *types = walker->data;
 	struct heap *heap = NULL;
 	struct err *err = session_heap(s, &heap);
@@ -321,8 +318,8 @@ static struct err *walk_segs(struct session *s, const struct walker *walker,
 	if (!err && !heap->ops->segments)
 		err = err_new(ERR_NOSUP, "%s heap has no arenas",
 			      heap->ops->name);
-	return err ? err : heap->ops->segments(heap, addr, *types, pass_seg,
-					       &w);
+	return err ? err
+		   : heap->ops->segments(heap, addr, *types, pass_seg, &w);
 }
 
 static const unsigned any_seg = ~0u;
@@ -331,35 +328,37 @@ static const unsigned free_seg = 1u << SEG_FREE;
 static const unsigned span_seg = 1u << SEG_SPAN;
 
 static const struct dcmd dcmds[] = {
-	{ .name = "vmem", .addr = ADDR_OPTIONAL, .usage = "",
-	  .brief = "print the vmem arenas",
-	  .help = "One row an arena, indented below its source.  INUSE and "
-		  "TOTAL in bytes, SUCCEED\nand FAIL count allocations.",
-	  .run = dcmd_vmem },
-	{ .name = "vmem_seg", .addr = ADDR_REQUIRED, .usage = "",
-	  .opts = seg_opts, .brief = "print or filter vmem segments",
-	  .help = "WHO is the first caller outside the allocator, where the "
-		  "arena is audited.\nIn a pipeline the segments that pass the "
-		  "filters are handed on.\n\n"
-		  "  > ::walk vmem_alloc | ::vmem_seg -m 100000",
-	  .run = dcmd_vmem_seg },
-	{ 0 },
+	{.name = "vmem",
+	 .addr = ADDR_OPTIONAL,
+	 .usage = "",
+	 .brief = "print the vmem arenas",
+	 .help = "One row an arena, indented below its source.  INUSE and "
+		 "TOTAL in bytes, SUCCEED\nand FAIL count allocations.",
+	 .run = dcmd_vmem},
+	{.name = "vmem_seg",
+	 .addr = ADDR_REQUIRED,
+	 .usage = "",
+	 .opts = seg_opts,
+	 .brief = "print or filter vmem segments",
+	 .help = "WHO is the first caller outside the allocator, where the "
+		 "arena is audited.\nIn a pipeline the segments that pass the "
+		 "filters are handed on.\n\n"
+		 "  > ::walk vmem_alloc | ::vmem_seg -m 100000",
+	 .run = dcmd_vmem_seg},
+	{0},
 };
 
 static const struct walker walkers[] = {
-	{ "vmem", "vmem arenas, sources first", ADDR_OPTIONAL, NULL,
-	  walk_vmem },
-	{ "vmem_seg", "segments of an arena", ADDR_REQUIRED, &any_seg,
-	  walk_segs },
-	{ "vmem_alloc", "allocated segments of an arena", ADDR_REQUIRED,
-	  &alloc_seg, walk_segs },
-	{ "vmem_free", "free segments of an arena", ADDR_REQUIRED, &free_seg,
-	  walk_segs },
-	{ "vmem_span", "spans of an arena", ADDR_REQUIRED, &span_seg,
-	  walk_segs },
-	{ 0 },
+	{"vmem", "vmem arenas, sources first", ADDR_OPTIONAL, NULL, walk_vmem},
+	{"vmem_seg", "segments of an arena", ADDR_REQUIRED, &any_seg,
+	 walk_segs},
+	{"vmem_alloc", "allocated segments of an arena", ADDR_REQUIRED,
+	 &alloc_seg, walk_segs},
+	{"vmem_free", "free segments of an arena", ADDR_REQUIRED, &free_seg,
+	 walk_segs},
+	{"vmem_span", "spans of an arena", ADDR_REQUIRED, &span_seg, walk_segs},
+	{0},
 };
 
-const struct group group_vmem = { .name = "vmem",
-				  .dcmds = dcmds,
-				  .walkers = walkers };
+const struct group group_vmem = {
+	.name = "vmem", .dcmds = dcmds, .walkers = walkers};

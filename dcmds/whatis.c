@@ -17,19 +17,17 @@ struct whatis_arg {
 };
 
 static const struct opt opts[] = {
-	{ 'a', OPT_FLAG, NULL, "every source that knows, not only the first" },
-	{ 'b', OPT_FLAG, NULL, "the bufctl or segment, too" },
-	{ 'q', OPT_FLAG, NULL, "no audit record" },
-	{ 'v', OPT_FLAG, NULL, "say what is searched" },
-	{ 0 },
+	{'a', OPT_FLAG, NULL, "every source that knows, not only the first"},
+	{'b', OPT_FLAG, NULL, "the bufctl or segment, too"},
+	{'q', OPT_FLAG, NULL, "no audit record"},
+	{'v', OPT_FLAG, NULL, "say what is searched"},
+	{0},
 };
 
 static const struct column cols[] = {
-	{ "addr", "", CELL_HEX, 0 },
-	{ "what", "", CELL_TEXT, 0 },
-	{ "base", NULL, CELL_ADDR, 0 },
-	{ "offset_bytes", NULL, CELL_BYTES, 0 },
-	{ "source", NULL, CELL_TEXT, 0 },
+	{"addr", "", CELL_HEX, 0},      {"what", "", CELL_TEXT, 0},
+	{"base", NULL, CELL_ADDR, 0},   {"offset_bytes", NULL, CELL_BYTES, 0},
+	{"source", NULL, CELL_TEXT, 0},
 };
 
 /* one answer: "A is " and the words; base 0: not known */
@@ -92,7 +90,7 @@ static struct err *match_cache(void *arg, const struct heap_cache *c)
 static char *buf_words(const struct whatis_arg *w, const struct heap_buf *b,
 		       const struct name_arg *n, bool has_record)
 {
-	struct strbuf sb = { 0 };
+	struct strbuf sb = {0};
 	bool is_shown = w->has_ctl || (w->is_quiet && n->has_audit);
 
 	if (b->addr != w->addr)
@@ -108,7 +106,7 @@ static char *buf_words(const struct whatis_arg *w, const struct heap_buf *b,
 
 static struct err *ask_caches(struct whatis_arg *w)
 {
-	struct name_arg n = { .name = "?" };
+	struct name_arg n = {.name = "?"};
 	struct heap_audit au;
 	struct heap_buf b;
 
@@ -174,7 +172,7 @@ static struct err *ask_arena(void *arg, const struct heap_arena *arena)
 	}
 	if (err || !a->is_found)
 		return err;
-	struct strbuf sb = { 0 };
+	struct strbuf sb = {0};
 
 	if (a->found.start != w->addr)
 		strbuf_printf(&sb, "%" PRIx64 "+%" PRIx64 ", ", a->found.start,
@@ -192,7 +190,7 @@ static struct err *ask_arena(void *arg, const struct heap_arena *arena)
 /* the arenas farthest from the root first: they say more */
 static struct err *ask_arenas(struct whatis_arg *w)
 {
-	struct arena_arg a = { .w = w, .depth = -1 };
+	struct arena_arg a = {.w = w, .depth = -1};
 
 	searching(w, "vmem arenas");
 	if (!w->heap->ops->arenas)
@@ -241,8 +239,8 @@ static void ask_objects(struct whatis_arg *w)
 	_free_ char *name = types_addr_name(types, w->addr);
 	_free_ char *words =
 		has_sym ? mem_printf("%s, in %s [%" PRIx64 ",%" PRIx64 ")",
-				     name, obj->path, map->start, map->end) :
-			  mem_printf("in %s [%" PRIx64 ",%" PRIx64 ")",
+				     name, obj->path, map->start, map->end)
+			: mem_printf("in %s [%" PRIx64 ",%" PRIx64 ")",
 				     obj->path, map->start, map->end);
 
 	answer(w, "object", has_sym ? sym.value : 0, words);
@@ -274,9 +272,9 @@ static void ask_maps(struct whatis_arg *w)
 	searching(w, "mappings");
 	if (!map)
 		return;
-	const char *name = map->path   ? map->path :
-			   is_own(w) ? "[ heap ]" :
-				       "[ anon ]";
+	const char *name = map->path   ? map->path
+			   : is_own(w) ? "[ heap ]"
+				       : "[ anon ]";
 
 	words = mem_printf("in %s [%" PRIx64 ",%" PRIx64 ")", name, map->start,
 			   map->end);
@@ -306,9 +304,9 @@ static struct err *ask_all(struct whatis_arg *w)
 
 static struct err *dcmd_whatis(struct dcmd_call *call)
 {
-	struct whatis_arg w = { .call = call, .addr = call->addr };
-	void *const values[] = { &w.is_all, &w.has_ctl, &w.is_quiet,
-				 &w.is_verbose };
+	struct whatis_arg w = {.call = call, .addr = call->addr};
+	void *const values[] = {&w.is_all, &w.has_ctl, &w.is_quiet,
+				&w.is_verbose};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, opts, values, &first);
 
@@ -316,7 +314,8 @@ static struct err *dcmd_whatis(struct dcmd_call *call)
 		err = err_new(ERR_USAGE, "unexpected argument");
 	if (!err && out_is_pipe(call->out)) {
 		session_stop_loop(call->s);
-		err = err_new(ERR_USAGE, "whatis: cannot be output into a pipe");
+		err = err_new(ERR_USAGE,
+			      "whatis: cannot be output into a pipe");
 	}
 	if (err)
 		return err;
@@ -326,14 +325,17 @@ static struct err *dcmd_whatis(struct dcmd_call *call)
 }
 
 static const struct dcmd dcmds[] = {
-	{ .name = "whatis", .addr = ADDR_REQUIRED, .usage = "", .opts = opts,
-	  .brief = "say what an address belongs to",
-	  .help = "A buffer and its cache, a segment of an arena, a thread's "
-		  "stack, a symbol, or a\nmapping; offsets in hex.  For an "
-		  "audited buffer its last transaction follows.\n\n"
-		  "  > 7f0a3c2140::whatis -a",
-	  .run = dcmd_whatis },
-	{ 0 },
+	{.name = "whatis",
+	 .addr = ADDR_REQUIRED,
+	 .usage = "",
+	 .opts = opts,
+	 .brief = "say what an address belongs to",
+	 .help = "A buffer and its cache, a segment of an arena, a thread's "
+		 "stack, a symbol, or a\nmapping; offsets in hex.  For an "
+		 "audited buffer its last transaction follows.\n\n"
+		 "  > 7f0a3c2140::whatis -a",
+	 .run = dcmd_whatis},
+	{0},
 };
 
-const struct group group_whatis = { .name = "whatis", .dcmds = dcmds };
+const struct group group_whatis = {.name = "whatis", .dcmds = dcmds};

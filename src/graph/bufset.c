@@ -24,7 +24,7 @@
 #include "base/mem.h"
 #include "graph/graph.h"
 
-#define RUN_GAP (1u << 20)
+#define RUN_GAP        (1u << 20)
 #define RUN_PAGE_SHIFT 12
 /* a run of more pages than this (a segment of absurd size) gets larger ones */
 #define RUN_PAGES_MAX ((size_t)1 << 24)
@@ -34,7 +34,7 @@ struct bufset_run {
 	unsigned shift; /* of its pages: RUN_PAGE_SHIFT or more */
 	size_t npages;
 	uint32_t *page; /* npages + 1 of them */
-	size_t first;	/* index of the first buffer; page[] counts from it */
+	size_t first;   /* index of the first buffer; page[] counts from it */
 };
 
 struct builder {
@@ -129,10 +129,10 @@ static void index_run(struct bufset_run *run, const struct heap_buf *v,
 
 static void index_all(struct bufset *set)
 {
-	VEC(struct bufset_run) runs = { 0 };
+	VEC(struct bufset_run) runs = {0};
 
 	for (size_t i = 0; i < set->n;) {
-		struct bufset_run run = { 0 };
+		struct bufset_run run = {0};
 		size_t n = 1;
 
 		while (i + n < set->n && n < UINT32_MAX &&
@@ -149,7 +149,7 @@ static void index_all(struct bufset *set)
 
 struct err *bufset_build(struct heap *heap, struct bufset **ret)
 {
-	struct builder bld = { 0 };
+	struct builder bld = {0};
 	struct err *err = NULL;
 
 	if (!heap->ops->bufs)
@@ -186,8 +186,7 @@ void bufset_free(struct bufset *set)
 	mem_free(set);
 }
 
-static const struct bufset_run *find_run(const struct bufset *set,
-					 taddr_t addr)
+static const struct bufset_run *find_run(const struct bufset *set, taddr_t addr)
 {
 	size_t lo = 0;
 	size_t hi = set->nruns;

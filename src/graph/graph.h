@@ -13,14 +13,14 @@
 struct bufset {
 	struct heap_buf *v;
 	size_t n;
-	unsigned char *mark; /* one enum mark each */
+	unsigned char *mark;     /* one enum mark each */
 	struct bufset_run *runs; /* index: see bufset.c */
 	size_t nruns;
 };
 
 enum mark {
-	MARK_NONE,	/* nobody points at it */
-	MARK_INTERIOR,	/* reached through interior pointers only */
+	MARK_NONE,      /* nobody points at it */
+	MARK_INTERIOR,  /* reached through interior pointers only */
 	MARK_REACHABLE, /* reached by a pointer to its start */
 };
 
@@ -44,8 +44,8 @@ enum root_kind {
 struct root {
 	enum root_kind kind;
 	taddr_t start, end; /* [start, end); equal for ROOT_REGISTER */
-	uint32_t tid;	    /* registers, stacks, TLS */
-	uint64_t value;	    /* ROOT_REGISTER: what it holds */
+	uint32_t tid;       /* registers, stacks, TLS */
+	uint64_t value;     /* ROOT_REGISTER: what it holds */
 	const char *what;   /* register or object name; borrowed */
 };
 
@@ -57,7 +57,7 @@ struct roots {
 				* the dump: a verdict is not possible */
 	uint64_t dead_stack_bytes; /* left out: below a stack pointer, or the
 				    * cached stack of a thread that ended */
-	unsigned nthreads_lost; /* threads whose registers are unknown */
+	unsigned nthreads_lost;    /* threads whose registers are unknown */
 	char *why; /* first reason for a doubt, owned; NULL none */
 };
 
@@ -68,10 +68,10 @@ void roots_free(struct roots *roots);
 
 /* what marking met */
 struct mark_stats {
-	uint64_t nwords;	/* looked at, in roots and buffers */
-	uint64_t nhits;		/* of them, words that point into a buffer */
-	uint64_t unread_bytes;	/* of reached buffers, not in the dump */
-	taddr_t unread_at;	/* the first of them */
+	uint64_t nwords;       /* looked at, in roots and buffers */
+	uint64_t nhits;        /* of them, words that point into a buffer */
+	uint64_t unread_bytes; /* of reached buffers, not in the dump */
+	taddr_t unread_at;     /* the first of them */
 };
 
 /**
@@ -93,14 +93,14 @@ struct err *words_scan(const struct target *t, taddr_t start, taddr_t end,
 		       word_fn *fn, void *arg, uint64_t *ret_unread) must_use;
 
 struct leak {
-	size_t buf;	/* index in bufset: the oldest, who stands for all */
+	size_t buf; /* index in bufset: the oldest, who stands for all */
 	size_t nbufs;
 	uint64_t bytes;
 	uint64_t min_bytes, max_bytes; /* of one buffer */
 	bool is_direct; /* false: every member is pointed at by another leak */
 	size_t ndirect; /* members nobody points at, one of each ring */
 	uint32_t stack;
-	taddr_t cache;	/* or arena for oversize */
+	taddr_t cache;   /* or arena for oversize */
 	size_t *members; /* indices in bufset, oldest first */
 };
 
@@ -109,8 +109,8 @@ struct leaks {
 	struct roots *roots;
 	struct leak *v; /* by bytes, largest first */
 	size_t n;
-	uint64_t nbufs, bytes;		/* leaked */
-	uint64_t nlive, live_bytes;	/* allocated candidates, leaks included */
+	uint64_t nbufs, bytes;      /* leaked */
+	uint64_t nlive, live_bytes; /* allocated candidates, leaks included */
 	uint64_t ninterior, interior_bytes; /* kept by interior pointers only */
 	struct mark_stats stats;
 	/* why this is no verdict; owned; NULL: it is one */

@@ -123,7 +123,7 @@ static struct err *search(struct finder *f, size_t from, unsigned char number)
 	struct err *err = NULL;
 	size_t depth = 0;
 
-	f->path[depth++] = (struct step){ from, 0 };
+	f->path[depth++] = (struct step){from, 0};
 	f->seen[from] = number;
 	for (unsigned n = 0; !err && depth; n++) {
 		size_t to = next_edge(f, &f->path[depth - 1]);
@@ -135,7 +135,7 @@ static struct err *search(struct finder *f, size_t from, unsigned char number)
 					f->path[depth].buf;
 		} else if (f->seen[to] != number) {
 			f->seen[to] = number;
-			f->path[depth++] = (struct step){ to, 0 };
+			f->path[depth++] = (struct step){to, 0};
 		}
 		if ((n & 0xffff) == 0)
 			err = interrupt_check();
@@ -166,7 +166,7 @@ static void collect_lost(struct finder *f)
 
 	for (size_t i = 0; i < set->n; i++) {
 		const struct heap_buf *b = &set->v[i];
-		struct heap_audit a = { 0 };
+		struct heap_audit a = {0};
 
 		l->nlive++;
 		l->live_bytes += b->req_bytes;
@@ -182,7 +182,8 @@ static void collect_lost(struct finder *f)
 
 		lost->buf = i;
 		lost->cache = b->cache ? b->cache : b->arena;
-		if (f->heap->ops->audit && f->heap->ops->audit(f->heap, b, &a)) {
+		if (f->heap->ops->audit &&
+		    f->heap->ops->audit(f->heap, b, &a)) {
 			lost->stamp_ns = a.stamp_ns;
 			lost->stack = a.stack;
 		}
@@ -207,7 +208,7 @@ static void add_member(struct leak *leak, const struct heap_buf *b,
 /* consumes the order of f->lost */
 static void group(struct finder *f)
 {
-	VEC(struct leak) leaks = { 0 };
+	VEC(struct leak) leaks = {0};
 
 	if (f->nlost)
 		qsort(f->lost, f->nlost, sizeof(*f->lost), by_group);
@@ -247,7 +248,7 @@ static size_t count_unmarked(const struct bufset *set)
 static struct err *sort_out(struct heap *heap, struct leaks *leaks)
 {
 	size_t n = count_unmarked(leaks->set);
-	struct finder f = { .heap = heap, .leaks = leaks };
+	struct finder f = {.heap = heap, .leaks = leaks};
 	_free_ bool *is_direct = mem_array(leaks->set->n + 1, sizeof(bool));
 
 	f.lost = mem_array(n + 1, sizeof(*f.lost));
@@ -290,11 +291,10 @@ static char *first_doubt(const struct heap *heap, const struct leaks *leaks)
 	if (leaks->roots->why)
 		return mem_strdup(leaks->roots->why);
 	if (leaks->stats.unread_bytes)
-		return mem_printf("%" PRIu64
-				  " bytes of buffers are not in the dump, "
-				  "first of 0x%" PRIx64,
-				  leaks->stats.unread_bytes,
-				  leaks->stats.unread_at);
+		return mem_printf(
+			"%" PRIu64 " bytes of buffers are not in the dump, "
+			"first of 0x%" PRIx64,
+			leaks->stats.unread_bytes, leaks->stats.unread_at);
 	return NULL;
 }
 

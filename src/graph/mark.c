@@ -134,9 +134,9 @@ static struct err *mark_word(void *arg, taddr_t at, uint64_t value)
 static struct err *mark_buf(struct marker *m, const struct heap_buf *b)
 {
 	uint64_t unread = 0;
-	struct err *err = words_scan(m->heap->target, b->addr,
-				     b->addr + b->size_bytes, mark_word, m,
-				     &unread);
+	struct err *err =
+		words_scan(m->heap->target, b->addr, b->addr + b->size_bytes,
+			   mark_word, m, &unread);
 
 	if (unread && !m->stats->unread_bytes)
 		m->stats->unread_at = b->addr;
@@ -159,8 +159,8 @@ static struct err *drain(struct marker *m)
 struct err *mark_all(struct heap *heap, const struct roots *roots,
 		     struct bufset *set, struct mark_stats *stats)
 {
-	struct mark_stats own = { 0 };
-	struct marker m = { .heap = heap, .set = set };
+	struct mark_stats own = {0};
+	struct marker m = {.heap = heap, .set = set};
 	struct err *err = NULL;
 
 	m.stats = stats ? stats : &own;

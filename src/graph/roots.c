@@ -48,13 +48,13 @@
 #include "base/mem.h"
 #include "graph/graph.h"
 
-#define RED_ZONE 128
-#define PAGE 4096u
+#define RED_ZONE  128
+#define PAGE      4096u
 #define TCB_ALIGN 64
-#define TCB_SELF 0x10
+#define TCB_SELF  0x10
 /* where in a descriptor S, size and guard are looked for */
 #define TCB_SEARCH_FROM 0x100
-#define TCB_SEARCH_TO 0x1000
+#define TCB_SEARCH_TO   0x1000
 /* longest distance of the descriptor from the top of its stack */
 #define TCB_BELOW_TOP 0x10000
 #define USED_LIST_MAX (1u << 20)
@@ -67,7 +67,7 @@ struct range {
 /* a stack glibc made */
 struct pstack {
 	taddr_t tcb;
-	taddr_t start, end; /* above the guard, to its top */
+	taddr_t start, end;                 /* above the guard, to its top */
 	const struct target_thread *thread; /* NULL: it ended */
 };
 
@@ -83,8 +83,8 @@ struct roots_ctx {
 	taddr_t main_lo, main_hi; /* the main stack's map */
 };
 
-__attribute__((format(printf, 2, 3))) static void
-doubt(struct roots *roots, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void doubt(struct roots *roots,
+							const char *fmt, ...)
 {
 	va_list ap;
 
@@ -97,18 +97,34 @@ doubt(struct roots *roots, const char *fmt, ...)
 
 /* ---- registers ------------------------------------------------------- */
 
-#define REG(name)                                                            \
-	{ #name, offsetof(struct user_regs_struct, name), false }
+#define REG(name)                                                     \
+	{                                                             \
+#name, offsetof(struct user_regs_struct, name), false \
+	}
 static const struct {
 	const char *name;
 	size_t offset;
 	bool is_partial; /* known even when only pc and sp are */
 } regs[] = {
-	REG(r15), REG(r14), REG(r13), REG(r12), REG(rbp), REG(rbx), REG(r11),
-	REG(r10), REG(r9),  REG(r8),  REG(rax), REG(rcx), REG(rdx), REG(rsi),
-	REG(rdi), REG(fs_base), REG(gs_base),
-	{ "rip", offsetof(struct user_regs_struct, rip), true },
-	{ "rsp", offsetof(struct user_regs_struct, rsp), true },
+	REG(r15),
+	REG(r14),
+	REG(r13),
+	REG(r12),
+	REG(rbp),
+	REG(rbx),
+	REG(r11),
+	REG(r10),
+	REG(r9),
+	REG(r8),
+	REG(rax),
+	REG(rcx),
+	REG(rdx),
+	REG(rsi),
+	REG(rdi),
+	REG(fs_base),
+	REG(gs_base),
+	{"rip", offsetof(struct user_regs_struct, rip), true},
+	{"rsp", offsetof(struct user_regs_struct, rsp), true},
 };
 
 static void add_register(struct roots_ctx *c, uint32_t tid, const char *name,
@@ -179,8 +195,7 @@ static uint64_t word_at(const struct target *t, taddr_t addr)
 }
 
 /* reads S, size and guard of a descriptor */
-static bool read_bounds(const struct target *t, taddr_t tcb,
-			struct pstack *ret)
+static bool read_bounds(const struct target *t, taddr_t tcb, struct pstack *ret)
 {
 	for (size_t off = TCB_SEARCH_FROM; off < TCB_SEARCH_TO; off += 8) {
 		taddr_t start = word_at(t, tcb + off);
@@ -194,8 +209,7 @@ static bool read_bounds(const struct target *t, taddr_t tcb,
 		if (size % PAGE || guard % PAGE || guard == 0 ||
 		    guard >= size || start + size < start)
 			continue;
-		if (start + size <= tcb ||
-		    start + size - tcb > TCB_BELOW_TOP ||
+		if (start + size <= tcb || start + size - tcb > TCB_BELOW_TOP ||
 		    start + guard >= tcb)
 			continue;
 		ret->tcb = tcb;
@@ -236,7 +250,7 @@ static void find_stacks_in(struct roots_ctx *c, taddr_t start, taddr_t end)
 			len = end - at;
 		for (size_t i = 0; i + TCB_ALIGN <= len; i += TCB_ALIGN) {
 			uint64_t value = 0;
-			struct pstack s = { 0 };
+			struct pstack s = {0};
 
 			memcpy(&value, p + i, sizeof(value));
 			if (value != at + i)
@@ -256,7 +270,7 @@ static void find_stacks_in(struct roots_ctx *c, taddr_t start, taddr_t end)
 static void exclude(struct roots_ctx *c, taddr_t start, taddr_t end,
 		    bool is_dead_stack)
 {
-	struct range r = { start, end, is_dead_stack };
+	struct range r = {start, end, is_dead_stack};
 
 	if (start < end)
 		VEC_PUSH(&c->out, r);
@@ -266,7 +280,7 @@ static void exclude(struct roots_ctx *c, taddr_t start, taddr_t end,
 static bool db_offset(struct roots_ctx *c, const char *name, uint32_t *ret)
 {
 	struct symbol sym;
-	uint32_t desc[3] = { 0 };
+	uint32_t desc[3] = {0};
 
 	if (!types_symbol_named(c->heap->types, NULL, name, &sym))
 		return false;
@@ -425,7 +439,7 @@ static void add_piece(struct roots_ctx *c, const struct target_map *map,
 		      taddr_t start, taddr_t end)
 {
 	taddr_t have = map->presence == MAP_FROM_FILE ? end : map->core_end;
-	struct root r = { .start = start, .end = end < have ? end : have };
+	struct root r = {.start = start, .end = end < have ? end : have};
 
 	/* an unmodified file holds no pointer of this process */
 	if (map->presence == MAP_FROM_FILE)

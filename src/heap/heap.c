@@ -7,12 +7,12 @@
 #include "base/strbuf.h"
 #include "heap/heap_impl.h"
 
-static const struct heap_ops *const backends[] = { &heap_kmem_ops };
+static const struct heap_ops *const backends[] = {&heap_kmem_ops};
 
 struct err *heap_open(struct target *t, struct types *types,
 		      struct heap **ret_heap)
 {
-	struct strbuf why = { 0 };
+	struct strbuf why = {0};
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < sizeof(backends) / sizeof(*backends); i++) {
@@ -136,7 +136,7 @@ static struct err *each_below(const struct tree *tree, taddr_t source,
 
 struct err *heap_arenas_tree(struct heap *heap, heap_arena_fn *fn, void *arg)
 {
-	struct tree tree = { 0 };
+	struct tree tree = {0};
 
 	if (!heap->ops->arenas)
 		return err_new(ERR_NOSUP, "%s heap has no arenas",

@@ -20,8 +20,8 @@ struct heap;
 
 enum buf_state {
 	BUF_ALLOCATED = 1 << 0,
-	BUF_FREE_SLAB = 1 << 1,	 /* on its slab's free list */
-	BUF_FREE_MAG = 1 << 2,	 /* in a CPU's or thread's magazine */
+	BUF_FREE_SLAB = 1 << 1,  /* on its slab's free list */
+	BUF_FREE_MAG = 1 << 2,   /* in a CPU's or thread's magazine */
 	BUF_FREE_DEPOT = 1 << 3, /* in a full magazine of the depot */
 	BUF_FREE = BUF_FREE_SLAB | BUF_FREE_MAG | BUF_FREE_DEPOT,
 	BUF_ANY = BUF_ALLOCATED | BUF_FREE,
@@ -74,7 +74,7 @@ struct heap_arena {
 	taddr_t addr;
 	const char *name;
 	taddr_t source; /* 0 none */
-	int depth;	/* of the source chain */
+	int depth;      /* of the source chain */
 	uint64_t quantum_bytes, inuse_bytes, total_bytes, import_bytes;
 	uint64_t nalloc, nfail;
 	uint32_t cflags;
@@ -82,7 +82,13 @@ struct heap_arena {
 	bool is_internal; /* the allocator's own, not made by the program */
 };
 
-enum seg_type { SEG_ALLOC, SEG_FREE, SEG_SPAN, SEG_ROTOR, SEG_WALKER };
+enum seg_type {
+	SEG_ALLOC,
+	SEG_FREE,
+	SEG_SPAN,
+	SEG_ROTOR,
+	SEG_WALKER
+};
 
 struct heap_segment {
 	taddr_t addr; /* of the boundary tag */
@@ -101,7 +107,7 @@ struct heap_audit {
 	taddr_t cache, slab;
 	uint64_t stamp_ns;
 	uint32_t tid;
-	uint32_t what; /* 1 allocation, 2 free, 3 failure, 4 slab creation */
+	uint32_t what;    /* 1 allocation, 2 free, 3 failure, 4 slab creation */
 	const char *kind; /* "malloc", "new", ... or "" */
 	taddr_t lastlog, contents;
 	uint32_t stack; /* 0 none */
@@ -117,13 +123,20 @@ struct heap_stack {
 struct heap_finding {
 	taddr_t addr;  /* the buffer, slab, cache or arena that is damaged */
 	taddr_t cache; /* 0 if not known */
-	enum { FINDING_BUFFER, FINDING_STRUCTURE } kind;
+	enum {
+		FINDING_BUFFER,
+		FINDING_STRUCTURE
+	} kind;
 	enum buf_state state; /* of a buffer, else 0 */
-	taddr_t at;	      /* first damaged byte, or 0 */
-	char text[160];	      /* mdb's words for a buffer */
+	taddr_t at;           /* first damaged byte, or 0 */
+	char text[160];       /* mdb's words for a buffer */
 };
 
-enum heap_log { HEAP_LOG_TRANSACTION, HEAP_LOG_FAIL, HEAP_LOG_SLAB };
+enum heap_log {
+	HEAP_LOG_TRANSACTION,
+	HEAP_LOG_FAIL,
+	HEAP_LOG_SLAB
+};
 
 typedef struct err *heap_cache_fn(void *arg, const struct heap_cache *c);
 typedef struct err *heap_slab_fn(void *arg, const struct heap_slab *s);
@@ -172,8 +185,8 @@ struct heap_ops {
 	struct err *(*log)(struct heap *heap, enum heap_log which, taddr_t log,
 			   heap_audit_fn *fn, void *arg);
 	/* raw hash table of a cache: audit filled as far as it is known */
-	struct err *(*hash)(struct heap *heap, taddr_t cache,
-			    heap_audit_fn *fn, void *arg);
+	struct err *(*hash)(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
+			    void *arg);
 	bool (*stack)(struct heap *heap, uint32_t id, struct heap_stack *ret);
 	/* every finding; cache 0: all caches and arenas */
 	struct err *(*verify)(struct heap *heap, taddr_t cache,
@@ -190,9 +203,9 @@ struct heap_health {
 	bool is_quiescent; /* the producer held every allocator lock */
 	bool is_quiescent_known;
 	unsigned nthreads_lost; /* threads the producer could not describe */
-	uint64_t nfindings; /* damage met while walking so far */
-	char *first_finding; /* owned by the heap; NULL none */
-	char *panic; /* the allocator's own last message; NULL none */
+	uint64_t nfindings;     /* damage met while walking so far */
+	char *first_finding;    /* owned by the heap; NULL none */
+	char *panic;    /* the allocator's own last message; NULL none */
 	bool has_panic; /* it found corruption by itself; panic may be "" */
 };
 
@@ -222,8 +235,8 @@ taddr_t heap_caller(struct heap *heap, const struct heap_stack *stack);
 taddr_t heap_caller_of(struct heap *heap, uint32_t stack);
 /** ops->arenas in the order of a tree: an arena, then those that import from
  * it.  ERR_NOSUP when the heap has no arenas. */
-struct err *heap_arenas_tree(struct heap *heap, heap_arena_fn *fn, void *arg)
-	must_use;
+struct err *heap_arenas_tree(struct heap *heap, heap_arena_fn *fn,
+			     void *arg) must_use;
 /** Notes damage met while walking: counted, the first kept as text. */
 void heap_damage(struct heap *heap, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

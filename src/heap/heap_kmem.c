@@ -24,7 +24,7 @@
 #include "heap/heap_impl.h"
 #include "heap/heap_kmem_impl.h"
 
-#define NCPUS_MAX 4096
+#define NCPUS_MAX  4096
 #define STRUCT_MAX (1u << 20)
 #define KMEM_READY 2
 
@@ -33,7 +33,7 @@ static const struct {
 	const char *name;
 	bool is_required;
 } sym_table[S_MAX] = {
-#define KC_SYM(name, required) [S_##name] = { #name, required },
+#define KC_SYM(name, required) [S_##name] = {#name, required},
 #define KC_FIELD(struct_, member, required)
 #include "contract/contract.def"
 #undef KC_SYM
@@ -45,8 +45,8 @@ static const struct {
 	bool is_required;
 } field_table[F_MAX] = {
 #define KC_SYM(name, required)
-#define KC_FIELD(struct_, member, required)                                  \
-	[F_##struct_##_##member] = { #struct_, #member, required },
+#define KC_FIELD(struct_, member, required) \
+	[F_##struct_##_##member] = {#struct_, #member, required},
 #include "contract/contract.def"
 #undef KC_SYM
 #undef KC_FIELD
@@ -75,8 +75,7 @@ static const char *const struct_names[K_MAX] = {
 
 /* ---- reading --------------------------------------------------------- */
 
-const void *kmem_peek(struct kmem_heap *kh, enum kmem_struct what,
-		      taddr_t addr)
+const void *kmem_peek(struct kmem_heap *kh, enum kmem_struct what, taddr_t addr)
 {
 	uint64_t n = kh->names.struct_bytes[what];
 	size_t len = 0;
@@ -91,8 +90,7 @@ const void *kmem_peek(struct kmem_heap *kh, enum kmem_struct what,
 		return p;
 	/* across maps, from a file, or a short boundary tag: a copy */
 	if (!kh->scratch[what])
-		kh->scratch[what] =
-			mem_zalloc(kh->names.struct_bytes[what]);
+		kh->scratch[what] = mem_zalloc(kh->names.struct_bytes[what]);
 	if (n > kh->names.struct_bytes[what])
 		n = kh->names.struct_bytes[what];
 	if (addr + n < addr)
@@ -118,7 +116,7 @@ uint64_t kmem_get_at(struct kmem_heap *kh, enum kmem_field f, taddr_t addr)
 {
 	const struct view_row *row = &kh->names.row[f];
 	struct view_row local = *row;
-	unsigned char raw[16] = { 0 };
+	unsigned char raw[16] = {0};
 	struct err *err = NULL;
 
 	if (!row->is_bound || row->size_bytes > sizeof(raw) - 8)
@@ -224,16 +222,16 @@ static const struct object *find_object(struct target *t, struct types *types,
 	if (found && best == KMEM_READY)
 		return found;
 	if (found)
-		*ret_why = mem_printf("%s %s", found->name,
-				      best == 0 ?
-					      "was never initialised" :
-					      "was still being initialised");
+		*ret_why =
+			mem_printf("%s %s", found->name,
+				   best == 0 ? "was never initialised"
+					     : "was still being initialised");
 	else if (near)
-		*ret_why = mem_printf("%s: %s; its types are needed",
-				      near->path,
-				      near->state == OBJECT_MISSING ?
-					      "file not found" :
-					      "build-id differs from the dump's");
+		*ret_why = mem_printf(
+			"%s: %s; its types are needed", near->path,
+			near->state == OBJECT_MISSING
+				? "file not found"
+				: "build-id differs from the dump's");
 	else
 		*ret_why = mem_strdup("no libkmem in this process");
 	return NULL;
@@ -292,9 +290,9 @@ static struct err *bind_struct(struct types *types, const struct object *obj,
 		return NULL;
 	}
 	if (!err && view.size_bytes > STRUCT_MAX)
-		err = err_new(ERR_BADDATA, "%s: struct %s has %" PRIu64
-			      " bytes", obj->name, view.struct_name,
-			      view.size_bytes);
+		err = err_new(ERR_BADDATA,
+			      "%s: struct %s has %" PRIu64 " bytes", obj->name,
+			      view.struct_name, view.size_bytes);
 	if (!err)
 		note_struct_size(names, &view);
 	return err;
@@ -306,9 +304,9 @@ static struct err *bind_fields(struct types *types, const struct object *obj,
 	for (size_t first = 0; first < F_MAX;) {
 		size_t end = first + 1;
 
-		while (end < F_MAX && strcmp(field_table[end].struct_name,
-					     field_table[first].struct_name) ==
-					      0)
+		while (end < F_MAX &&
+		       strcmp(field_table[end].struct_name,
+			      field_table[first].struct_name) == 0)
 			end++;
 		struct err *err = bind_struct(types, obj, names, first, end);
 
@@ -323,7 +321,7 @@ static struct err *bind_fields(struct types *types, const struct object *obj,
 static char *kind_word(const char *enumerator)
 {
 	static const char prefix[] = "KMEM_KIND_";
-	struct strbuf sb = { 0 };
+	struct strbuf sb = {0};
 	const char *p = enumerator;
 
 	if (strncmp(p, prefix, sizeof(prefix) - 1) == 0)
@@ -390,7 +388,7 @@ static struct err *kmem_open(struct target *t, struct types *types,
 {
 	_free_ char *why = NULL;
 	const struct object *obj = find_object(t, types, &why);
-	struct kmem_names names = { 0 };
+	struct kmem_names names = {0};
 
 	if (!obj)
 		return err_new(ERR_NOTFOUND, "%s", why);
@@ -414,8 +412,8 @@ static struct err *kmem_open(struct target *t, struct types *types,
 
 static struct err *read_numbers(struct kmem_heap *kh)
 {
-	const void *raw = kmem_peek(kh, K_kmem_patterns,
-				    kh->names.sym[S_kmem_patterns]);
+	const void *raw =
+		kmem_peek(kh, K_kmem_patterns, kh->names.sym[S_kmem_patterns]);
 	struct kmem_numbers *n = &kh->num;
 
 	if (!raw)
@@ -554,8 +552,7 @@ static struct err *kmem_caches(struct heap *heap, heap_cache_fn *fn, void *arg)
 
 static struct err *no_cache(taddr_t addr)
 {
-	return err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache",
-		       addr);
+	return err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache", addr);
 }
 
 static struct err *kmem_slabs(struct heap *heap, taddr_t cache, bool partial,
@@ -588,8 +585,8 @@ static struct err *kmem_slabs(struct heap *heap, taddr_t cache, bool partial,
 	return err;
 }
 
-static void fill_buf(struct kmem_heap *kh, const struct kmem_slab *s,
-		     size_t i, struct heap_buf *ret)
+static void fill_buf(struct kmem_heap *kh, const struct kmem_slab *s, size_t i,
+		     struct heap_buf *ret)
 {
 	const struct kmem_cache *kc = &kh->caches.v[s->cache];
 	uint64_t link = kc->bufctl_off;
@@ -603,8 +600,8 @@ static void fill_buf(struct kmem_heap *kh, const struct kmem_slab *s,
 		.cache = kc->pub.addr,
 		.slab = s->addr,
 	};
-	ret->ctl = s->first_ctl == NO_INDEX ? ret->addr + link :
-					      kh->ctl.v[s->first_ctl + i];
+	ret->ctl = s->first_ctl == NO_INDEX ? ret->addr + link
+					    : kh->ctl.v[s->first_ctl + i];
 	if (kc->has_redzone && !kc->is_lite && ret->state == BUF_ALLOCATED)
 		ret->req_bytes = kmem_requested(kh, kc, ret->addr,
 						kc->pub.bufsize_bytes);
@@ -666,13 +663,12 @@ static struct err *kmem_bufs(struct heap *heap, taddr_t cache, unsigned states,
 	if (cache) {
 		const struct kmem_cache *kc = kmem_cache_at(kh, cache);
 
-		return kc ? cache_bufs(kh, kc, states, fn, arg) :
-			    no_cache(cache);
+		return kc ? cache_bufs(kh, kc, states, fn, arg)
+			  : no_cache(cache);
 	}
 	for (size_t i = 0; !err && i < kh->caches.n; i++)
 		if (!kh->caches.v[i].pub.is_internal)
-			err = cache_bufs(kh, &kh->caches.v[i], states, fn,
-					 arg);
+			err = cache_bufs(kh, &kh->caches.v[i], states, fn, arg);
 	for (size_t i = 0; !err && (states & BUF_ALLOCATED) && i < kh->bigs.n;
 	     i++) {
 		struct heap_buf b;

@@ -59,7 +59,7 @@ struct kmem_names {
 	taddr_t sym[S_MAX]; /* 0: not there */
 	struct view_row row[F_MAX];
 	uint64_t struct_bytes[K_MAX]; /* 0: not known */
-	taddr_t own_start, own_end; /* the object's data; equal: static */
+	taddr_t own_start, own_end;   /* the object's data; equal: static */
 	char *kind[16]; /* "malloc", ... by enum kmem_kind; owned */
 	unsigned what_alloc, what_free, what_fail, what_slab;
 };
@@ -87,9 +87,9 @@ struct kmem_cache {
 	taddr_t full_list;
 	uint64_t full_total;
 	bool has_buftag, has_deadbeef, has_redzone, is_lite;
-	bool is_hash;	/* the hash table was read */
+	bool is_hash;   /* the hash table was read */
 	bool is_usable; /* its geometry makes sense */
-	bool is_leaf;	/* its buffers hold data: no quantum cache, whose buffers
+	bool is_leaf; /* its buffers hold data: no quantum cache, whose buffers
 			 * hold slabs, and not of identifiers */
 	size_t first_slab, nslabs; /* in slabs[] */
 	uint64_t nhashed;
@@ -104,17 +104,17 @@ struct kmem_slab {
 	uint32_t nbufs, nused;
 	uint32_t cache; /* in caches[] */
 	bool is_complete;
-	bool is_dropped; /* overlaps another: not looked at */
-	bool is_torn;	 /* its free list is damaged */
+	bool is_dropped;    /* overlaps another: not looked at */
+	bool is_torn;       /* its free list is damaged */
 	size_t first_state; /* of its buffers in state[] */
 	size_t first_ctl;   /* in ctl[], NO_INDEX for raw slabs */
 };
 
 struct kmem_arena {
 	struct heap_arena pub;
-	char *name; /* owned */
+	char *name;     /* owned */
 	bool is_source; /* another arena or a cache draws on it */
-	bool is_root;	/* vmem_heap */
+	bool is_root;   /* vmem_heap */
 	bool is_oversize;
 };
 
@@ -143,14 +143,14 @@ struct kmem_heap {
 	VEC(uint8_t) state; /* enum buf_state of each buffer */
 	VEC(taddr_t) ctl;   /* bufctl of each buffer of hashed caches */
 	VEC(struct kmem_arena) arenas;
-	VEC(struct kmem_big) bigs; /* ascending */
+	VEC(struct kmem_big) bigs;         /* ascending */
 	VEC(struct heap_finding) findings; /* damage met while loading */
 	unsigned char *scratch[K_MAX]; /* for structs that lie across maps */
 };
 
 /* at most so many findings are kept; all are counted */
 #define KMEM_FINDINGS_MAX 1000
-#define KMEM_NAME_MAX 64
+#define KMEM_NAME_MAX     64
 
 /* ---- heap_kmem.c ----------------------------------------------------- */
 
@@ -160,8 +160,8 @@ struct kmem_heap {
  * @heap:   borrowed; ops, target and types are set; priv is filled
  * @names:  its contents are taken over
  */
-struct err *kmem_open_named(struct heap *heap, struct kmem_names *names)
-	must_use;
+struct err *kmem_open_named(struct heap *heap,
+			    struct kmem_names *names) must_use;
 
 /**
  * The bytes of a struct of the target, or NULL when they are not all there.

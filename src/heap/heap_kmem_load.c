@@ -28,7 +28,7 @@
 #include "base/interrupt.h"
 #include "heap/heap_kmem_impl.h"
 
-#define CACHES_MAX 100000
+#define CACHES_MAX    100000
 #define STATE_UNKNOWN 0
 
 /* ---- caches ---------------------------------------------------------- */
@@ -38,8 +38,8 @@ static char *read_name(const struct kmem_heap *kh, enum kmem_field f,
 {
 	const struct view_row *row = &kh->names.row[f];
 	const char *p = (const char *)raw + row->offset_bytes;
-	size_t n = row->size_bytes < KMEM_NAME_MAX ? row->size_bytes :
-						     KMEM_NAME_MAX;
+	size_t n = row->size_bytes < KMEM_NAME_MAX ? row->size_bytes
+						   : KMEM_NAME_MAX;
 	char *name = mem_strndup(p, strnlen(p, n));
 
 	for (char *c = name; *c; c++)
@@ -59,8 +59,7 @@ static void sum_cpus(struct kmem_heap *kh, struct kmem_cache *kc)
 
 		if (!raw)
 			return;
-		kc->pub.nalloc +=
-			kmem_get(kh, F_kmem_cpu_cache_cc_alloc, raw);
+		kc->pub.nalloc += kmem_get(kh, F_kmem_cpu_cache_cc_alloc, raw);
 		cpu += kh->names.struct_bytes[K_kmem_cpu_cache];
 	}
 }
@@ -80,8 +79,8 @@ static bool check_geometry(struct kmem_heap *kh, const struct kmem_cache *kc)
 	if (!ok)
 		kmem_damage(kh, kc->pub.addr, kc->pub.addr,
 			    "cache %s (0x%" PRIx64 "): chunk size %" PRIu64
-			    ", slab size %" PRIu64
-			    ", quantum %" PRIu64 " cannot be",
+			    ", slab size %" PRIu64 ", quantum %" PRIu64
+			    " cannot be",
 			    kc->name, kc->pub.addr, kc->chunk_bytes,
 			    kc->slab_bytes, kc->quantum_bytes);
 	return ok;
@@ -123,7 +122,7 @@ static void classify(struct kmem_heap *kh, struct kmem_cache *kc)
 
 static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)
 {
-	struct kmem_cache kc = { 0 };
+	struct kmem_cache kc = {0};
 	const unsigned char *full =
 		(const unsigned char *)raw +
 		kh->names.row[F_kmem_cache_cache_full].offset_bytes;
@@ -183,11 +182,11 @@ static struct err *load_caches(struct kmem_heap *kh)
 		hash_put(&seen, at, &is_new);
 		if (!raw || !is_new || kh->caches.n == CACHES_MAX) {
 			kmem_damage(kh, prev, prev,
-				    "cache 0x%" PRIx64
-				    ": next cache 0x%" PRIx64 " %s",
+				    "cache 0x%" PRIx64 ": next cache 0x%" PRIx64
+				    " %s",
 				    prev, at,
-				    raw ? "is in the list already" :
-					  "is not in the dump");
+				    raw ? "is in the list already"
+					: "is not in the dump");
 			break;
 		}
 		prev = at;
@@ -260,8 +259,7 @@ static void add_slab(struct kmem_heap *kh, size_t cache, const void *raw,
 		.first_ctl = NO_INDEX,
 	};
 
-	if (!check_slab(kh, kc, &s,
-			kmem_get(kh, F_kmem_slab_slab_cache, raw)))
+	if (!check_slab(kh, kc, &s, kmem_get(kh, F_kmem_slab_slab_cache, raw)))
 		return;
 	s.first_state = kh->state.n;
 	for (uint32_t i = 0; i < s.nbufs; i++)
@@ -294,8 +292,8 @@ static struct err *walk_slabs(struct kmem_heap *kh, size_t cache, taddr_t at,
 				    "cache %s: slab list: 0x%" PRIx64
 				    " after 0x%" PRIx64 " %s",
 				    name, at, prev,
-				    raw ? "is in the list already" :
-					  "is not in the dump");
+				    raw ? "is in the list already"
+					: "is not in the dump");
 			return NULL;
 		}
 		if (kmem_get(kh, F_kmem_slab_slab_cache, raw) != owner) {
@@ -373,8 +371,8 @@ static size_t sort_slabs(struct kmem_heap *kh, struct key *keys, size_t n,
 
 		if (s->is_dropped)
 			continue;
-		if (kept && s->base <
-				    slab_end(kh, &kh->slabs.v[out[kept - 1]])) {
+		if (kept &&
+		    s->base < slab_end(kh, &kh->slabs.v[out[kept - 1]])) {
 			s->is_dropped = true;
 			kmem_damage(kh, s->addr,
 				    kh->caches.v[s->cache].pub.addr,
@@ -400,7 +398,7 @@ static void index_slabs(struct kmem_heap *kh)
 		const struct kmem_slab *s = &kh->slabs.v[i];
 
 		if (kh->caches.v[s->cache].is_leaf)
-			keys[n++] = (struct key){ s->base, (uint32_t)i };
+			keys[n++] = (struct key){s->base, (uint32_t)i};
 	}
 	kh->nby_base = sort_slabs(kh, keys, n, kh->by_base);
 	for (size_t c = 0; c < kh->caches.n; c++) {
@@ -409,8 +407,8 @@ static void index_slabs(struct kmem_heap *kh)
 		for (size_t i = 0; i < kc->nslabs; i++) {
 			size_t k = kc->first_slab + i;
 
-			keys[i] = (struct key){ kh->slabs.v[k].base,
-						(uint32_t)k };
+			keys[i] =
+				(struct key){kh->slabs.v[k].base, (uint32_t)k};
 		}
 		size_t kept = sort_slabs(kh, keys, kc->nslabs,
 					 kh->order + kc->first_slab);
@@ -453,15 +451,15 @@ uint8_t *kmem_state_of(struct kmem_heap *kh, size_t cache, taddr_t addr,
 		       struct kmem_slab **ret_slab)
 {
 	const struct kmem_cache *kc = &kh->caches.v[cache];
-	struct kmem_slab *s = search(kh, kh->order + kc->first_slab,
-				     kc->nslabs, addr);
+	struct kmem_slab *s =
+		search(kh, kh->order + kc->first_slab, kc->nslabs, addr);
 
 	if (!s || (addr - s->base) % kc->chunk_bytes)
 		return NULL;
 	if (ret_slab)
 		*ret_slab = s;
-	return &kh->state.v[s->first_state +
-			    (addr - s->base) / kc->chunk_bytes];
+	return &kh->state
+			.v[s->first_state + (addr - s->base) / kc->chunk_bytes];
 }
 
 /* ---- hash tables ----------------------------------------------------- */
@@ -486,9 +484,9 @@ static bool walk_chain(struct kmem_heap *kh, size_t cache, taddr_t at)
 			kmem_damage(kh, at, kc->pub.addr,
 				    "cache %s: hash entry 0x%" PRIx64 " %s",
 				    kc->name, at,
-				    !raw   ? "is not in the dump" :
-				    !state ? "names no buffer of the cache" :
-					     "is in the table twice");
+				    !raw     ? "is not in the dump"
+				    : !state ? "names no buffer of the cache"
+					     : "is in the table twice");
 			return false;
 		}
 		*state = BUF_ALLOCATED;
@@ -568,8 +566,7 @@ static void torn(struct kmem_heap *kh, struct kmem_slab *s, const char *what,
 
 	s->is_torn = true;
 	kmem_damage(kh, s->addr, kc->pub.addr,
-		    "cache %s: slab 0x%" PRIx64 ": free list: 0x%" PRIx64
-		    " %s",
+		    "cache %s: slab 0x%" PRIx64 ": free list: 0x%" PRIx64 " %s",
 		    kc->name, s->addr, at, what);
 }
 
@@ -594,9 +591,9 @@ static void walk_free(struct kmem_heap *kh, size_t cache, struct kmem_slab *s)
 		}
 		if (*state != STATE_UNKNOWN) {
 			torn(kh, s,
-			     *state == BUF_ALLOCATED ?
-				     "is in the hash table, too" :
-				     "is in the list twice",
+			     *state == BUF_ALLOCATED
+				     ? "is in the hash table, too"
+				     : "is in the list twice",
 			     buf);
 			return;
 		}
@@ -713,14 +710,15 @@ static void read_locks(struct kmem_heap *kh)
 		return;
 	for (size_t i = 0; !is_held && i < kh->caches.n; i++) {
 		taddr_t addr = kh->caches.v[i].pub.addr;
-		taddr_t cpu = addr + kh->names.row[F_kmem_cache_cache_cpu]
-					     .offset_bytes;
+		taddr_t cpu =
+			addr +
+			kh->names.row[F_kmem_cache_cache_cpu].offset_bytes;
 
 		is_held = kmem_get_at(kh, F_kmem_cache_cache_lock, addr) ||
 			  kmem_get_at(kh, F_kmem_cache_cache_depot_lock, addr);
 		for (uint32_t c = 0; !is_held && c < kh->ncpus; c++) {
-			is_held = kmem_get_at(kh, F_kmem_cpu_cache_cc_lock,
-					      cpu);
+			is_held =
+				kmem_get_at(kh, F_kmem_cpu_cache_cc_lock, cpu);
 			cpu += kh->names.struct_bytes[K_kmem_cpu_cache];
 		}
 	}

@@ -27,8 +27,8 @@ static bool read_pcs(struct kmem_heap *kh, taddr_t at, uint64_t depth,
 	if (depth > HEAP_STACK_MAX)
 		depth = HEAP_STACK_MAX;
 	for (uint64_t i = 0; i < depth; i++) {
-		struct err *err = target_read_u64(kh->t, pc + i * 8,
-						  &ret->pc[i]);
+		struct err *err =
+			target_read_u64(kh->t, pc + i * 8, &ret->pc[i]);
 
 		if (err) {
 			err_free(err);
@@ -48,8 +48,8 @@ bool kmem_stack(struct heap *heap, uint32_t id, struct heap_stack *ret)
 	uint64_t shift = kh->num.stack_shift;
 	uint64_t chunk = 0;
 
-	if (id == 0 || !depot || !chunks->is_bound || shift == 0 || shift > 31 ||
-	    !kh->names.row[F_kmem_stack_st_pc].is_bound)
+	if (id == 0 || !depot || !chunks->is_bound || shift == 0 ||
+	    shift > 31 || !kh->names.row[F_kmem_stack_st_pc].is_bound)
 		return false;
 	uint64_t slot = (uint64_t)(id >> shift) * 8;
 
@@ -129,7 +129,7 @@ struct err *kmem_audit_at(struct heap *heap, taddr_t addr,
 static bool audit_of_big(struct kmem_heap *kh, const struct heap_buf *buf,
 			 struct heap_audit *ret)
 {
-	struct heap_segment s = { 0 };
+	struct heap_segment s = {0};
 	_err_free_ struct err *err = kmem_segment_at(kh->heap, buf->ctl, &s);
 
 	if (err || !s.stamp_ns)
@@ -142,9 +142,8 @@ static bool audit_of_big(struct kmem_heap *kh, const struct heap_buf *buf,
 		.stamp_ns = s.stamp_ns,
 		.tid = s.tid,
 		.what = 1,
-		.kind = kind < 16 && kh->names.kind[kind] ?
-				kh->names.kind[kind] :
-				"",
+		.kind = kind < 16 && kh->names.kind[kind] ? kh->names.kind[kind]
+							  : "",
 		.stack = s.stack,
 		.cpu = -1,
 	};
@@ -214,7 +213,7 @@ static void read_chunk(struct kmem_heap *kh, taddr_t chunk, uint64_t bytes,
 	for (uint64_t at = 0; at + stride <= bytes; at += stride) {
 		const void *raw =
 			kmem_peek(kh, K_kmem_bufctl_audit, chunk + at);
-		struct stamp s = { .addr = chunk + at, .cpu = cpu };
+		struct stamp s = {.addr = chunk + at, .cpu = cpu};
 
 		if (!raw)
 			return;
@@ -269,7 +268,7 @@ struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
 		     heap_audit_fn *fn, void *arg)
 {
 	struct kmem_heap *kh = heap->priv;
-	struct stamps st = { 0 };
+	struct stamps st = {0};
 
 	if (!log)
 		log = header_of(kh, which);
@@ -280,7 +279,7 @@ struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
 	if (!err && st.list.n)
 		qsort(st.list.v, st.list.n, sizeof(*st.list.v), newest_first);
 	for (size_t i = 0; !err && i < st.list.n; i++) {
-		struct heap_audit a = { 0 };
+		struct heap_audit a = {0};
 
 		err = kmem_audit_at(heap, st.list.v[i].addr, &a);
 		a.cpu = st.list.v[i].cpu;
@@ -326,8 +325,8 @@ struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
 	const struct kmem_cache *kc = kmem_cache_at(kh, cache);
 
 	if (!kc)
-		return err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache",
-			       cache);
+		return err_new(ERR_NOTFOUND,
+			       "0x%" PRIx64 " is not a kmem_cache", cache);
 	if (!kc->pub.has_hash || kc->hash_mask >= kh->total_bytes / 8)
 		return NULL;
 	/* chains tied into rings: no more entries than buffers */
@@ -337,13 +336,13 @@ struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
 
 		err = target_read_u64(kh->t, kc->hash_table + i * 8, &at);
 		while (!err && at && left-- > 0) {
-			struct heap_audit a = { 0 };
+			struct heap_audit a = {0};
 
 			err = hash_entry(kh, kc, at, &a);
 			if (err)
 				break;
-			taddr_t next = kmem_get_at(kh, F_kmem_bufctl_bc_next,
-						   at);
+			taddr_t next =
+				kmem_get_at(kh, F_kmem_bufctl_bc_next, at);
 
 			err = fn(arg, &a);
 			at = next;

@@ -32,16 +32,16 @@ static void take_round(struct kmem_heap *kh, size_t cache, taddr_t mag,
 		    "cache %s: magazine 0x%" PRIx64 ": round %" PRIu64
 		    " (0x%" PRIx64 ") %s",
 		    kc->name, mag, i, buf,
-		    !place ? "is no buffer of the cache" :
-			     "is free in another place, too");
+		    !place ? "is no buffer of the cache"
+			   : "is free in another place, too");
 }
 
 static void take_magazine(struct kmem_heap *kh, size_t cache, taddr_t mag,
 			  uint64_t nrounds, uint8_t state)
 {
 	const struct kmem_cache *kc = &kh->caches.v[cache];
-	taddr_t at = mag +
-		     kh->names.row[F_kmem_magazine_mag_round].offset_bytes;
+	taddr_t at =
+		mag + kh->names.row[F_kmem_magazine_mag_round].offset_bytes;
 
 	for (uint64_t i = 0; i < nrounds; i++) {
 		uint64_t buf = 0;
@@ -133,8 +133,8 @@ static struct err *take_depot(struct kmem_heap *kh, size_t cache,
 				    "cache %s: depot: magazine 0x%" PRIx64
 				    " %s",
 				    kc->name, mag,
-				    is_new ? "is not mapped" :
-					     "is in the list already");
+				    is_new ? "is not mapped"
+					   : "is in the list already");
 			break;
 		}
 		take_magazine(kh, cache, mag, (uint64_t)magsize,

@@ -65,7 +65,7 @@ static bool decode_size(const struct kmem_heap *kh, const struct kmem_cache *kc,
 uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_cache *kc,
 			taddr_t buf, uint64_t size)
 {
-	struct tag tag = { 0 };
+	struct tag tag = {0};
 	uint64_t asked = 0;
 
 	if (read_tag(kh, kc, buf, &tag) &&
@@ -202,14 +202,14 @@ struct cache_arg {
 static struct err *verify_buf(void *arg, const struct heap_buf *b)
 {
 	struct cache_arg *c = arg;
-	struct tag tag = { 0 };
+	struct tag tag = {0};
 
 	/* not in the dump: said elsewhere */
 	if (!read_tag(c->v->kh, c->kc, b->addr, &tag))
 		return NULL;
-	return b->state == BUF_ALLOCATED ?
-		       verify_allocated(c->v, c->kc, b, &tag) :
-		       verify_free(c->v, c->kc, b, &tag);
+	return b->state == BUF_ALLOCATED
+		       ? verify_allocated(c->v, c->kc, b, &tag)
+		       : verify_free(c->v, c->kc, b, &tag);
 }
 
 /* ---- structures ------------------------------------------------------ */
@@ -344,7 +344,7 @@ static struct err *verify_segment(void *arg, const struct heap_segment *s)
 static struct err *verify_arena(struct verifier *v, const struct kmem_arena *a)
 {
 	uint64_t q = a->pub.quantum_bytes;
-	struct arena_arg c = { .v = v, .a = a, .quantum_bytes = q };
+	struct arena_arg c = {.v = v, .a = a, .quantum_bytes = q};
 	uint64_t nfindings = v->kh->heap->health.nfindings;
 
 	if (q == 0 || (q & (q - 1)))
@@ -376,12 +376,12 @@ static struct err *verify_arena(struct verifier *v, const struct kmem_arena *a)
 
 static struct err *verify_cache(struct verifier *v, const struct kmem_cache *kc)
 {
-	struct cache_arg arg = { v, kc };
+	struct cache_arg arg = {v, kc};
 	struct err *err = NULL;
 
 	if (kc->has_buftag && kc->is_usable)
-		err = v->kh->heap->ops->bufs(v->kh->heap, kc->pub.addr,
-					     BUF_ANY, verify_buf, &arg);
+		err = v->kh->heap->ops->bufs(v->kh->heap, kc->pub.addr, BUF_ANY,
+					     verify_buf, &arg);
 	if (!err && kc->is_usable && v->kh->heap->health.is_quiescent)
 		err = verify_counts(v, kc);
 	return err;
@@ -391,7 +391,7 @@ struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 			void *arg)
 {
 	struct kmem_heap *kh = heap->priv;
-	struct verifier v = { kh, fn, arg };
+	struct verifier v = {kh, fn, arg};
 	struct err *err = kmem_load(kh);
 	size_t nfindings = 0;
 
@@ -401,8 +401,8 @@ struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 	for (size_t i = 0; !err && i < kh->caches.n; i++)
 		if (!cache || kh->caches.v[i].pub.addr == cache)
 			err = verify_cache(&v, &kh->caches.v[i]);
-	for (size_t i = 0; !err && !cache && heap->health.is_quiescent &&
-			   i < kh->arenas.n;
+	for (size_t i = 0;
+	     !err && !cache && heap->health.is_quiescent && i < kh->arenas.n;
 	     i++)
 		err = verify_arena(&v, &kh->arenas.v[i]);
 	/* what loading and the walks above could not make sense of */

@@ -29,8 +29,8 @@ struct kmem_arena *kmem_arena_at(const struct kmem_heap *kh, taddr_t addr)
 static char *arena_name(const struct kmem_heap *kh, const void *raw)
 {
 	const struct view_row *row = &kh->names.row[F_vmem_vm_name];
-	size_t n = row->size_bytes < KMEM_NAME_MAX ? row->size_bytes :
-						     KMEM_NAME_MAX;
+	size_t n = row->size_bytes < KMEM_NAME_MAX ? row->size_bytes
+						   : KMEM_NAME_MAX;
 	const char *p = (const char *)raw + row->offset_bytes;
 	char *name = mem_strndup(p, strnlen(p, n));
 
@@ -43,7 +43,7 @@ static char *arena_name(const struct kmem_heap *kh, const void *raw)
 static void read_arena(struct kmem_heap *kh, taddr_t addr, const void *raw,
 		       uint64_t nown)
 {
-	struct kmem_arena a = { .name = arena_name(kh, raw) };
+	struct kmem_arena a = {.name = arena_name(kh, raw)};
 	const unsigned char *stat = (const unsigned char *)raw;
 
 	a.pub = (struct heap_arena){
@@ -55,7 +55,8 @@ static void read_arena(struct kmem_heap *kh, taddr_t addr, const void *raw,
 	};
 	a.pub.is_identifier = a.pub.cflags & kh->num.vmc_identifier;
 	/* a library that does not say which are its own has no others */
-	a.pub.is_internal = nown == 0 || kmem_get(kh, F_vmem_vm_id, raw) <= nown;
+	a.pub.is_internal =
+		nown == 0 || kmem_get(kh, F_vmem_vm_id, raw) <= nown;
 	if (kh->names.row[F_vmem_vm_kstat].is_bound) {
 		stat += kh->names.row[F_vmem_vm_kstat].offset_bytes;
 #define K(f) kmem_get(kh, F_vmem_kstat_vk_##f, stat)
@@ -79,8 +80,8 @@ static void find_depths(struct kmem_heap *kh)
 		int depth = 0;
 
 		while (a->pub.source && depth < 64) {
-			struct kmem_arena *up = kmem_arena_at(kh,
-							      a->pub.source);
+			struct kmem_arena *up =
+				kmem_arena_at(kh, a->pub.source);
 
 			if (!up)
 				break;
@@ -108,11 +109,11 @@ struct err *kmem_load_arenas(struct kmem_heap *kh)
 		hash_put(&seen, at, &is_new);
 		if (!raw || !is_new || kh->arenas.n == ARENAS_MAX) {
 			kmem_damage(kh, prev, 0,
-				    "arena 0x%" PRIx64
-				    ": next arena 0x%" PRIx64 " %s",
+				    "arena 0x%" PRIx64 ": next arena 0x%" PRIx64
+				    " %s",
 				    prev, at,
-				    raw ? "is in the list already" :
-					  "is not in the dump");
+				    raw ? "is in the list already"
+					: "is not in the dump");
 			break;
 		}
 		prev = at;
@@ -200,17 +201,16 @@ struct err *kmem_segment_at(struct heap *heap, taddr_t addr,
 static struct err *walk_ring(struct kmem_heap *kh, const struct kmem_arena *a,
 			     unsigned types, heap_segment_fn *fn, void *arg)
 {
-	taddr_t head = a->pub.addr +
-		       kh->names.row[F_vmem_vm_seg0].offset_bytes;
+	taddr_t head = a->pub.addr + kh->names.row[F_vmem_vm_seg0].offset_bytes;
 	bool has_prev = kh->names.row[F_vmem_seg_vs_aprev].is_bound;
 	taddr_t prev = head;
 	taddr_t at = kmem_get_at(kh, F_vmem_seg_vs_anext, head);
-	struct kmem_loop loop = { 0 };
+	struct kmem_loop loop = {0};
 	struct err *err = NULL;
 
 	for (unsigned n = 0; !err && at != head; n++) {
 		const void *raw = kmem_peek(kh, K_vmem_seg, at);
-		struct heap_segment s = { 0 };
+		struct heap_segment s = {0};
 		const char *what = NULL;
 
 		if (!raw)
@@ -251,8 +251,8 @@ struct err *kmem_segments(struct heap *heap, taddr_t arena, unsigned types,
 	const struct kmem_arena *a = kmem_arena_at(kh, arena);
 
 	if (!a)
-		return err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a vmem arena",
-			       arena);
+		return err_new(ERR_NOTFOUND,
+			       "0x%" PRIx64 " is not a vmem arena", arena);
 	return walk_ring(kh, a, types, fn, arg);
 }
 
@@ -261,7 +261,7 @@ struct err *kmem_segments(struct heap *heap, taddr_t arena, unsigned types,
 static struct err *add_big(void *arg, const struct heap_segment *s)
 {
 	struct kmem_heap *kh = arg;
-	struct kmem_big big = { s->start, s->end, s->addr, s->arena };
+	struct kmem_big big = {s->start, s->end, s->addr, s->arena};
 
 	if (s->end - s->start > kh->total_bytes ||
 	    !target_map_at(kh->t, s->start)) {
@@ -327,7 +327,7 @@ struct ranges {
 static struct err *add_span(void *arg, const struct heap_segment *s)
 {
 	struct ranges *r = arg;
-	struct heap_range range = { s->start, s->end };
+	struct heap_range range = {s->start, s->end};
 
 	VEC_PUSH(&r->list, range);
 	return NULL;
@@ -344,7 +344,7 @@ static int by_range(const void *a, const void *b)
 struct err *kmem_own(struct heap *heap, struct heap_range **ret, size_t *ret_n)
 {
 	struct kmem_heap *kh = heap->priv;
-	struct ranges r = { 0 };
+	struct ranges r = {0};
 	struct err *err = kmem_load(kh);
 
 	for (size_t i = 0; !err && i < kh->arenas.n; i++)
@@ -356,8 +356,8 @@ struct err *kmem_own(struct heap *heap, struct heap_range **ret, size_t *ret_n)
 		return err;
 	}
 	if (kh->names.own_start < kh->names.own_end) {
-		struct heap_range own = { kh->names.own_start,
-					  kh->names.own_end };
+		struct heap_range own = {kh->names.own_start,
+					 kh->names.own_end};
 
 		VEC_PUSH(&r.list, own);
 	}

@@ -72,7 +72,7 @@ static struct err *count_cache(void *arg, const struct heap_cache *c)
 
 static struct err *look(struct verdict *v)
 {
-	struct types_options opt = { 0 };
+	struct types_options opt = {0};
 	size_t ncaches = 0;
 	struct err *err = target_open_core(v->path, &v->target);
 
@@ -118,8 +118,8 @@ static void judge(struct verdict *v)
 	else if (v->reason)
 		v->status = PMDB_NO_VERDICT;
 	else
-		v->status = v->leaks->nbufs || v->findings.n ? PMDB_FINDINGS :
-							       PMDB_CLEAN;
+		v->status = v->leaks->nbufs || v->findings.n ? PMDB_FINDINGS
+							     : PMDB_CLEAN;
 }
 
 static void verdict_fini(struct verdict *v)
@@ -159,7 +159,7 @@ static struct err *match_arena(void *arg, const struct heap_arena *a)
 
 static const char *owner_name(const struct verdict *v, taddr_t addr)
 {
-	struct name_arg n = { addr, NULL };
+	struct name_arg n = {addr, NULL};
 
 	err_free(v->heap->ops->caches(v->heap, match_cache, &n));
 	if (!n.name && v->heap->ops->arenas)
@@ -240,7 +240,7 @@ static void print_frame(void *arg, taddr_t pc, const char *function,
 
 static void print_stack(const struct verdict *v, FILE *out, uint32_t id)
 {
-	struct print_arg p = { v, out, 0 };
+	struct print_arg p = {v, out, 0};
 	struct heap_stack stack;
 
 	if (!get_stack(v, id, &stack)) {
@@ -262,8 +262,7 @@ static const char *alloc_kind(const struct verdict *v, const struct leak *l)
 	return "";
 }
 
-static void print_leak(const struct verdict *v, FILE *out,
-		       const struct leak *l)
+static void print_leak(const struct verdict *v, FILE *out, const struct leak *l)
 {
 	const char *kind = alloc_kind(v, l);
 
@@ -281,7 +280,7 @@ static void print_leak(const struct verdict *v, FILE *out,
 
 static void print_record(const struct verdict *v, FILE *out, taddr_t addr)
 {
-	static const char *const did[] = { NULL, "allocated", "freed" };
+	static const char *const did[] = {NULL, "allocated", "freed"};
 	struct heap_buf b;
 	struct heap_audit a;
 
@@ -329,8 +328,8 @@ static void print_damage(const struct verdict *v, FILE *out)
 
 static size_t ncorruptions(const struct verdict *v)
 {
-	return v->findings.n + (v->heap && v->heap->health.has_panic &&
-				v->findings.n == 0);
+	return v->findings.n +
+	       (v->heap && v->heap->health.has_panic && v->findings.n == 0);
 }
 
 /* "3 leaks, 156 bytes in 8 buffers", "2 corruptions", or both */
@@ -352,7 +351,7 @@ static void add_counts(const struct verdict *v, struct strbuf *sb)
 
 static void print_summary(const struct verdict *v, FILE *out)
 {
-	struct strbuf sb = { 0 };
+	struct strbuf sb = {0};
 
 	if (v->status == PMDB_CLEAN) {
 		strbuf_printf(&sb, "clean, %" PRIu64 " buffer%s live",
@@ -439,7 +438,7 @@ static void json_frame(void *arg, taddr_t pc, const char *function,
 static json_t *json_stack(const struct verdict *v, uint32_t id)
 {
 	struct heap_stack stack;
-	struct json_arg a = { v, json_array() };
+	struct json_arg a = {v, json_array()};
 
 	if (!get_stack(v, id, &stack))
 		return a.list;
@@ -484,15 +483,15 @@ static json_t *json_damage(const struct verdict *v)
 		json_t *j = json_object();
 
 		json_object_set_new(j, "kind",
-				    json_string(f->kind == FINDING_BUFFER ?
-							"buffer" :
-							"structure"));
+				    json_string(f->kind == FINDING_BUFFER
+							? "buffer"
+							: "structure"));
 		json_object_set_new(j, "text", text(f->text));
 		json_object_set_new(j, "addr", hex(f->addr));
 		json_object_set_new(j, "at", f->at ? hex(f->at) : json_null());
 		json_object_set_new(j, "cache",
-				    f->cache ? text(owner_name(v, f->cache)) :
-					       json_null());
+				    f->cache ? text(owner_name(v, f->cache))
+					     : json_null());
 		json_array_append_new(list, j);
 	}
 	return list;
@@ -553,7 +552,7 @@ int check_dumps(char *const paths[], size_t n, const struct check_options *opt,
 	int status = PMDB_CLEAN;
 
 	for (size_t i = 0; i < n; i++) {
-		struct verdict v = { .path = paths[i] };
+		struct verdict v = {.path = paths[i]};
 
 		judge(&v);
 		if (opt && opt->is_json)
@@ -577,9 +576,9 @@ static int usage(const char *what, const char *arg)
 }
 
 static const struct option long_options[] = {
-	{ "format", required_argument, NULL, 'f' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+	{"format", required_argument, NULL, 'f'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
 };
 
 static const char help_text[] =
@@ -593,7 +592,7 @@ static const char help_text[] =
 
 int check_main(int argc, char **argv)
 {
-	struct check_options opt = { 0 };
+	struct check_options opt = {0};
 	int c = 0;
 
 	opterr = 0; /* we say it, in one line */

@@ -13,14 +13,14 @@
  * The world of a test: heap memory in buffers of 64 bytes, one page of data,
  * and the stack of one thread with a descriptor at its top as glibc has it.
  */
-#define HEAP 0x10000000ULL
-#define NBUFS 64
-#define BUF(i) (HEAP + (i)*64ULL)
-#define DATA 0x20000000ULL
-#define STACK 0x30001000ULL /* the guard page is below */
+#define HEAP        0x10000000ULL
+#define NBUFS       64
+#define BUF(i)      (HEAP + (i)*64ULL)
+#define DATA        0x20000000ULL
+#define STACK       0x30001000ULL /* the guard page is below */
 #define STACK_BYTES 0x8000ULL
-#define TCB (STACK + STACK_BYTES - 0x900)
-#define SP (STACK + 0x6000)
+#define TCB         (STACK + STACK_BYTES - 0x900)
+#define SP          (STACK + 0x6000)
 
 struct world {
 	uint64_t heap[NBUFS * 8];
@@ -29,7 +29,7 @@ struct world {
 	struct heap_fake_buf bufs[NBUFS];
 	size_t nbufs;
 	struct user_regs_struct regs;
-	bool is_ended;	   /* the stack's thread is gone */
+	bool is_ended;     /* the stack's thread is gone */
 	bool is_regs_lost; /* and so are the registers */
 	struct target *t;
 	struct heap *h;
@@ -48,8 +48,7 @@ static void put(struct world *w, uint64_t addr, uint64_t value)
 
 static void buf(struct world *w, int i, enum buf_state state, uint32_t stack)
 {
-	w->bufs[w->nbufs++] =
-		(struct heap_fake_buf){ BUF(i), 64, state, stack };
+	w->bufs[w->nbufs++] = (struct heap_fake_buf){BUF(i), 64, state, stack};
 }
 
 static struct world *world(void)
@@ -68,9 +67,9 @@ static struct world *world(void)
 
 static void look(struct world *w)
 {
-	static const struct heap_range own = { HEAP, HEAP + NBUFS * 64 };
-	struct target_thread th = { .tid = 7, .has_regs = true };
-	struct target_thread other = { .tid = 6, .has_regs = true };
+	static const struct heap_range own = {HEAP, HEAP + NBUFS * 64};
+	struct target_thread th = {.tid = 7, .has_regs = true};
+	struct target_thread other = {.tid = 6, .has_regs = true};
 
 	w->t = target_mem_create();
 	target_mem_add(w->t, HEAP, w->heap, sizeof(w->heap), PF_R | PF_W);
@@ -288,7 +287,7 @@ static void the_stack_counts_from_the_red_zone_up(void **state)
 		buf(w, i, BUF_ALLOCATED, 1);
 	put(w, SP, BUF(0));
 	put(w, SP - 128, BUF(1));
-	put(w, SP - 136, BUF(2)); /* below */
+	put(w, SP - 136, BUF(2));    /* below */
 	put(w, TCB + 0x300, BUF(3)); /* thread-specific data */
 	expect(w, 1, 1);
 	assert_int_equal(w->l->set->v[w->l->v[0].buf].addr, BUF(2));
@@ -375,10 +374,10 @@ static void buffers_that_overlap_are_damage(void **state)
 
 	(void)state;
 	buf(w, 0, BUF_ALLOCATED, 1);
-	w->bufs[w->nbufs++] = (struct heap_fake_buf){ BUF(0) + 32, 64,
-						      BUF_ALLOCATED, 1 };
 	w->bufs[w->nbufs++] =
-		(struct heap_fake_buf){ BUF(60), UINT64_MAX, BUF_ALLOCATED, 1 };
+		(struct heap_fake_buf){BUF(0) + 32, 64, BUF_ALLOCATED, 1};
+	w->bufs[w->nbufs++] =
+		(struct heap_fake_buf){BUF(60), UINT64_MAX, BUF_ALLOCATED, 1};
 	look(w);
 	assert_int_equal(w->h->health.nfindings, 2);
 	assert_non_null(w->l->inconclusive);

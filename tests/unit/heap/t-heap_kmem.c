@@ -22,7 +22,7 @@
 #include "heap/heap_impl.h"
 #include "heap/heap_kmem_impl.h"
 
-#define AT 0x100000ULL
+#define AT    0x100000ULL
 #define BYTES 0x40000ULL
 
 struct t_cpu {
@@ -114,16 +114,55 @@ struct world {
 	struct kmem_names names;
 };
 
-enum { P_FREE, P_UNINIT, P_REDZONE, P_TAG_ALLOC, P_TAG_FREE, P_BYTE, P_MUL,
-       P_SHIFT, P_AUDIT, P_DEADBEEF, P_RZ, P_NOMAG, P_LITE, P_HASH, P_NOTOUCH,
-       P_QCACHE, P_IDENT, P_SEG_ALLOC, P_SEG_FREE, P_SEG_SPAN, P_SEG_ROTOR,
-       P_SEG_WALKER, P_N };
+enum {
+	P_FREE,
+	P_UNINIT,
+	P_REDZONE,
+	P_TAG_ALLOC,
+	P_TAG_FREE,
+	P_BYTE,
+	P_MUL,
+	P_SHIFT,
+	P_AUDIT,
+	P_DEADBEEF,
+	P_RZ,
+	P_NOMAG,
+	P_LITE,
+	P_HASH,
+	P_NOTOUCH,
+	P_QCACHE,
+	P_IDENT,
+	P_SEG_ALLOC,
+	P_SEG_FREE,
+	P_SEG_SPAN,
+	P_SEG_ROTOR,
+	P_SEG_WALKER,
+	P_N
+};
 static const uint64_t numbers[P_N] = {
-	0xdeadbeefdeadbeef, 0xbaddcafebaddcafe, 0xfeedfacefeedface, 0xa110c8ed,
-	0xf4eef4ee, 0xbb, 251, 17,
+	0xdeadbeefdeadbeef,
+	0xbaddcafebaddcafe,
+	0xfeedfacefeedface,
+	0xa110c8ed,
+	0xf4eef4ee,
+	0xbb,
+	251,
+	17,
 	/* bits of this library only */
-	0x10, 0x20, 0x40, 0x80, 0x100, 0x200, 0x1, 0x2, 0x4,
-	7, 8, 9, 10, 11,
+	0x10,
+	0x20,
+	0x40,
+	0x80,
+	0x100,
+	0x200,
+	0x1,
+	0x2,
+	0x4,
+	7,
+	8,
+	9,
+	10,
+	11,
 };
 
 /* ---- names ----------------------------------------------------------- */
@@ -140,11 +179,11 @@ static void row(struct kmem_names *n, enum kmem_field f, size_t offset,
 	};
 }
 
-#define ROW(f, type, member)                                                 \
-	row(n, F_##f, offsetof(struct type, member),                         \
+#define ROW(f, type, member)                         \
+	row(n, F_##f, offsetof(struct type, member), \
 	    sizeof(((struct type *)0)->member), false)
-#define SROW(f, type, member)                                                \
-	row(n, F_##f, offsetof(struct type, member),                         \
+#define SROW(f, type, member)                        \
+	row(n, F_##f, offsetof(struct type, member), \
 	    sizeof(((struct type *)0)->member), true)
 
 static void bind_caches(struct kmem_names *n)
@@ -210,8 +249,8 @@ static void bind_slabs(struct kmem_names *n)
 	ROW(kmem_bufctl_audit_bc_lastlog, t_bufctl, lastlog);
 	ROW(kmem_bufctl_audit_bc_what, t_bufctl, what);
 	ROW(kmem_bufctl_audit_bc_stack, t_bufctl, stack);
-	row(n, F_kmem_bufctl_audit_bc_thread, offsetof(struct t_bufctl, contents) + 8,
-	    4, false);
+	row(n, F_kmem_bufctl_audit_bc_thread,
+	    offsetof(struct t_bufctl, contents) + 8, 4, false);
 	n->row[F_kmem_bufctl_audit_bc_thread].bit_size = 24;
 	n->struct_bytes[K_kmem_bufctl_audit] = sizeof(struct t_bufctl);
 	ROW(kmem_buftag_bt_redzone, t_buftag, redzone);
@@ -255,17 +294,28 @@ static void bind_vmem(struct kmem_names *n)
 static void bind(struct kmem_names *n)
 {
 	static const enum kmem_field patterns[P_N] = {
-		F_kmem_patterns_kp_free,	 F_kmem_patterns_kp_uninitialized,
-		F_kmem_patterns_kp_redzone,	 F_kmem_patterns_kp_buftag_alloc,
-		F_kmem_patterns_kp_buftag_free,	 F_kmem_patterns_kp_redzone_byte,
-		F_kmem_patterns_kp_size_mul,	 F_kmem_patterns_kp_stack_shift,
-		F_kmem_patterns_kp_kmf_audit,	 F_kmem_patterns_kp_kmf_deadbeef,
-		F_kmem_patterns_kp_kmf_redzone,	 F_kmem_patterns_kp_kmf_nomagazine,
-		F_kmem_patterns_kp_kmf_lite,	 F_kmem_patterns_kp_kmf_hash,
-		F_kmem_patterns_kp_kmc_notouch,	 F_kmem_patterns_kp_kmc_qcache,
-		F_kmem_patterns_kp_vmc_identifier, F_kmem_patterns_kp_seg_alloc,
-		F_kmem_patterns_kp_seg_free,	 F_kmem_patterns_kp_seg_span,
-		F_kmem_patterns_kp_seg_rotor,	 F_kmem_patterns_kp_seg_walker,
+		F_kmem_patterns_kp_free,
+		F_kmem_patterns_kp_uninitialized,
+		F_kmem_patterns_kp_redzone,
+		F_kmem_patterns_kp_buftag_alloc,
+		F_kmem_patterns_kp_buftag_free,
+		F_kmem_patterns_kp_redzone_byte,
+		F_kmem_patterns_kp_size_mul,
+		F_kmem_patterns_kp_stack_shift,
+		F_kmem_patterns_kp_kmf_audit,
+		F_kmem_patterns_kp_kmf_deadbeef,
+		F_kmem_patterns_kp_kmf_redzone,
+		F_kmem_patterns_kp_kmf_nomagazine,
+		F_kmem_patterns_kp_kmf_lite,
+		F_kmem_patterns_kp_kmf_hash,
+		F_kmem_patterns_kp_kmc_notouch,
+		F_kmem_patterns_kp_kmc_qcache,
+		F_kmem_patterns_kp_vmc_identifier,
+		F_kmem_patterns_kp_seg_alloc,
+		F_kmem_patterns_kp_seg_free,
+		F_kmem_patterns_kp_seg_span,
+		F_kmem_patterns_kp_seg_rotor,
+		F_kmem_patterns_kp_seg_walker,
 	};
 
 	for (size_t i = 0; i < P_N; i++)
@@ -292,7 +342,7 @@ static void bind(struct kmem_names *n)
 
 /* ---- the image ------------------------------------------------------- */
 
-#define RAW(i) (A(raw_mem) + (i)*96ULL)
+#define RAW(i)  (A(raw_mem) + (i)*96ULL)
 #define HASH(i) (A(hash_mem) + (i)*256ULL)
 
 static void put(struct image *im, uint64_t addr, uint64_t value)
@@ -324,26 +374,43 @@ static void make_raw(struct image *im)
 	struct t_cache *c = &im->raw;
 
 	*c = (struct t_cache){
-		.next = A(hash), .name = "raw", .flags = 0x20 | 0x40,
-		.bufsize = 64, .chunk = 96, .slabsize = 4096, .bufctl = 64,
-		.buftag = 64, .verify = 64, .partial = A(raw_slab),
-		.magtype = A(magsize), .arena = A(dflt), .buftotal = 8,
-		.created = 1, .full = { .list = A(mag[2]), .total = 1 },
+		.next = A(hash),
+		.name = "raw",
+		.flags = 0x20 | 0x40,
+		.bufsize = 64,
+		.chunk = 96,
+		.slabsize = 4096,
+		.bufctl = 64,
+		.buftag = 64,
+		.verify = 64,
+		.partial = A(raw_slab),
+		.magtype = A(magsize),
+		.arena = A(dflt),
+		.buftotal = 8,
+		.created = 1,
+		.full = {.list = A(mag[2]), .total = 1},
 	};
-	c->cpu[1] = (struct t_cpu){ .loaded = A(mag[0]), .ploaded = 0,
-				    .magsize = 1, .rounds = 1, .prounds = -1 };
-	c->cpu[0] = (struct t_cpu){ .loaded = A(mag[1]), .magsize = 1,
-				    .rounds = 1, .prounds = -1 };
+	c->cpu[1] = (struct t_cpu){.loaded = A(mag[0]),
+				   .ploaded = 0,
+				   .magsize = 1,
+				   .rounds = 1,
+				   .prounds = -1};
+	c->cpu[0] = (struct t_cpu){
+		.loaded = A(mag[1]), .magsize = 1, .rounds = 1, .prounds = -1};
 	im->mag[0].round[0] = RAW(4);
 	im->mag[1].round[0] = RAW(5);
 	im->mag[2].round[0] = RAW(3);
 	im->magsize = 1;
-	im->raw_slab = (struct t_slab){ .cache = A(raw), .base = RAW(0),
-					.head = RAW(7) + 64, .refcnt = 6,
-					.chunks = 8 };
+	im->raw_slab = (struct t_slab){.cache = A(raw),
+				       .base = RAW(0),
+				       .head = RAW(7) + 64,
+				       .refcnt = 6,
+				       .chunks = 8};
 	for (int i = 0; i < 8; i++)
 		tag(im, RAW(i), 64, RAW(i) + 64, i > 2,
-		    i == 0 ? 20 : i == 1 ? 64 : 0);
+		    i == 0   ? 20
+		    : i == 1 ? 64
+			     : 0);
 	put(im, RAW(7) + 64, RAW(6) + 64);
 	put(im, RAW(6) + 64, 0);
 }
@@ -351,20 +418,36 @@ static void make_raw(struct image *im)
 static void make_hash(struct image *im)
 {
 	im->hash = (struct t_cache){
-		.next = A(null), .name = "hash", .flags = 0x10 | 0x200 | 0x40,
-		.bufsize = 128, .chunk = 256, .slabsize = 4096, .buftag = 128,
-		.hash_mask = 3, .hash_shift = 8, .hash_table = A(table),
-		.partial = A(hash_slab), .arena = A(dflt), .buftotal = 4,
-		.created = 1, .magtype = A(magsize),
+		.next = A(null),
+		.name = "hash",
+		.flags = 0x10 | 0x200 | 0x40,
+		.bufsize = 128,
+		.chunk = 256,
+		.slabsize = 4096,
+		.buftag = 128,
+		.hash_mask = 3,
+		.hash_shift = 8,
+		.hash_table = A(table),
+		.partial = A(hash_slab),
+		.arena = A(dflt),
+		.buftotal = 4,
+		.created = 1,
+		.magtype = A(magsize),
 	};
-	im->hash_slab = (struct t_slab){ .cache = A(hash), .base = HASH(0),
-					 .head = A(ctl[2]), .refcnt = 2,
-					 .chunks = 4 };
+	im->hash_slab = (struct t_slab){.cache = A(hash),
+					.base = HASH(0),
+					.head = A(ctl[2]),
+					.refcnt = 2,
+					.chunks = 4};
 	for (int i = 0; i < 4; i++) {
 		im->ctl[i] = (struct t_bufctl){
-			.addr = HASH(i), .slab = A(hash_slab), .cache = A(hash),
-			.stamp = 100 + (uint64_t)i, .thread = 77,
-			.what = i < 2 ? 1 : 2, .stack = i == 0 ? 1 : 0,
+			.addr = HASH(i),
+			.slab = A(hash_slab),
+			.cache = A(hash),
+			.stamp = 100 + (uint64_t)i,
+			.thread = 77,
+			.what = i < 2 ? 1 : 2,
+			.stack = i == 0 ? 1 : 0,
 		};
 		tag(im, HASH(i), 128, A(ctl[i]), i >= 2, i == 0 ? 100 : 0);
 	}
@@ -377,9 +460,11 @@ static void make_hash(struct image *im)
 static void seg(struct image *im, int i, uint64_t start, uint64_t end, int type,
 		uint64_t prev, uint64_t next)
 {
-	im->seg[i] = (struct t_seg){ .start = start, .end = end,
-				     .type = (uint16_t)numbers[type],
-				     .anext = next, .aprev = prev };
+	im->seg[i] = (struct t_seg){.start = start,
+				    .end = end,
+				    .type = (uint16_t)numbers[type],
+				    .anext = next,
+				    .aprev = prev};
 }
 
 static void ring(struct t_vmem *v, uint64_t self, uint64_t first, uint64_t last)
@@ -394,15 +479,23 @@ static void ring(struct t_vmem *v, uint64_t self, uint64_t first, uint64_t last)
 
 static void make_vmem(struct image *im)
 {
-	im->heap = (struct t_vmem){ .next = A(dflt), .quantum = 4096,
-				    .name = "heap", .id = 1,
-				    .total = BYTES, .inuse = BYTES };
-	im->dflt = (struct t_vmem){ .next = A(over), .quantum = 4096,
-				    .name = "default", .id = 2,
-				    .source = A(heap) };
-	im->over = (struct t_vmem){ .quantum = 4096, .name = "oversize",
-				    .id = 3, .source = A(heap), .total = 8192,
-				    .inuse = 8000 };
+	im->heap = (struct t_vmem){.next = A(dflt),
+				   .quantum = 4096,
+				   .name = "heap",
+				   .id = 1,
+				   .total = BYTES,
+				   .inuse = BYTES};
+	im->dflt = (struct t_vmem){.next = A(over),
+				   .quantum = 4096,
+				   .name = "default",
+				   .id = 2,
+				   .source = A(heap)};
+	im->over = (struct t_vmem){.quantum = 4096,
+				   .name = "oversize",
+				   .id = 3,
+				   .source = A(heap),
+				   .total = 8192,
+				   .inuse = 8000};
 	seg(im, 0, AT, AT + BYTES, P_SEG_SPAN, SEG0(heap), A(seg[1]));
 	seg(im, 1, AT, AT + BYTES, P_SEG_ALLOC, A(seg[0]), SEG0(heap));
 	ring(&im->heap, A(heap), A(seg[0]), A(seg[1]));
@@ -426,18 +519,18 @@ static void make_vmem(struct image *im)
 static void make_log(struct image *im)
 {
 	im->log_header = A(log);
-	im->log = (struct t_log){ .base = A(records),
-				  .chunksize = 4 * sizeof(struct t_bufctl) + 8,
-				  .nchunks = 1 };
+	im->log = (struct t_log){.base = A(records),
+				 .chunksize = 4 * sizeof(struct t_bufctl) + 8,
+				 .nchunks = 1};
 	for (int i = 0; i < 4; i++)
 		im->records[i] = (struct t_bufctl){
-			.addr = HASH(0), .cache = A(hash),
-			.stamp = (uint64_t[]){ 30, 10, 0, 20 }[i] };
+			.addr = HASH(0),
+			.cache = A(hash),
+			.stamp = (uint64_t[]){30, 10, 0, 20}[i]};
 	/* chunk 0 of the depot starts 8 bytes below the first stack: id 1 */
 	im->depot[0] = A(stacks[0]) - 8;
-	im->stacks[0] = (struct t_stack){ .depth = 3,
-					  .pc = { 0x401000, 0x402000,
-						  0x403000 } };
+	im->stacks[0] = (struct t_stack){.depth = 3,
+					 .pc = {0x401000, 0x402000, 0x403000}};
 }
 
 static struct world *world(void)
@@ -494,8 +587,8 @@ static struct err *add_buf(void *arg, const struct heap_buf *b)
 
 	VEC_PUSH(&l->v, *b);
 	if (l->stride && b->kind == BUF_IN_CACHE)
-		strbuf_printf(&l->text, "%d", (int)((b->addr - l->base) /
-						    l->stride));
+		strbuf_printf(&l->text, "%d",
+			      (int)((b->addr - l->base) / l->stride));
 	else
 		strbuf_puts(&l->text, "B");
 	return NULL;
@@ -505,11 +598,10 @@ static struct err *add_buf(void *arg, const struct heap_buf *b)
 static void expect_bufs(struct world *w, bool is_hash, unsigned states,
 			const char *want)
 {
-	struct list l = { .base = is_hash ? HASH(0) : RAW(0),
-			  .stride = is_hash ? 256 : 96 };
-	struct err *err = w->heap->ops->bufs(w->heap,
-					     is_hash ? A(hash) : A(raw),
-					     states, add_buf, &l);
+	struct list l = {.base = is_hash ? HASH(0) : RAW(0),
+			 .stride = is_hash ? 256 : 96};
+	struct err *err = w->heap->ops->bufs(
+		w->heap, is_hash ? A(hash) : A(raw), states, add_buf, &l);
 
 	assert_null(err);
 	assert_string_equal(strbuf_str(&l.text), want);
@@ -553,12 +645,12 @@ static void tells_the_states_of_buffers(void **state)
 static void lists_candidates_with_what_was_asked_for(void **state)
 {
 	struct world *w = world();
-	struct list l = { 0 };
+	struct list l = {0};
 
 	(void)state;
 	open_world(w);
-	struct err *err = w->heap->ops->bufs(w->heap, 0, BUF_ALLOCATED, add_buf,
-					     &l);
+	struct err *err =
+		w->heap->ops->bufs(w->heap, 0, BUF_ALLOCATED, add_buf, &l);
 
 	assert_null(err);
 	assert_int_equal(l.v.n, 6);
@@ -582,8 +674,8 @@ static void finds_the_buffer_of_an_address(void **state)
 	(void)state;
 	open_world(w);
 	for (uint64_t a = RAW(0) - 8; a < RAW(8) + 8; a++) {
-		bool is_in = a >= RAW(0) && a < RAW(8) &&
-			     (a - RAW(0)) % 96 < 64;
+		bool is_in =
+			a >= RAW(0) && a < RAW(8) && (a - RAW(0)) % 96 < 64;
 
 		assert_int_equal(w->heap->ops->buf_at(w->heap, a, &b), is_in);
 		if (is_in)
@@ -630,7 +722,7 @@ static struct err *add_stamp(void *arg, const struct heap_audit *a)
 static void the_log_is_read_newest_first(void **state)
 {
 	struct world *w = world();
-	struct list l = { 0 };
+	struct list l = {0};
 
 	(void)state;
 	open_world(w);
@@ -719,14 +811,14 @@ static void a_geometry_that_cannot_be_is_dropped(void **state)
 		size_t offset;
 		uint64_t value;
 	} bad[] = {
-		{ offsetof(struct t_cache, chunk), 0 },
-		{ offsetof(struct t_cache, chunk), UINT64_MAX },
-		{ offsetof(struct t_cache, slabsize), 0 },
-		{ offsetof(struct t_cache, slabsize), 4095 },
-		{ offsetof(struct t_cache, bufsize), 97 },
-		{ offsetof(struct t_cache, bufsize), UINT64_MAX },
-		{ offsetof(struct t_cache, buftag), 96 },
-		{ offsetof(struct t_cache, verify), UINT64_MAX },
+		{offsetof(struct t_cache, chunk), 0},
+		{offsetof(struct t_cache, chunk), UINT64_MAX},
+		{offsetof(struct t_cache, slabsize), 0},
+		{offsetof(struct t_cache, slabsize), 4095},
+		{offsetof(struct t_cache, bufsize), 97},
+		{offsetof(struct t_cache, bufsize), UINT64_MAX},
+		{offsetof(struct t_cache, buftag), 96},
+		{offsetof(struct t_cache, verify), UINT64_MAX},
 	};
 
 	(void)state;
@@ -930,11 +1022,11 @@ static void what_is_not_ready_is_refused(void **state)
 		size_t offset;
 		uint32_t value;
 	} bad[] = {
-		{ offsetof(struct image, ready), 1 },
-		{ offsetof(struct image, ncpus), 0 },
-		{ offsetof(struct image, ncpus), 1000000 },
-		{ offsetof(struct image, seg_size), 1 },
-		{ offsetof(struct image, seg_size), 1000000 },
+		{offsetof(struct image, ready), 1},
+		{offsetof(struct image, ncpus), 0},
+		{offsetof(struct image, ncpus), 1000000},
+		{offsetof(struct image, seg_size), 1},
+		{offsetof(struct image, seg_size), 1000000},
 	};
 
 	(void)state;
@@ -963,15 +1055,14 @@ static struct err *add_finding(void *arg, const struct heap_finding *f)
 	const char *p = strstr(f->text, ") ");
 
 	l->nfindings++;
-	strbuf_puts(&l->text,
-		    f->kind == FINDING_BUFFER && p ? p + 2 : f->text);
+	strbuf_puts(&l->text, f->kind == FINDING_BUFFER && p ? p + 2 : f->text);
 	strbuf_putc(&l->text, ';');
 	return NULL;
 }
 
 static void expect_findings(struct world *w, const char *want)
 {
-	struct list l = { 0 };
+	struct list l = {0};
 	struct err *err = w->heap->ops->verify(w->heap, 0, add_finding, &l);
 
 	assert_null(err);
@@ -1002,18 +1093,18 @@ static void every_kind_of_buffer_damage_is_told(void **state)
 		const char *want;
 	} cases[] = {
 		/* one word of a free buffer */
-		{ RAW(4) + 56, 0xdeadbeefdeadbe00,
-		  "seems corrupted, at 101000;" },
-		{ RAW(5) + 64, 0, "seems to have a corrupt redzone pattern;" },
-		{ RAW(5) + 80, 0, "has a corrupt buftag;" },
+		{RAW(4) + 56, 0xdeadbeefdeadbe00,
+		 "seems corrupted, at 101000;"},
+		{RAW(5) + 64, 0, "seems to have a corrupt redzone pattern;"},
+		{RAW(5) + 80, 0, "has a corrupt buftag;"},
 		/* the byte behind what was asked for, and the code of it */
-		{ RAW(0) + 16, 0, "has a corrupt redzone signature;" },
-		{ RAW(0) + 64, 0x12345678feedface,
-		  "has a corrupt redzone size encoding;" },
-		{ RAW(1) + 64, 0x00003ec1feedface,
-		  "has a corrupt redzone signature;" },
-		{ RAW(0) + 80, 1, "has a corrupt buftag;" },
-		{ HASH(1) + 128, 1, "has a corrupt redzone size encoding;" },
+		{RAW(0) + 16, 0, "has a corrupt redzone signature;"},
+		{RAW(0) + 64, 0x12345678feedface,
+		 "has a corrupt redzone size encoding;"},
+		{RAW(1) + 64, 0x00003ec1feedface,
+		 "has a corrupt redzone signature;"},
+		{RAW(0) + 80, 1, "has a corrupt buftag;"},
+		{HASH(1) + 128, 1, "has a corrupt redzone size encoding;"},
 	};
 
 	(void)state;
