@@ -32,6 +32,9 @@ for n in sorted(pages & set(names)):
     if not usage:
         print("::help %s: no usage line" % n)
         bad += 1
+    elif n != "quit" and not re.search(r"(?m)^> .*::%s\b" % re.escape(n), text):
+        print("doc/dcmds/%s.md: has no example" % n)
+        bad += 1
     elif usage[0] not in text:
         print("doc/dcmds/%s.md: does not quote its usage: %s" % (n, usage[0]))
         bad += 1

@@ -90,6 +90,8 @@ plant "a dcmd without a page" dcmds 'findleaks: no page' \
 	'rm -f doc/dcmds/findleaks.md'
 plant "a page with another usage" dcmds 'findleaks.md: does not quote' \
 	'sed -i "s/::findleaks/::findlekas/" doc/dcmds/findleaks.md'
+plant "a page without an example" dcmds 'findleaks.md: has no example' \
+	'sed -i "/^> /d" doc/dcmds/findleaks.md'
 plant "a shell script with a fault" scripts 'SC2154|SC2086' \
 	'printf "#!/bin/sh\n# SPDX-License-Identifier: GPL-3.0-or-later\nrm \$nowhere\n" > tests/bad'
 plant "a misspelled word" scripts 'rec[i]eve ==>' \
