@@ -314,6 +314,11 @@ static void fill_panic_info(const struct kmem_fault *fault,
 	kmem_panic_info.kmp_timestamp = kmem_now();
 }
 
+int kmem_is_reporting(void)
+{
+	return reporter == kmem_self();
+}
+
 void kmem_error(const struct kmem_fault *fault)
 {
 	struct finding f = {.code = fault->code};

@@ -281,6 +281,8 @@ struct kmem_fault {
 
 /** Reports damage; returns only with noabort. */
 KM_HIDDEN void kmem_error(const struct kmem_fault *fault);
+/** Is the calling thread the one that reports damage just now? */
+KM_HIDDEN int kmem_is_reporting(void);
 KM_HIDDEN void kmem_error_at(int code, kmem_cache_t *cp, void *buf);
 
 /* ---- audit and logs (kmem_audit.c, kmem_log.c) ------------------------ */

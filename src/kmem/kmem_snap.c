@@ -26,6 +26,9 @@
  *       child of fork(), by whatever call, finds that page wiped.
  *   I3  The last snapshot is taken by the first thread that asks.  Another one
  *       waits for it, since its next step would be to end the process.
+ *   I4  The locks and ranges are the allocator's, whose lists may be what is
+ *       damaged: a fault while they are walked brings us back, and the snapshot
+ *       is taken without them.
  *
  * Nothing here allocates.  What a snapshot needs is static, under snap_lock.
  */
@@ -436,6 +439,51 @@ static void append_to_list(const char *path)
 	snap_sys(SYS_close, fd);
 }
 
+static volatile int32_t probing_tid; /* I4 */
+static void *probe_buf[5];
+
+void kmem_snap_recover(void)
+{
+	if (probing_tid && probing_tid == (int32_t)snap_sys(SYS_gettid)) {
+		probing_tid = 0;
+		__builtin_longjmp(probe_buf, 1);
+	}
+}
+
+/* takes every lock of the allocator and finds out what is its own memory;
+ * returns 0, or -1 when it did not let us (I4) */
+static int quiesce(struct snap_request *req)
+{
+	/* not if struck while it starts */
+	if (kmem_ready != 2 || kmem_lock_all(LOCK_ALL_MS))
+		return -1;
+	req->quiescent = 1;
+	req->release = unlock_all;
+	req->nfirst = kmem_meta_ranges(ranges, MAX_RANGES);
+	req->first = ranges;
+	return 0;
+}
+
+static void quiesce_guarded(struct snap_request *req)
+{
+	uint64_t faults =
+		(uint64_t)1 << (SIGSEGV - 1) | (uint64_t)1 << (SIGBUS - 1);
+	uint64_t old;
+	int rc = -1;
+
+	snap_sys(SYS_rt_sigprocmask, SIG_UNBLOCK, &faults, &old, sizeof(old));
+	if (__builtin_setjmp(probe_buf) == 0) {
+		probing_tid = (int32_t)snap_sys(SYS_gettid);
+		rc = quiesce(req);
+	}
+	probing_tid = 0;
+	snap_sys(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
+	if (rc) {
+		req->quiescent = 0;
+		req->nfirst = 0;
+	}
+}
+
 /* the snapshot of a cause; snap_lock is held.  Returns 0 or -errno. */
 static int snapshot(const struct kmem_snap_cause *cause, const char *template,
 		    int is_nowait)
@@ -458,13 +506,7 @@ static int snapshot(const struct kmem_snap_cause *cause, const char *template,
 	req.wait = !is_nowait;
 	req.hold = cause->reason != KMEM_SNAP_CALL &&
 		   cause->reason != KMEM_SNAP_SIGNAL;
-	/* not if struck while it starts */
-	if (kmem_ready == 2 && kmem_lock_all(LOCK_ALL_MS) == 0) {
-		req.quiescent = 1;
-		req.first = ranges;
-		req.nfirst = kmem_meta_ranges(ranges, MAX_RANGES);
-		req.release = unlock_all;
-	}
+	quiesce_guarded(&req);
 	rc = snap_self(&req);
 	if (rc == 0 && template == conf.path && !is_nowait)
 		append_to_list(path_buf);
@@ -557,6 +599,7 @@ int kmem_snapshot(const char *path, int flags)
 	struct kmem_snap_cause cause = {.reason = KMEM_SNAP_CALL};
 	int rc = -EINVAL;
 
+	kmem_ready_check();
 	kmem_snap_events();
 	if (!path && conf.path[0])
 		path = conf.path;

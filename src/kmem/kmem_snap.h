@@ -38,6 +38,10 @@ KM_HIDDEN unsigned kmem_snap_events(void);
  */
 KM_HIDDEN void kmem_snap_last(const struct kmem_snap_cause *cause);
 
+/** Called first in the handler of a fault: does not return if it was raised
+ * by the snapshot's own look at damaged lists. */
+KM_HIDDEN void kmem_snap_recover(void);
+
 /** The signal of signal=NAME, or 0. */
 KM_HIDDEN int kmem_snap_signal(void);
 

@@ -161,6 +161,7 @@ static void on_fatal(int signo, siginfo_t *si, void *uc)
 		.ucontext = uc,
 	};
 
+	kmem_snap_recover();
 	kmem_snap_last(&cause);
 	kernel_set(signo, &dfl, NULL);
 	/* I2: blocked here, so it is delivered where it struck first */

@@ -421,7 +421,7 @@ int snap_maps_init(struct snap_maps *ret_maps, struct snap_work *work)
 	memset(ret_maps, 0, sizeof(*ret_maps));
 	open_lines(&ln, work);
 	if (ln.fd < 0)
-		return (int)ln.fd;
+		return -ESRCH; /* there is no /proc */
 	while ((line = next_line(&ln))) {
 		nlines++;
 		name_bytes += strlen(line) + 1;

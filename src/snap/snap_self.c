@@ -330,6 +330,8 @@ const char *snap_strerror(int err)
 	case EMFILE:
 	case ENFILE:
 		return "Too many open files";
+	case ESRCH:
+		return "/proc/self/maps cannot be read";
 	case EBUSY:
 		return "Another snapshot is being taken";
 	case EINVAL:
