@@ -59,12 +59,33 @@ static char *time_text(uint64_t wall_ns)
 	return mem_strdup(buf);
 }
 
+/* the strings of a snapshot's options on one line; "" none.  Owned. */
+static char *options_text(const struct target_info *info)
+{
+	struct strbuf sb = {0};
+	size_t at = 0;
+
+	strbuf_puts(&sb, "");
+	while (at < info->snap_env_bytes) {
+		size_t n =
+			strnlen(info->snap_env + at, info->snap_env_bytes - at);
+
+		if (n > 0 && sb.n > 0)
+			strbuf_putc(&sb, ' ');
+		strbuf_add(&sb, info->snap_env + at, n);
+		at += n + 1;
+	}
+	return sb.s;
+}
+
 static void heap_status(struct dcmd_call *call)
 {
 	struct out *o = call->out;
 	const char *why = NULL;
 	struct heap *heap = session_try_heap(call->s, &why);
 	const struct heap_health *h = heap ? &heap->health : NULL;
+	_free_ char *options =
+		options_text(target_info(session_target(call->s)));
 
 	if (!heap) {
 		out_text(o, "heap: none: %s\n", why);
@@ -74,6 +95,8 @@ static void heap_status(struct dcmd_call *call)
 		 !h->is_quiescent_known ? ", not known to be at rest"
 		 : h->is_quiescent      ? ", at rest when it was copied"
 					: ", in use while it was copied");
+	if (options[0])
+		out_text(o, "heap options: %s\n", options);
 	if (h->nthreads_lost > 0)
 		out_text(o, "threads without registers: %u\n",
 			 h->nthreads_lost);
@@ -101,6 +124,7 @@ static const struct column status_cols[] = {
 	{"absent_bytes", NULL, CELL_BYTES, 0},
 	{"incomplete", NULL, CELL_TEXT, 0},
 	{"heap", NULL, CELL_TEXT, 0},
+	{"heap_options", NULL, CELL_TEXT, 0},
 	{"heap_findings", NULL, CELL_COUNT, 0},
 	{"heap_panic", NULL, CELL_TEXT, 0},
 };
@@ -111,6 +135,7 @@ static void status_row(struct dcmd_call *call, const char *end)
 	const struct target_info *info = target_info(t);
 	const struct object *exe = main_object(session_types(call->s));
 	struct heap *heap = session_try_heap(call->s, NULL);
+	_free_ char *options = options_text(info);
 	struct out *o = call->out;
 
 	out_begin(o, status_cols, sizeof(status_cols) / sizeof(*status_cols),
@@ -132,6 +157,7 @@ static void status_row(struct dcmd_call *call, const char *end)
 	out_u64(o, info->absent_bytes);
 	out_str(o, info->incomplete);
 	out_str(o, heap ? heap->ops->name : NULL);
+	out_str(o, options[0] ? options : NULL);
 	out_u64(o, heap ? heap->health.nfindings : 0);
 	out_str(o, heap ? heap->health.panic : NULL);
 	out_end_row(o, info->pid);

@@ -69,6 +69,10 @@ struct target_info {
 	bool is_snapshot;        /* has KMEM notes */
 	const char *snap_reason; /* why it was taken, in words; NULL unknown */
 	uint64_t snap_wall_ns;   /* when, since 1970; 0 unknown */
+	/* allocator options in effect: "NAME=value" strings, each ended by
+	 * NUL; borrowed */
+	const char *snap_env;
+	size_t snap_env_bytes;
 	/* what is missing from the file, in words; NULL when it is whole.  A
 	 * truncated core, or a snapshot without its end mark. */
 	const char *incomplete;

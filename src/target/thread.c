@@ -115,6 +115,11 @@ void threads_finish(struct target *t)
 
 	if (note)
 		name_threads(t, note);
+	note = target_find_note(t, KMEM_NOTE_OWNER, KMEM_NT_ENV);
+	if (note) {
+		t->info.snap_env = note->desc;
+		t->info.snap_env_bytes = note->desc_bytes;
+	}
 	note = target_find_note(t, KMEM_NOTE_OWNER, KMEM_NT_SNAP);
 	if (!note || note->desc_bytes < sizeof(snap))
 		return;
