@@ -534,9 +534,11 @@ static void find_stacks(struct roots_ctx *c)
 
 static struct err *collect(struct roots_ctx *c)
 {
-	c->roots->nthreads_lost = c->heap->health.nthreads_lost;
 	for (size_t i = 0; i < target_nthreads(c->t); i++)
 		add_thread_registers(c, target_thread(c->t, i));
+	/* the producer may know of threads the dump does not list */
+	if (c->roots->nthreads_lost < c->heap->health.nthreads_lost)
+		c->roots->nthreads_lost = c->heap->health.nthreads_lost;
 	if (c->roots->nthreads_lost)
 		doubt(c->roots, "registers of %u threads are not in the dump",
 		      c->roots->nthreads_lost);
