@@ -7,7 +7,7 @@ extern const struct group group_session, group_lang, group_syms, group_types,
 	group_whatis;
 
 const struct group *const dcmd_groups[] = {
-	&group_session, &group_lang,  &group_syms,   &group_types,
-	&group_cache,	&group_vmem,  &group_audit,  &group_verify,
-	&group_leaks,	&group_whatis, NULL,
+	&group_session, &group_lang,   &group_syms,  &group_types,
+	&group_cache,   &group_vmem,   &group_audit, &group_verify,
+	&group_leaks,   &group_whatis, NULL,
 };

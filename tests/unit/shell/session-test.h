@@ -38,8 +38,8 @@ static const unsigned char data[64] = {
 
 static const struct column test_cols[] = {
 	{"addr", "ADDR", CELL_ADDR, -16}, {"hex", "HEX", CELL_HEX, 8},
-	{"name", "NAME", CELL_TEXT, -8}, {"size_bytes", "SIZE", CELL_NICE, 6},
-	{"hidden", NULL, CELL_COUNT, 0}, {NULL, "LAST", CELL_TEXT, 0},
+	{"name", "NAME", CELL_TEXT, -8},  {"size_bytes", "SIZE", CELL_NICE, 6},
+	{"hidden", NULL, CELL_COUNT, 0},  {NULL, "LAST", CELL_TEXT, 0},
 };
 
 /* a row for its address */
