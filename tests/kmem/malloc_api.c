@@ -12,11 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* a failing reallocarray() gives nothing up, which the compiler does not know */
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wuse-after-free"
+#endif
 
 extern void *__libc_memalign(size_t align, size_t size);
 
@@ -184,7 +187,7 @@ static void test_aligned(void)
 		}
 	ok(aligned, "memalign: every power of two up to 4 MiB");
 	ok(whole, "realloc: of aligned memory keeps it");
-	p = memalign(24, 100);
+	p = memalign(opaque(24), 100);
 	ok(p && (uintptr_t)p % 32 == 0, "memalign: 24 means 32");
 	free(p);
 	p = aligned_alloc(opaque(48), 100);
@@ -316,6 +319,54 @@ static void test_threads(void)
 		free((void *)slot[i]);
 }
 
+/* all the memory there is, in pieces of one size; then free it and go on */
+static int exhaust(size_t size)
+{
+	void **list = NULL, **p, *q;
+	int n = 0;
+
+	for (;;) {
+		errno = 0;
+		p = malloc(size);
+		if (!p)
+			break;
+		*p = list;
+		list = p;
+		n++;
+	}
+	if (errno != ENOMEM || (size_t)n * size < (size_t)16 << 20)
+		return 1;
+	for (; list; list = p) {
+		p = *list;
+		free(list);
+	}
+	for (n = 0; n < 1000; n++) {
+		q = calloc(1, size);
+		if (!q)
+			return 2;
+		free(q);
+	}
+	return 0;
+}
+
+static void test_exhausted(size_t size, const char *name)
+{
+	struct rlimit as = {(size_t)160 << 20, (size_t)160 << 20};
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (setrlimit(RLIMIT_AS, &as) != 0)
+			_exit(3);
+		_exit(exhaust(size));
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		status = -1;
+	if (status)
+		printf("# status 0x%x\n", (unsigned)status);
+	ok(status == 0, name);
+}
+
 /* after exit handlers, when much of libc is gone already */
 static void __attribute__((destructor)) late(void)
 {
@@ -334,6 +385,9 @@ int main(void)
 	test_errno();
 	test_tuning();
 	test_threads();
+	test_exhausted((size_t)1 << 20, "no memory: large buffers");
+	test_exhausted(6000, "no memory: buffers of a page or so");
+	test_exhausted(64, "no memory: small buffers");
 	printf("1..%d\n", count);
 	return failed;
 }

@@ -14,10 +14,10 @@ run() { # name, environment...
 	[ $rc = 0 ] || printf '%s\n' "$out" | grep -v '^ok' | sed 's/^not ok/# not  ok/; s/^[^#]/# &/'
 	ok $rc "$name"
 	# every expectation was tried, in each mode the same ones
-	[ "$(grep -c '^ok' <<<"$out")" = 44 ]
+	[ "$(grep -c '^ok' <<<"$out")" = 47 ]
 	ok $? "$name: all of it"
 }
-echo 1..25
+echo 1..28
 L=LD_PRELOAD=$B/libkmem_preload.so
 run glibc A=
 run plain "$L"
@@ -60,3 +60,12 @@ nm -D --defined-only "$lib" | awk '{print $3}' | sed 's/@.*//' |
 	grep -E '^_Z(nw|na|dl|da)' | sort >want
 grep -q _Znwm want && [ -z "$(comm -23 want have)" ]
 ok $? "every operator of libstdc++ has its counterpart"
+
+# operator new without a C++ library: nothing can throw, so it says so and aborts
+LD_PRELOAD=$B/libkmem_preload.so "$B/tests/kmem/malloc_nocxx" 100 2>err
+ok $? "operator new works without a C++ library"
+LD_PRELOAD=$B/libkmem_preload.so "$B/tests/kmem/malloc_nocxx" 4611686018427387904 2>err
+[ $? = 134 ] && grep -q "operator new: no memory for 4611686018427387904 bytes" err
+ok $? "operator new that fails there aborts with a message"
+LD_PRELOAD=$B/libkmem_preload.so "$B/tests/kmem/malloc_nocxx" nothrow 2>err && [ ! -s err ]
+ok $? "operator new(nothrow) that fails there is NULL"
