@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -291,24 +292,55 @@ static void print_record(const struct verdict *v, FILE *out, taddr_t addr)
 	print_stack(v, out, a.stack);
 }
 
+/* the pc of a line "    object+0xoffset", as the allocator prints frames */
+static bool frame_of(const struct verdict *v, const char *line, size_t len,
+		     taddr_t *ret)
+{
+	_free_ char *s = mem_strndup(line, len);
+	char *name = s + strspn(s, " ");
+	char *plus = strstr(name, "+0x");
+	char *end = NULL;
+
+	if (name == s || !plus)
+		return false;
+	uint64_t offset = strtoull(plus + 3, &end, 16);
+
+	*plus = '\0';
+	const struct object *obj = types_object_named(v->types, name);
+
+	if (!obj || *end)
+		return false;
+	*ret = obj->bias + offset;
+	return true;
+}
+
+/* what the allocator printed, with its frames by name */
+static void print_report(const struct verdict *v, FILE *out, const char *text)
+{
+	struct print_arg frames = {v, out, 0};
+	taddr_t pc = 0;
+
+	fprintf(out, "Heap corruption, reported by the allocator:\n");
+	for (const char *p = text; *p;) {
+		size_t len = strcspn(p, "\n");
+
+		if (frame_of(v, p, len, &pc)) {
+			each_function(v, pc, print_frame, &frames);
+		} else {
+			frames.n = 0;
+			fprintf(out, "  %.*s\n", (int)len, p);
+		}
+		p += len + (p[len] == '\n');
+	}
+	fputs(*text ? "\n" : "  (no message)\n\n", out);
+}
+
 static void print_damage(const struct verdict *v, FILE *out)
 {
 	const struct heap_health *h = &v->heap->health;
 
-	if (h->has_panic) {
-		const char *text = h->panic ? h->panic : "";
-		size_t n = strlen(text);
-
-		fprintf(out, "Heap corruption, reported by the allocator:\n");
-		/* its own lines, indented as stacks are */
-		for (const char *p = text; *p;) {
-			size_t len = strcspn(p, "\n");
-
-			fprintf(out, "    %.*s\n", (int)len, p);
-			p += len + (p[len] == '\n');
-		}
-		fputs(n ? "\n" : "    (no message)\n\n", out);
-	}
+	if (h->has_panic)
+		print_report(v, out, h->panic ? h->panic : "");
 	for (size_t i = 0; i < v->findings.n && i < FINDINGS_SHOWN; i++) {
 		const struct heap_finding *f = &v->findings.v[i];
 
