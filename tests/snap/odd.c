@@ -83,6 +83,7 @@ static void make_stubborn(void)
 
 static void *wait_for_ever(void *arg)
 {
+	go = 1;
 	for (;;)
 		pause();
 	return arg;
@@ -137,6 +138,8 @@ int main(int argc, char **argv)
 	(void)argc;
 	if (!strcmp(how, "nofork")) {
 		pthread_create(&t, NULL, wait_for_ever, NULL);
+		while (!go)
+			sched_yield();
 		if (forbid_fork())
 			return 77;
 	} else if (!strcmp(how, "nodump")) {
