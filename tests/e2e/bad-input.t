@@ -176,11 +176,23 @@ for seed in $(seq 1 40); do
 import random, struct, sys
 random.seed(int(sys.argv[1]))
 d = bytearray(open("good2.core", "rb").read())
+phoff, = struct.unpack_from("<Q", d, 32)
 phnum, = struct.unpack_from("<H", d, 56)
-head = 64 + 56 * phnum + 4096
-for _ in range(random.choice((1, 3, 30))):
-    where = random.randrange(head if random.random() < .7 else len(d))
-    d[where] = random.choice((0, 1, 0x7f, 0x80, 0xff, random.randrange(256)))
+parts = []
+for i in range(phnum):
+    _, _, off, _, _, size = struct.unpack_from("<IIQQQQ", d, phoff + i * 56)
+    if size:
+        parts.append((off, size))
+# headers; notes; what comes first in the file, the allocator's own memory
+where = random.choice(((0, 64 + 56 * phnum), parts[0], parts[1],
+                       random.choice(parts)))
+for _ in range(random.choice((1, 5, 50, 500))):
+    at = where[0] + random.randrange(where[1])
+    if random.random() < .3 and at + 8 < len(d):
+        struct.pack_into("<Q", d, at, random.choice(
+            (0, 1, 2**64 - 1, 2**63, random.randrange(2**48))))
+    else:
+        d[at] = random.choice((0, 1, 0x7f, 0x80, 0xff, random.randrange(256)))
 open("hurt.core", "wb").write(d)
 EOF
 	for what in "check hurt.core" "-e ::kmem_verify hurt.core" "-e ::findleaks hurt.core"; do
