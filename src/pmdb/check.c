@@ -381,6 +381,17 @@ static void add_counts(const struct verdict *v, struct strbuf *sb)
 			      plural(n));
 }
 
+/* the reason without the path of the dump, which stands before it anyway */
+static const char *reason_alone(const struct verdict *v)
+{
+	size_t n = strlen(v->path);
+
+	if (strncmp(v->reason, v->path, n) == 0 &&
+	    strncmp(v->reason + n, ": ", 2) == 0)
+		return v->reason + n + 2;
+	return v->reason;
+}
+
 static void print_summary(const struct verdict *v, FILE *out)
 {
 	struct strbuf sb = {0};
@@ -389,7 +400,7 @@ static void print_summary(const struct verdict *v, FILE *out)
 		strbuf_printf(&sb, "clean, %" PRIu64 " buffer%s live",
 			      v->leaks->nlive, plural(v->leaks->nlive));
 	} else if (v->status == PMDB_NO_VERDICT) {
-		strbuf_printf(&sb, "no verdict: %s", v->reason);
+		strbuf_printf(&sb, "no verdict: %s", reason_alone(v));
 	} else {
 		add_counts(v, &sb);
 		if (v->reason)
@@ -413,7 +424,34 @@ static void print_text(const struct verdict *v, FILE *out)
 		for (size_t i = 0; i < v->leaks->n; i++)
 			print_leak(v, out, &v->leaks->v[i]);
 	}
-	print_summary(v, out);
+	if (v->status != PMDB_NO_VERDICT)
+		print_summary(v, out);
+}
+
+/*
+ * What went wrong with the looking, one line on stderr whatever the format: why
+ * there is no verdict; else, which file of the program is missing or of another
+ * build, so that names are.
+ */
+static void print_trouble(const struct verdict *v)
+{
+	const struct object *first = NULL;
+	size_t n = 0;
+
+	if (v->status == PMDB_NO_VERDICT) {
+		print_summary(v, stderr);
+		return;
+	}
+	for (size_t i = 0; v->types && i < types_nobjects(v->types); i++) {
+		const struct object *o = types_object(v->types, i);
+
+		if (o->state != OBJECT_OK && n++ == 0)
+			first = o;
+	}
+	if (first)
+		fprintf(stderr, "pmdb: %s: %s: %s%s\n", v->path, first->path,
+			first->why ? first->why : "not found",
+			n > 1 ? " (nor are others)" : "");
 }
 
 /* ---- JSON ------------------------------------------------------------ */
@@ -591,6 +629,7 @@ int check_dumps(char *const paths[], size_t n, const struct check_options *opt,
 			print_json(&v, out);
 		else
 			print_text(&v, out);
+		print_trouble(&v);
 		status = worse(status, v.status);
 		verdict_fini(&v);
 	}
@@ -617,7 +656,8 @@ static const char help_text[] =
 	"usage: pmdb check [--format text|json] DUMP...\n"
 	"\n"
 	"Says of each dump whether it shows leaks or heap corruption.  The last "
-	"line is\nthe verdict; JSON is one object a line.\n"
+	"line is\nthe verdict; JSON is one object a line.  Why there is none "
+	"is said on standard\nerror.\n"
 	"\n"
 	"Status: 0 clean, 1 findings, 2 usage, 3 no verdict; of several dumps "
 	"the worst,\nno verdict before findings before clean.\n";
