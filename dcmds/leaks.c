@@ -23,7 +23,7 @@ static const struct column big_cols[] = {
 	{"caller", "CALLER", CELL_SYM, 0},
 	{"leaked_bytes", NULL, CELL_BYTES, 0},
 	{"is_direct", NULL, CELL_COUNT, 0},
-	{"stack", NULL, CELL_TEXT, 0},
+	{"stack", NULL, CELL_STACK, 0},
 };
 static const struct column plain_cols[] = {
 	{"cache", "CACHE", CELL_ADDR, -16},
@@ -32,7 +32,7 @@ static const struct column plain_cols[] = {
 	{"caller", "CALLER", CELL_SYM, 0},
 	{"leaked_bytes", NULL, CELL_BYTES, 0},
 	{"is_direct", NULL, CELL_COUNT, 0},
-	{"stack", NULL, CELL_TEXT, 0},
+	{"stack", NULL, CELL_STACK, 0},
 };
 static const struct column audited_cols[] = {
 	{"cache", "CACHE", CELL_ADDR, -16},
@@ -41,7 +41,7 @@ static const struct column audited_cols[] = {
 	{"caller", "CALLER", CELL_SYM, 0},
 	{"leaked_bytes", NULL, CELL_BYTES, 0},
 	{"is_direct", NULL, CELL_COUNT, 0},
-	{"stack", NULL, CELL_TEXT, 0},
+	{"stack", NULL, CELL_STACK, 0},
 };
 static const struct column *const section_cols[SECTION_MAX] = {
 	big_cols, plain_cols, audited_cols};
@@ -145,6 +145,18 @@ static taddr_t handle(const struct shown *s)
 	return s->section == SECTION_PLAIN ? s->rep->addr : s->rep->ctl;
 }
 
+/* in JSON only: in text -d prints it */
+static void leak_stack(const struct find_arg *f, const struct leak *l)
+{
+	struct heap_stack stack = {0};
+
+	if (out_is_json(f->call->out) && l->stack && f->heap->ops->stack &&
+	    f->heap->ops->stack(f->heap, l->stack, &stack))
+		out_stack(f->call->out, stack.pc, stack.depth);
+	else
+		out_none(f->call->out);
+}
+
 static void leak_row(const struct find_arg *f, const struct shown *s)
 {
 	const struct leak *l = s->leak;
@@ -168,7 +180,7 @@ static void leak_row(const struct find_arg *f, const struct shown *s)
 		out_str(o, "?");
 	out_u64(o, l->bytes);
 	out_u64(o, l->is_direct);
-	out_u64(o, l->stack);
+	leak_stack(f, l);
 	out_end_row(o, handle(s));
 }
 
