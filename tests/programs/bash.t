@@ -3,6 +3,7 @@
 """Debian's bash: arrays, functions, subshells, pipes, substitutions, traps,
 background jobs."""
 import os, sys
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import proglib
 

@@ -3,6 +3,7 @@
 """pmdb run --check: the verdict decides the status when the program itself
 succeeded, and follows on stderr; children count."""
 import os, subprocess, sys
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 

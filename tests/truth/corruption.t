@@ -3,6 +3,7 @@
 """Corruption: the program ends as it must, the message says what happened,
 the dump shows which buffer, and check never says clean."""
 import os, sys
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 

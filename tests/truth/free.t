@@ -3,6 +3,7 @@
 """Free wherever they are: magazines, the depot, slabs; oversize; what malloc's
 relations and C++ make; with and without guards."""
 import os, sys
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Leaks in every shape: alone, chains, rings, trees, shared; none at all."""
 import os, sys
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
 NAMES = ("leak_one", "leak_chain", "leak_ring", "leak_tree", "leak_shared",
          "leak_groups", "clean", "deep_list")
-T.plan(len(NAMES) * (T.COMPARE + 1) + 4)
+T.plan(len(NAMES) * (T.COMPARE + 1) + 5)
 runs = {}
 for name in NAMES:
     r = runs[name] = T.run(name)
@@ -33,6 +34,11 @@ T.ok(all(sum(f in s for s in text) == n for f, n in
          (("first", 1), ("second", 1), ("third", 2), ("caller_a", 1),
           ("caller_b", 1))),
      "leak_groups: each stack names the function that allocated", text)
+rc, out, err = T.pmdb(r.dump, "::findleaks -d")
+stacks = r.truth().stack
+T.ok(rc == 0 and all("`%s" % f in out or "%s+" % f in out
+                     for f in set(stacks.values())),
+     "leak_groups: ::findleaks -d shows the stacks", out + err)
 rc, out, err = T.pmdb(r.dump, "::findleaks")
 total = sum(len(m) * sizes[n] for n, m in truth.items())
 nbufs = sum(want)

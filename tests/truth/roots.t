@@ -3,6 +3,7 @@
 """What keeps a buffer: interior pointers, registers, thread-local and thread-
 specific data, stacks, static data, mappings; and what does not."""
 import os, sys
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
