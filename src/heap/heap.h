@@ -23,7 +23,10 @@ enum buf_state {
 	BUF_FREE_SLAB = 1 << 1,  /* on its slab's free list */
 	BUF_FREE_MAG = 1 << 2,   /* in a CPU's or thread's magazine */
 	BUF_FREE_DEPOT = 1 << 3, /* in a full magazine of the depot */
-	BUF_FREE = BUF_FREE_SLAB | BUF_FREE_MAG | BUF_FREE_DEPOT,
+	/* no layer has it, nor has the program: on its way between the two, or
+	 * set aside because it is damaged */
+	BUF_TRANSIT = 1 << 4,
+	BUF_FREE = BUF_FREE_SLAB | BUF_FREE_MAG | BUF_FREE_DEPOT | BUF_TRANSIT,
 	BUF_ANY = BUF_ALLOCATED | BUF_FREE,
 };
 

@@ -14,7 +14,8 @@
  *   hashed cache   what the hash table names is allocated by the slab layer, the
  *                  rest free; the free list only tells the bufctls of the rest.
  *                  Without a readable table it is as for raw caches.
- *   both           what a magazine names is free after all (heap_kmem_mag.c).
+ *   both           what a magazine names is free after all (heap_kmem_mag.c);
+ *                  what has a tag or a record that says free is in transit.
  *
  * Invariants after loading: (I1) a slab's buffers lie in mapped memory and in
  * its slab's bytes.  (I2) slabs of leaf caches are disjoint, as are the slabs
@@ -647,8 +648,21 @@ static void decide_rest(struct kmem_heap *kh, const struct kmem_cache *kc,
 	}
 }
 
-/* a buffer that every layer calls allocated and whose own tag says free is on
- * its way in or out, or was freed and set aside because it is damaged: either
+/* did the last transaction on an audited buffer take it from the program? */
+static bool was_freed(struct kmem_heap *kh, const struct kmem_cache *kc,
+		      const struct kmem_slab *s, uint32_t i)
+{
+	const void *raw = NULL;
+
+	if (!kc->pub.has_audit || s->first_ctl == NO_INDEX)
+		return false;
+	raw = kmem_peek(kh, K_kmem_bufctl_audit, kh->ctl.v[s->first_ctl + i]);
+	return raw && kmem_get(kh, F_kmem_bufctl_audit_bc_what, raw) ==
+			      kh->names.what_free;
+}
+
+/* a buffer that every layer calls allocated, but whose own tag or record says
+ * free, is on its way in or out, or was set aside because it is damaged: either
  * way the program does not have it */
 static struct err *heed_tags(struct kmem_heap *kh, const struct kmem_cache *kc)
 {
@@ -660,8 +674,9 @@ static struct err *heed_tags(struct kmem_heap *kh, const struct kmem_cache *kc)
 			taddr_t buf = s->base + k * kc->chunk_bytes;
 
 			if (*state == BUF_ALLOCATED &&
-			    state_by_tag(kh, kc, buf) == BUF_FREE_SLAB)
-				*state = BUF_FREE_MAG;
+			    (state_by_tag(kh, kc, buf) == BUF_FREE_SLAB ||
+			     was_freed(kh, kc, s, k)))
+				*state = BUF_TRANSIT;
 		}
 		if ((i & 0xff) == 0) {
 			struct err *err = interrupt_check();

@@ -174,6 +174,37 @@ static struct err *verify_redzone(struct verifier *v,
 	return NULL;
 }
 
+/* the redzone of a request that fills the object, between the two writes that
+ * mark or unmark its end */
+static bool is_being_marked(const struct kmem_heap *kh,
+			    const struct kmem_cache *kc, const struct tag *tag)
+{
+	return kc->pub.bufsize_bytes == kc->buftag_off &&
+	       tag->redzone ==
+		       ((kh->num.redzone & ~0xffULL) | kh->num.redzone_byte);
+}
+
+/* a buffer in transit may be anywhere between free and allocated, but what no
+ * step of the way touches must be whole */
+static struct err *verify_transit(struct verifier *v,
+				  const struct kmem_cache *kc,
+				  const struct heap_buf *b,
+				  const struct tag *tag)
+{
+	struct kmem_heap *kh = v->kh;
+	uint64_t x = tag->bufctl ^ tag->bxstat;
+
+	if (!kc->is_lite && tag->redzone != kh->num.redzone &&
+	    !is_being_marked(kh, kc, tag))
+		return report(v, kc, b, b->addr + kc->buftag_off,
+			      "seems to have a corrupt redzone pattern");
+	if ((x != kh->num.buftag_free && x != kh->num.buftag_alloc) ||
+	    (kc->pub.has_hash && b->ctl && tag->bufctl != b->ctl))
+		return report(v, kc, b, b->addr + kc->buftag_off + 8,
+			      "has a corrupt buftag");
+	return NULL;
+}
+
 static struct err *verify_allocated(struct verifier *v,
 				    const struct kmem_cache *kc,
 				    const struct heap_buf *b,
@@ -181,7 +212,7 @@ static struct err *verify_allocated(struct verifier *v,
 {
 	struct kmem_heap *kh = v->kh;
 
-	if (tag->redzone != kh->num.redzone) {
+	if (tag->redzone != kh->num.redzone && !is_being_marked(kh, kc, tag)) {
 		struct err *err = verify_redzone(v, kc, b, tag);
 
 		if (err)
@@ -207,6 +238,8 @@ static struct err *verify_buf(void *arg, const struct heap_buf *b)
 	/* not in the dump: said elsewhere */
 	if (!read_tag(c->v->kh, c->kc, b->addr, &tag))
 		return NULL;
+	if (b->state == BUF_TRANSIT)
+		return verify_transit(c->v, c->kc, b, &tag);
 	return b->state == BUF_ALLOCATED
 		       ? verify_allocated(c->v, c->kc, b, &tag)
 		       : verify_free(c->v, c->kc, b, &tag);

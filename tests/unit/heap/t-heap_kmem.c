@@ -1145,15 +1145,37 @@ static void counts_that_disagree_are_told(void **state)
 	done(w);
 }
 
-static void a_freed_buffer_no_layer_has_is_not_allocated(void **state)
+/* how far a buffer has come on its way into a magazine or out of one; the
+ * words of it that differ from an allocated one */
+static void a_buffer_in_transit_is_neither_allocated_nor_damaged(void **state)
 {
 	struct world *w = world();
 
 	(void)state;
-	/* set aside after damage, or on its way into a magazine */
+	/* tagged free, not yet filled */
 	put(w->im, RAW(2) + 80, (RAW(2) + 64) ^ numbers[P_TAG_FREE]);
+	/* recorded free, tagged allocated: set aside, or not given out yet */
+	w->im->ctl[1].what = 2;
+	/* the mark of a request that fills its object is half made */
+	put(w->im, RAW(1) + 64, 0xfeedfacefeedfabb);
 	open_world(w);
 	expect_bufs(w, false, BUF_ALLOCATED, "01");
+	expect_bufs(w, false, BUF_TRANSIT, "2");
+	expect_bufs(w, true, BUF_ALLOCATED, "0");
+	expect_bufs(w, true, BUF_TRANSIT, "1");
+	expect_findings(w, "");
+	done(w);
+}
+
+static void damage_of_a_buffer_in_transit_is_told(void **state)
+{
+	struct world *w = world();
+
+	(void)state;
+	put(w->im, RAW(2) + 80, (RAW(2) + 64) ^ numbers[P_TAG_FREE]);
+	put(w->im, RAW(2) + 64, 0xfeedface41414141);
+	open_world(w);
+	expect_findings(w, "seems to have a corrupt redzone pattern;");
 	done(w);
 }
 
@@ -1185,7 +1207,9 @@ int main(void)
 		cmocka_unit_test(a_healthy_heap_has_no_findings),
 		cmocka_unit_test(every_kind_of_buffer_damage_is_told),
 		cmocka_unit_test(counts_that_disagree_are_told),
-		cmocka_unit_test(a_freed_buffer_no_layer_has_is_not_allocated),
+		cmocka_unit_test(
+			a_buffer_in_transit_is_neither_allocated_nor_damaged),
+		cmocka_unit_test(damage_of_a_buffer_in_transit_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
