@@ -46,6 +46,7 @@
 #define STOP_SIGNAL      33  /* I1 */
 #define STOP_MS          200 /* for all threads together */
 #define ZOMBIE_MS        10  /* then look whether the silent ones are dead */
+#define ASK_MS           250 /* to find one that does not stop in the kernel */
 #define INSIDE_MS        100 /* for all to leave the handler */
 #define KERNEL_RESTORER  0x04000000 /* SA_RESTORER */
 #define ARCH_GET_FS_CODE 0x1003
@@ -380,16 +381,27 @@ static void await(struct snap_work *work, uint64_t deadline_ms)
 
 /* pc and sp of a thread that did not answer, as the kernel tells them:
  * "NR A0 A1 A2 A3 A4 A5 SP PC", "-1 SP PC" or "running" */
-static void ask_kernel(struct snap_work *work, struct snap_thread *thread)
+static void ask_kernel(struct snap_work *work, struct snap_thread *thread,
+		       uint64_t deadline_ms)
 {
+	const struct timespec tick = {0, 1000000};
 	char *text = work->scratch;
-	long n = snap_read_file(task_path(work, thread->tid, "syscall"), text,
-				sizeof(work->scratch) - 1);
 	uint64_t word = 0;
 	uint64_t before = 0;
+	long n;
 
-	if (n <= 0 || text[0] == 'r')
-		return;
+	for (;;) {
+		n = snap_read_file(task_path(work, thread->tid, "syscall"),
+				   text, sizeof(work->scratch) - 1);
+		if (n <= 0)
+			return;
+		if (text[0] != 'r')
+			break;
+		/* it may be in a system call the next moment */
+		if (now_ms() >= deadline_ms)
+			return;
+		snap_sys(SYS_nanosleep, &tick, NULL);
+	}
 	for (long i = 0; i < n; i++) {
 		char c = text[i];
 
@@ -440,7 +452,7 @@ void snap_threads_stop(struct snap_work *work)
 		struct snap_thread *thread = &work->threads[i];
 
 		if (i > 0 && thread->tid && !thread->is_stopped)
-			ask_kernel(work, thread);
+			ask_kernel(work, thread, start_ms + ASK_MS);
 		if (thread->tid)
 			read_name(work, thread);
 	}
