@@ -43,6 +43,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "contract/notes.h"
@@ -65,6 +66,8 @@ static struct {
 	char comm[16];
 	char list[PATH_MAX];
 	char path[PATH_MAX]; /* a template, absolute */
+	dev_t stderr_dev;
+	ino_t stderr_ino;
 	size_t env_bytes;
 	char env[8192]; /* KMEM_NT_ENV */
 } conf;
@@ -513,6 +516,29 @@ static int snapshot(const struct kmem_snap_cause *cause, const char *template,
 	return rc;
 }
 
+/* is descriptor 2 still what a line for people belongs in?  A daemon may have
+ * closed it and have a file of its own there. */
+static int is_stderr(void)
+{
+	struct stat st;
+
+	if (snap_sys(SYS_fstat, 2, &st))
+		return 0;
+	return !S_ISREG(st.st_mode) ||
+	       (st.st_dev == conf.stderr_dev && st.st_ino == conf.stderr_ino) ||
+	       (snap_sys(SYS_fcntl, 2, F_GETFL) & O_APPEND);
+}
+
+static void save_stderr(void)
+{
+	struct stat st;
+
+	if (snap_sys(SYS_fstat, 2, &st))
+		return;
+	conf.stderr_dev = st.st_dev;
+	conf.stderr_ino = st.st_ino;
+}
+
 /* the one line there is: "pmdb: snapshot of PID: cannot write PATH: WHY" */
 static void complain(const char *path, int rc)
 {
@@ -526,7 +552,8 @@ static void complain(const char *path, int rc)
 	put_string(&t, ": ");
 	put_string(&t, snap_strerror(rc));
 	put(&t, '\n');
-	kmem_sys_write(2, line, (size_t)(t.at - line));
+	if (is_stderr())
+		kmem_sys_write(2, line, (size_t)(t.at - line));
 }
 
 /* takes a snapshot under the name of KMEM_SNAPSHOT, or says why not */
@@ -625,6 +652,7 @@ static void __attribute__((constructor)) snap_start(void)
 	if (&kmem_snapshot != &own_kmem_snapshot)
 		return;
 	process_init();
+	save_stderr();
 	/* a program that never allocates has a heap to be looked at, too */
 	if (kmem_snap_events())
 		kmem_ready_check();

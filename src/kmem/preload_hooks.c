@@ -205,7 +205,8 @@ static void from_kernel(const struct kernel_sigaction *k, struct sigaction *ret)
 	if (k->action == on_fatal || k->action == kmem_snap_on_signal)
 		return; /* SIG_DFL */
 	ret->sa_handler = k->handler;
-	ret->sa_flags = (int)(k->flags & ~(unsigned long)KERNEL_RESTORER);
+	ret->sa_flags = (int)k->flags; /* SA_RESTORER too, as libc has it */
+	ret->sa_restorer = k->restorer;
 	memcpy(&ret->sa_mask, &k->mask, sizeof(k->mask));
 }
 

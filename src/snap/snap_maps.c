@@ -14,8 +14,8 @@
  *   [vdso]; "(deleted)" private files    all: there is no file to find it in
  *   maps of devices                      absent
  *   private anonymous memory             the pages there are, holes between
- *   private file maps, writable, or with
- *   a page that was written (relro)      all
+ *   private file maps, writable and not
+ *   huge, or with a written page (relro) all
  *   other private file maps              the first page if it is an ELF header
  *   shared maps of what is no file       absent
  *   shared writable maps                 the pages there are
@@ -47,6 +47,11 @@
 #define PAGEMAP_PRESENT ((uint64_t)1 << 63)
 #define PAGEMAP_SWAPPED ((uint64_t)1 << 62)
 #define PAGEMAP_FILE    ((uint64_t)1 << 61)
+#define PAGEMAP_GUARD   ((uint64_t)1 << 58) /* MADV_GUARD_INSTALL */
+
+/* writable private maps up to here are taken even if nothing was written, so
+ * that the data of a program needs no file to be read */
+#define MAX_UNWRITTEN ((uint64_t)64 << 20)
 
 #define RANK_FIRST 0
 #define RANK_STACK 1
@@ -242,7 +247,7 @@ static size_t read_pagemap(const struct snap_map *map, struct snap_work *work,
 static int is_own_page(uint64_t record)
 {
 	return (record & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) &&
-	       !(record & PAGEMAP_FILE);
+	       !(record & (PAGEMAP_FILE | PAGEMAP_GUARD));
 }
 
 /* has a private file map a page that is no longer the file's? */
@@ -279,8 +284,9 @@ static enum snap_take take_private(const struct snap_map *map,
 	if (begins(map->name, "/dev/zero") ||
 	    begins(map->name, "/anon_hugepage"))
 		return SNAP_PRESENT;
-	if ((map->flags & SNAP_W) || ends(map->name, " (deleted)") ||
-	    is_written(map, work, pagemap_fd))
+	if ((map->flags & SNAP_W) && map->end - map->start <= MAX_UNWRITTEN)
+		return SNAP_ALL;
+	if (ends(map->name, " (deleted)") || is_written(map, work, pagemap_fd))
 		return SNAP_ALL;
 	return is_elf(map, fds) ? SNAP_FIRST_PAGE : SNAP_NOTHING;
 }

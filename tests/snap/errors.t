@@ -6,7 +6,7 @@ set -u
 . "$TOP/tests/snap/lib.sh"
 build ends
 ulimit -c 0
-echo "1..42"
+echo "1..44"
 
 # NAME DUMP WHY ARGUMENTS...
 try() {
@@ -69,3 +69,8 @@ else
 	skip "no permission: status" "nobody cannot reach the build tree"
 	skip "no permission: why" "nobody cannot reach the build tree"
 fi
+
+# descriptor 2 is no longer where people read
+timeout 60 "$B/pmdb" run -o "$PWD/empty/x/y.core" -- ./ends stderr > out2 2> err2
+is "stderr is another file: status" $? 20
+is "stderr is another file: untouched" "$(cat own err2)" ""
