@@ -149,24 +149,49 @@ static int stock(vmem_t *vmp, size_t n)
 	return 1;
 }
 
-/** Makes tags and restocks every populator; vmem_populate_lock is held. */
+/** Gives an arena tags of a list of new ones until it has n. */
+static void stock_from(vmem_t *vmp, vmem_seg_t **fresh, size_t n)
+{
+	while (vmp->vm_nsegfree < n && *fresh) {
+		vmem_seg_t *vsp = *fresh;
+
+		*fresh = vsp->vs_knext;
+		vsp->vs_knext = vmp->vm_segfree;
+		vmp->vm_segfree = vsp;
+		vmp->vm_nsegfree++;
+	}
+}
+
+/**
+ * Makes tags and restocks every populator; vmem_populate_lock is held.  The
+ * populators come before the global list: from there other threads would take
+ * the tags, and who makes the next ones would find none to make them with.
+ */
 static int make_tags(int vmflag)
 {
-	size_t n = VMEM_MINFREE + (size_t)vmem_npopulators * VMEM_RESERVE;
+	size_t n = VMEM_MINFREE + (size_t)vmem_npopulators * 2 * VMEM_RESERVE;
 	size_t bytes = P2ROUNDUP(n * vmem_seg_size, vmem_seg_arena->vm_quantum);
 	char *p = vmem_alloc(vmem_seg_arena, bytes, vmflag & VM_KMFLAGS);
-	int i;
+	vmem_seg_t *fresh = NULL;
+	vmem_seg_t *vsp;
 
 	if (!p)
 		return 0;
-	for (n = bytes / vmem_seg_size; n > 0; n--)
-		vmem_putseg_global((void *)(p + (n - 1) * vmem_seg_size));
-	for (i = 0; i < vmem_npopulators; i++) {
+	for (n = bytes / vmem_seg_size; n > 0; n--) {
+		vsp = (void *)(p + (n - 1) * vmem_seg_size);
+		vsp->vs_knext = fresh;
+		fresh = vsp;
+	}
+	for (int i = 0; i < vmem_npopulators; i++) {
 		vmem_t *vmp = vmem_populators[i];
 
 		kmem_mutex_enter(&vmp->vm_lock);
-		(void)stock(vmp, VMEM_RESERVE); /* if not now, the next time */
+		stock_from(vmp, &fresh, (size_t)2 * VMEM_RESERVE);
 		kmem_mutex_exit(&vmp->vm_lock);
+	}
+	while ((vsp = fresh) != NULL) {
+		fresh = vsp->vs_knext;
+		vmem_putseg_global(vsp);
 	}
 	return 1;
 }

@@ -396,6 +396,24 @@ static void all_memory_is_in_spans_of_the_heap(void **state)
 	kmem_pages_free(pages, 100000);
 }
 
+/* New tags go to the arenas that tags are made with first: were they put on
+ * the global list, another thread could take them all in between. */
+static void who_makes_tags_has_tags_to_make_them_with(void **state)
+{
+	vmem_t *vmp = vmem_create("tags", (void *)4096, 1 << 20, 1, NULL, NULL,
+				  NULL, 0, VM_SLEEP);
+	uint64_t before = vmp->vm_kstat.vk_populate_wait;
+	int n = 0;
+
+	(void)state;
+	for (; vmp->vm_kstat.vk_populate_wait == before && n < 100000; n++)
+		(void)vmem_alloc(vmp, 1, VM_SLEEP);
+	assert_true(n < 100000);
+	for (int i = 0; i < vmem_npopulators; i++)
+		assert_true(vmem_populators[i]->vm_nsegfree >=
+			    2 * VMEM_RESERVE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +434,7 @@ int main(void)
 		cmocka_unit_test(random_operations_match_a_bitmap),
 		cmocka_unit_test(tags_never_run_out),
 		cmocka_unit_test(all_memory_is_in_spans_of_the_heap),
+		cmocka_unit_test(who_makes_tags_has_tags_to_make_them_with),
 	};
 
 	kmem_init();
