@@ -8,11 +8,11 @@ build ends
 ulimit -c 0
 
 echo "1..47"
-same_end 2 at_exit fork exit
-same_end 2 '_exit' fork _exit
+same_end 2 'ends\.c:' fork exit
+same_end 2 'ends\.c:' fork _exit
 same_end 2 '#0 .*crash_here' fork crash
 same_end 2 '' fork exec
-same_end 1 at_exit vfork _exit
+same_end 1 __libc_start_call_main vfork _exit
 same_end 1 '' vfork kill
 same_end 2 '' vfork exec
 same_end 2 '' rawfork

@@ -8,11 +8,11 @@ build ends
 ulimit -c 0
 
 echo "1..104"
-same_end 1 at_exit return
-same_end 1 at_exit exit
-same_end 1 '_exit' _exit
-same_end 1 '_Exit' _Exit
-same_end 1 quick_exit quick_exit
+same_end 1 __libc_start_call_main return
+same_end 1 'ends\.c:' exit
+same_end 1 'ends\.c:' _exit
+same_end 1 'ends\.c:' _Exit
+same_end 1 'ends\.c:' quick_exit
 same_end 1 'with signal SIGABRT' abort
 same_end 1 '#0 .*crash_here' segv
 same_end 1 '#0 .*deep' overflow
@@ -28,4 +28,4 @@ same_end 1 on_usr1 handler
 same_end 1 '' ignored
 same_end 1 'with signal SIGTERM' reset
 same_end 1 '' dispositions
-same_end 1 at_exit chdir
+same_end 1 '__libc_start_call_main' chdir

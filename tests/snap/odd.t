@@ -59,7 +59,7 @@ like "no fork, file too large: why" "$(cat out)" 'File too large$'
 
 run nodump
 is "not dumpable: status" "$rc $(cat out)" "3 "
-like "not dumpable: gdb" "$(gdb_core ./odd d.core bt)" 'main .*at_exit|main \('
+like "not dumpable: gdb" "$(gdb_core ./odd d.core bt)" __libc_start_call_main
 
 run nofile
 is "no descriptor left: status" "$rc $(cat out)" "3 "
@@ -85,7 +85,7 @@ run maps
 is "many maps: status" "$rc $(cat out)" "3 "
 like "many maps: all there" "$(eu-readelf -l d.core | grep -c LOAD)" \
 	'^2[0-9]{4}$'
-like "many maps: gdb" "$(gdb_core ./odd d.core bt)" 'at_exit'
+like "many maps: gdb" "$(gdb_core ./odd d.core bt)" __libc_start_call_main
 
 run socket
 if [ $rc = 77 ]; then

@@ -102,11 +102,24 @@ like "named by command and process" "$(ls)" '^pmdb.true.[0-9]+.core$'
 cat > leak.c <<'EOC'
 #include <stdlib.h>
 char *volatile p;
-int main(int argc, char **argv)
+__attribute__((noinline)) static void lose(void)
 {
 	for (int i = 0; i < 3; i++)
 		p = malloc(100);
 	p = NULL;
+}
+/* no stale word on the stack may keep what is lost */
+__attribute__((noinline)) static void scrub(void)
+{
+	volatile char buf[16384];
+
+	for (size_t i = 0; i < sizeof(buf); i++)
+		buf[i] = 0;
+}
+int main(int argc, char **argv)
+{
+	lose();
+	scrub();
 	(void)argv;
 	return argc - 1;
 }

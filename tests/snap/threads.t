@@ -21,8 +21,8 @@ done
 is "gdb: each thread from its start" \
 	"$(grep -c '^#.*start_thread (' <<< "$all")" 7
 is "gdb: two threads in poll" "$(grep -c '^#.* in_poll (' <<< "$all")" 2
-like "gdb: the current thread asked" "$(gdb_core ./threads dump.core bt)" \
-	'at_exit'
+like "gdb: the current thread is the first" "$(gdb_core ./threads dump.core bt)" \
+	__libc_start_call_main
 like "gdb: variables of the program" \
 	"$(gdb_core ./threads dump.core 'p spins > 0')" '= 1'
 like "gdb: thread-local storage" \
