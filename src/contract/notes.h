@@ -52,7 +52,8 @@ struct kmem_note_snap {
 
 struct kmem_note_thread {
 	uint32_t nt_tid;
-	uint32_t nt_regs; /* 2 all registers, 1 pc and sp only, 0 none */
+	uint32_t nt_regs; /* 3 all registers, at a call: nothing below sp is
+			   * in use; 2 all, 1 pc and sp only, 0 none */
 	char nt_name[16];
 };
 

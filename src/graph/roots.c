@@ -11,6 +11,7 @@
  *   own         the allocator's memory (heap_ops.own).  Buffers in it are
  *               reached through marking only.
  *   below sp    of a thread's stack, less the 128 bytes a leaf function may use
+ *               (a thread known to be in a call it made uses none)
  *   dead stack  of a thread that ended.  glibc keeps such stacks for reuse, and
  *               they are full of pointers that were once true.
  *
@@ -320,6 +321,12 @@ static void read_used(struct roots_ctx *c)
 	c->has_used = node == head;
 }
 
+/* the lowest address of its stack that a thread may use */
+static taddr_t lowest_live(const struct target_thread *th)
+{
+	return th->is_at_call ? th->regs.rsp : th->regs.rsp - RED_ZONE;
+}
+
 static void exclude_stack(struct roots_ctx *c, const struct pstack *s)
 {
 	if (!s->thread) {
@@ -336,10 +343,10 @@ static void exclude_stack(struct roots_ctx *c, const struct pstack *s)
 	taddr_t sp = s->thread->regs.rsp;
 
 	if (sp >= s->start && sp < s->end)
-		exclude(c, s->start, sp - RED_ZONE, true);
+		exclude(c, s->start, lowest_live(s->thread), true);
 }
 
-/* the main stack: below the lowest sp in it */
+/* the main stack: below the lowest address in use */
 static void exclude_main_stack(struct roots_ctx *c)
 {
 	uint64_t random = 0;
@@ -356,13 +363,13 @@ static void exclude_main_stack(struct roots_ctx *c)
 	for (size_t i = 0; i < target_nthreads(c->t); i++) {
 		const struct target_thread *th = target_thread(c->t, i);
 
-		if (th->has_regs && th->regs.rsp >= map->start &&
+		if (th->has_regs && th->regs.rsp >= map->start + RED_ZONE &&
 		    th->regs.rsp < map->end &&
-		    (lowest == 0 || th->regs.rsp < lowest))
-			lowest = th->regs.rsp;
+		    (lowest == 0 || lowest_live(th) < lowest))
+			lowest = lowest_live(th);
 	}
-	if (lowest >= map->start + RED_ZONE)
-		exclude(c, map->start, lowest - RED_ZONE, true);
+	if (lowest)
+		exclude(c, map->start, lowest, true);
 }
 
 /* ---- memory ---------------------------------------------------------- */

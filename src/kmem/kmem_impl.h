@@ -7,6 +7,7 @@
 #define KMEM_IMPL_H
 
 #include <stdint.h>
+#include <ucontext.h>
 #include "kmem.h"
 #include "vmem_impl.h"
 
@@ -342,6 +343,19 @@ KM_HIDDEN unsigned kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip);
  * the closed object was.
  */
 KM_HIDDEN void kmem_unwind_flush(void);
+
+/**
+ * The registers of whoever called into this library: as they will be when the
+ * call returns, what a call may destroy excepted; the pc is the call's last
+ * byte.
+ *
+ * @past:  start of a function outside the library; when it is among the
+ *         callers, its caller's registers are meant.  0: none
+ * @uc:    set to them on success: uc_mcontext.gregs, fpregs NULL
+ *
+ * Returns 1; 0 when that cannot be found out.
+ */
+KM_HIDDEN int kmem_unwind_caller(uintptr_t past, ucontext_t *uc);
 
 /**
  * Interns a stack; the same frames give the same id for ever.

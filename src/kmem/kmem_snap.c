@@ -41,6 +41,7 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -487,6 +488,26 @@ static void quiesce_guarded(struct snap_request *req)
 	}
 }
 
+/*
+ * Where the program called us.  What we, and exit() before us, have on the
+ * stack by now covers frames that are gone, in parts: a pointer left there
+ * would keep a leak from being one.  So the snapshot shows the thread as it is
+ * in its call, and says that it is.  Under snap_lock.
+ */
+static const ucontext_t *calling_context(const struct kmem_snap_cause *cause)
+{
+	static struct _libc_fpstate unused = {.cwd = 0x37f, .mxcsr = 0x1f80};
+	static ucontext_t uc;
+	uintptr_t past = 0;
+
+	if (cause->reason == KMEM_SNAP_EXIT)
+		past = (uintptr_t)exit;
+	if (!kmem_unwind_caller(past, &uc))
+		return NULL;
+	uc.uc_mcontext.fpregs = &unused;
+	return &uc;
+}
+
 /* the snapshot of a cause; snap_lock is held.  Returns 0 or -errno. */
 static int snapshot(const struct kmem_snap_cause *cause, const char *template,
 		    int is_nowait)
@@ -503,6 +524,10 @@ static int snapshot(const struct kmem_snap_cause *cause, const char *template,
 	req.signo = cause->signo;
 	req.siginfo = cause->siginfo;
 	req.ucontext = cause->ucontext;
+	if (!req.ucontext) {
+		req.ucontext = calling_context(cause);
+		req.is_at_call = req.ucontext != NULL;
+	}
 	req.exit_status = cause->exit_status;
 	req.env = conf.env;
 	req.env_bytes = conf.env_bytes;

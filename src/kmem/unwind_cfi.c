@@ -660,7 +660,8 @@ bool unwind_row_find(const struct unwind_object *obj, uintptr_t pc,
 	if (!find_fde(obj, pc, &fde))
 		return false;
 	*row = (struct unwind_row){.cfa_reg = UNWIND_NREG,
-				   .is_signal = fde.is_signal};
+				   .is_signal = fde.is_signal,
+				   .start = fde.start};
 	run.fde = &fde;
 	run.obj = obj;
 	run.row = row;

@@ -15,7 +15,10 @@
  * Frames without rules are stepped over by unwind_step_plain(), which serves
  * both walks.
  */
+#define _GNU_SOURCE /* REG_RIP */
 #include "unwind_impl.h"
+
+#include <sys/auxv.h>
 
 #define NEAR        ((uintptr_t)256 << 20) /* extent of one generator's code */
 #define PLAIN_PAGES 256 /* largest frame believed without rules */
@@ -188,6 +191,20 @@ static bool step(struct unwind_frame *f, struct unwind_regs *regs,
 	return true;
 }
 
+/* pc, stack pointer and the registers that a call preserves, as they are here */
+#define HERE(pc, r)                                \
+	__asm__ volatile("movq %%rbx, 24(%1)\n\t"  \
+			 "movq %%rbp, 48(%1)\n\t"  \
+			 "movq %%rsp, 56(%1)\n\t"  \
+			 "movq %%r12, 96(%1)\n\t"  \
+			 "movq %%r13, 104(%1)\n\t" \
+			 "movq %%r14, 112(%1)\n\t" \
+			 "movq %%r15, 120(%1)\n\t" \
+			 "leaq 0(%%rip), %0"       \
+			 : "=r"(pc)                \
+			 : "r"(r)                  \
+			 : "memory")
+
 unsigned unwind_full(uintptr_t from, uintptr_t *pcs, unsigned max,
 		     unsigned skip)
 {
@@ -197,17 +214,7 @@ unsigned unwind_full(uintptr_t from, uintptr_t *pcs, unsigned max,
 	struct unwind_stack st;
 	unsigned n = 0;
 
-	__asm__ volatile("movq %%rbx, 24(%1)\n\t"
-			 "movq %%rbp, 48(%1)\n\t"
-			 "movq %%rsp, 56(%1)\n\t"
-			 "movq %%r12, 96(%1)\n\t"
-			 "movq %%r13, 104(%1)\n\t"
-			 "movq %%r14, 112(%1)\n\t"
-			 "movq %%r15, 120(%1)\n\t"
-			 "leaq 0(%%rip), %0"
-			 : "=r"(f.pc)
-			 : "r"(regs.r)
-			 : "memory");
+	HERE(f.pc, regs.r);
 	f.pc++;
 	f.sp = regs.r[UNWIND_RSP];
 	if (!unwind_stack_find(&st, f.sp))
@@ -222,4 +229,83 @@ unsigned unwind_full(uintptr_t from, uintptr_t *pcs, unsigned max,
 	while (n < max && step(&f, &regs, &st))
 		pcs[n++] = f.pc;
 	return n;
+}
+
+#define PAST_FRAMES 8 /* how far from the library past may be */
+
+/* is the code at pc - 1 a part of the function that begins at start? */
+static bool is_in_function(uintptr_t pc, uintptr_t start)
+{
+	struct unwind_object obj;
+	struct unwind_row row;
+
+	return unwind_object_find(pc - 1, &obj) &&
+	       unwind_row_find(&obj, pc - 1, &row) && row.start == start;
+}
+
+/* is the library a part of the program, linked into it? */
+static bool is_program(const struct unwind_object *own)
+{
+	uintptr_t phdr = getauxval(AT_PHDR);
+
+	return phdr >= own->start && phdr < own->end;
+}
+
+/* false: a register that the program may use is lost */
+static bool set_context(ucontext_t *uc, const struct unwind_frame *f,
+			const struct unwind_regs *regs)
+{
+	static const struct {
+		uint8_t reg, greg;
+	} map[] = {{UNWIND_RBX, REG_RBX},     {UNWIND_RBP, REG_RBP},
+		   {UNWIND_R12, REG_R12},     {UNWIND_R12 + 1, REG_R13},
+		   {UNWIND_R12 + 2, REG_R14}, {UNWIND_R12 + 3, REG_R15}};
+	greg_t *g = uc->uc_mcontext.gregs;
+	unsigned i;
+
+	if (~regs->known & UNWIND_CALLEE_SAVED)
+		return false;
+	for (i = 0; i < sizeof(*uc); i++)
+		((char *)uc)[i] = 0;
+	for (i = 0; i < sizeof(map) / sizeof(*map); i++)
+		g[map[i].greg] = (greg_t)regs->r[map[i].reg];
+	/* in the call, not behind it: there another function may begin, and a
+	 * reader takes the pc of the innermost frame as it is */
+	g[REG_RIP] = (greg_t)f->pc - 1;
+	g[REG_RSP] = (greg_t)f->sp;
+	g[REG_EFL] = 0x202;
+	g[REG_CSGSFS] = 0x33 | (greg_t)0x2b << 48;
+	return true;
+}
+
+int kmem_unwind_caller(uintptr_t past, ucontext_t *uc)
+{
+	struct unwind_regs regs = {.known = UNWIND_CALLEE_SAVED |
+					    1u << UNWIND_RSP};
+	struct unwind_frame f = {.is_exact = true};
+	struct unwind_object own;
+	struct unwind_stack st;
+	unsigned n;
+
+	HERE(f.pc, regs.r);
+	f.pc++;
+	f.sp = regs.r[UNWIND_RSP];
+	if (!unwind_stack_find(&st, f.sp) || !unwind_object_find(f.pc, &own) ||
+	    is_program(&own))
+		return 0;
+	do {
+		if (!step(&f, &regs, &st) || f.is_exact)
+			return 0;
+	} while (f.pc - 1 >= own.start && f.pc - 1 < own.end);
+	if (!set_context(uc, &f, &regs))
+		return 0;
+	for (n = 0; past && n < PAST_FRAMES; n++) {
+		bool is_past = is_in_function(f.pc, past);
+
+		if (!step(&f, &regs, &st) || f.is_exact)
+			break;
+		if (is_past)
+			return set_context(uc, &f, &regs);
+	}
+	return 1;
 }

@@ -86,6 +86,7 @@ struct unwind_row {
 	int64_t cfa_off;
 	uint8_t cfa_reg;
 	bool is_signal;           /* the frame of a signal handler's return */
+	uintptr_t start;          /* of the function, or the part of it */
 	uint8_t how[UNWIND_NREG]; /* enum unwind_how */
 	union {
 		int64_t off;

@@ -23,7 +23,9 @@ struct snap_request {
 	const void *siginfo;  /* siginfo_t of it, or NULL */
 	const void *ucontext; /* ucontext_t where the caller was interrupted,
 			       * or NULL: the caller's own registers */
-	uint32_t quiescent;   /* the caller holds the allocator's locks */
+	int is_at_call;     /* ucontext is that of a call: vector registers and
+			 * what is below its sp are not in use */
+	uint32_t quiescent; /* the caller holds the allocator's locks */
 	uint32_t exit_status;
 	const char *env; /* "NAME=value\0..." for KMEM_NT_ENV */
 	size_t env_bytes;

@@ -16,11 +16,12 @@
 #define SNAP_NO_REGS  0 /* nt_regs */
 #define SNAP_PC_SP    1
 #define SNAP_ALL_REGS 2
+#define SNAP_AT_CALL  3
 
 /* a thread, filled in by itself in the handler of the stop signal */
 struct snap_thread {
 	uint32_t tid;
-	uint32_t regs; /* SNAP_NO_REGS .. SNAP_ALL_REGS */
+	uint32_t regs; /* SNAP_NO_REGS .. SNAP_AT_CALL */
 	int is_signalled;
 	volatile int is_stopped;
 	const void *ucontext; /* ucontext_t on the thread's own stack */

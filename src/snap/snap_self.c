@@ -112,7 +112,8 @@ static void take_facts(struct snap_work *work)
 		work->comm[n - 1] = '\0';
 	work->nthreads = 1;
 	work->threads[0].tid = (uint32_t)work->tid;
-	work->threads[0].regs = SNAP_ALL_REGS;
+	work->threads[0].regs =
+		work->req->is_at_call ? SNAP_AT_CALL : SNAP_ALL_REGS;
 	work->threads[0].is_stopped = 1;
 	snap_own_bases(&work->threads[0]);
 }

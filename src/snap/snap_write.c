@@ -213,7 +213,7 @@ static void note_snap(struct elfcore *core, const struct snap_work *work)
 
 		snap.ns_nthreads += thread->tid != 0;
 		snap.ns_nthreads_lost +=
-			i > 0 && thread->tid && thread->regs != SNAP_ALL_REGS;
+			i > 0 && thread->tid && thread->regs < SNAP_ALL_REGS;
 	}
 	snap.ns_exit_status = req->exit_status;
 	snap.ns_forked = (uint32_t)work->is_forked;

@@ -45,6 +45,8 @@ struct target_thread {
 	struct user_regs_struct regs;
 	bool has_regs;      /* false: registers were not recorded */
 	bool regs_partial;  /* only rip and rsp are meaningful */
+	bool is_at_call;    /* the thread is in a call it made: nothing below
+			     * rsp is in use, not even a red zone */
 	const void *fpregs; /* user_fpregs_struct bytes, or NULL; borrowed */
 	size_t fpregs_bytes;
 	const void *xstate; /* NT_X86_XSTATE bytes, or NULL */

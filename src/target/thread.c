@@ -65,6 +65,8 @@ static void name_thread(struct target *t, struct hash *by_tid,
 		thread->has_regs = false;
 	else if (row->nt_regs == 1)
 		thread->regs_partial = true;
+	else if (row->nt_regs == 3)
+		thread->is_at_call = true;
 }
 
 static void name_threads(struct target *t, const struct target_note *note)

@@ -7,7 +7,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
 NAMES = ("leak_one", "leak_chain", "leak_ring", "leak_tree", "leak_shared",
-         "leak_groups", "clean", "deep_list")
+         "leak_groups", "leak_main", "exit_deep", "clean",
+         "deep_list")
 T.plan(len(NAMES) * (T.COMPARE + 1) + 5)
 runs = {}
 for name in NAMES:
