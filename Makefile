@@ -38,7 +38,8 @@ SANFLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address$(,)undefined) \
 # product 1: into other people's processes
 KMEM_CFLAGS := $(COMMON) $(OPT) -fPIC -fvisibility=hidden -fno-builtin \
 	-fno-omit-frame-pointer -fno-eliminate-unused-debug-types \
-	-ftls-model=initial-exec -fno-plt -fcf-protection=none -Isrc -Isrc/kmem
+	-ftls-model=initial-exec -fno-plt -fcf-protection=none \
+	-mgeneral-regs-only -Isrc -Isrc/kmem
 # product 2: the debugger; only src/ is on the path, so "floor/file.h" is said
 PMDB_CFLAGS := $(COMMON) $(OPT) $(SANFLAGS) -Isrc -DPMDB_VERSION='"$(VERSION)"' \
 	-DPMDB_LIBDIR='"$(libdir)/pmdb"'
