@@ -18,7 +18,20 @@
 extern const Elf64_Ehdr __ehdr_start KM_HIDDEN;
 extern const char etext[] KM_HIDDEN;
 
-static __thread char is_capturing;
+#define NEST_BYTES ((uintptr_t)64 * 1024) /* of stack a capture uses at most */
+
+/* where on its stack this thread began a capture that has not ended */
+static __thread uintptr_t capture_frame;
+
+/**
+ * Is this capture within another one: the depot asks for memory, which asks
+ * for a stack?  A signal handler may have left the other one by siglongjmp();
+ * the mark it left counts only for frames that can be below it.
+ */
+static int is_nested(uintptr_t frame)
+{
+	return capture_frame - frame - 1 < NEST_BYTES;
+}
 
 /** Is the library an object of its own?  Looked up once. */
 static int is_own_object(void)
@@ -47,11 +60,11 @@ uint32_t kmem_stack_capture(void)
 	unsigned first = 0;
 	unsigned depth;
 	uint32_t id;
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
 
-	/* nested: the depot asks for memory, which asks for a stack */
-	if (is_capturing || kmem_ready != 2)
+	if (is_nested(frame) || kmem_ready != 2)
 		return 0;
-	is_capturing = 1;
+	capture_frame = frame;
 	depth = kmem_unwind(pcs, kmem_options.stack_depth + NOWN, 0);
 	if (is_own_object())
 		while (first + 1 < depth && is_own_pc(pcs[first + 1]))
@@ -60,7 +73,7 @@ uint32_t kmem_stack_capture(void)
 	if (depth > kmem_options.stack_depth)
 		depth = kmem_options.stack_depth;
 	id = kmem_stack_intern(pcs + first, depth);
-	is_capturing = 0;
+	capture_frame = 0;
 	return id;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 static __thread uint32_t self_tid;
+static pid_t self_pid; /* written by the constructor and after fork */
 
 void *kmem_sys_map(size_t bytes)
 {
@@ -65,14 +66,26 @@ hrtime_t kmem_now(void)
 
 uint32_t kmem_tid(void)
 {
-	if (KM_UNLIKELY(self_tid == 0))
-		self_tid = (uint32_t)syscall(SYS_gettid);
-	return self_tid;
+	uint32_t tid = self_tid;
+
+	if (KM_LIKELY(tid != 0))
+		return tid;
+	tid = (uint32_t)syscall(SYS_gettid);
+	/* a child of vfork() runs on its parent's thread-local memory */
+	if (getpid() == self_pid)
+		self_tid = tid;
+	return tid;
 }
 
 void kmem_tid_reset(void)
 {
 	self_tid = 0;
+	self_pid = getpid();
+}
+
+__attribute__((constructor)) static void pid_init(void)
+{
+	self_pid = getpid();
 }
 
 void kmem_sys_write(int fd, const char *buf, size_t bytes)
