@@ -117,11 +117,29 @@ size_t kmem_addr_oversize(const void *p)
 
 static void *sized_alloc(kmem_cache_t *cp, size_t bytes, int kmflag, int kind)
 {
-	void *buf = kmem_cache_alloc_kind(cp, kmflag, kind);
+	void *buf;
 
-	if (buf && (cp->cache_flags & KMF_BUFTAG))
+	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG)))
+		return kmem_cache_alloc_kind(cp, kmflag, kind);
+	kmem_gate_enter();
+	buf = kmem_cache_alloc_kind(cp, kmflag, kind);
+	if (buf)
 		kmem_size_mark(cp, buf, bytes);
+	kmem_gate_exit();
 	return buf;
+}
+
+/** Frees a buffer of a cache of sizes; bytes SIZE_MAX: the caller did not say. */
+static void sized_free(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
+{
+	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG))) {
+		kmem_cache_free_kind(cp, buf, kind);
+		return;
+	}
+	kmem_gate_enter();
+	if (kmem_size_check(cp, buf, bytes) == 0)
+		kmem_cache_free_kind(cp, buf, kind);
+	kmem_gate_exit();
 }
 
 /** Allocates size bytes; NULL for 0, and with KM_NOSLEEP. */
@@ -165,10 +183,7 @@ void kmem_free(void *buf, size_t size)
 		kmem_error_at(KMERR_BADCACHE, cp, buf);
 		return;
 	}
-	if ((cp->cache_flags & KMF_BUFTAG) &&
-	    kmem_size_check(cp, buf, size) != 0)
-		return;
-	kmem_cache_free_kind(cp, buf, KMEM_KIND_KMEM);
+	sized_free(cp, buf, size, KMEM_KIND_KMEM);
 }
 
 /* ---- malloc ---- */
@@ -192,6 +207,7 @@ static kmem_cache_t *align_cache_get(int shift, int class, size_t align)
 	(void)kmem_format(name, sizeof(name), "kmem_align_%lu_%lu", align,
 			  bytes);
 	spec.name = name;
+	kmem_gate_enter(); /* G2: caches of metadata are used below */
 	kmem_mutex_enter(&kmem_align_lock);
 	cp = *slot;
 	if (!cp) {
@@ -199,6 +215,7 @@ static kmem_cache_t *align_cache_get(int shift, int class, size_t align)
 		__atomic_store_n(slot, cp, __ATOMIC_RELEASE);
 	}
 	kmem_mutex_exit(&kmem_align_lock);
+	kmem_gate_exit();
 	return cp;
 }
 
@@ -292,10 +309,7 @@ void kmem_free_impl(void *p, int kind)
 			      p);
 		return;
 	}
-	if ((cp->cache_flags & KMF_BUFTAG) &&
-	    kmem_size_check(cp, p, SIZE_MAX) != 0)
-		return;
-	kmem_cache_free_kind(cp, p, kind);
+	sized_free(cp, p, SIZE_MAX, kind);
 }
 
 size_t kmem_usable(const void *p)

@@ -334,12 +334,8 @@ static int ctor_of_destroyed(void *buf, void *priv, int kmflag)
  */
 void kmem_cache_destroy(kmem_cache_t *cp)
 {
-	kmem_mutex_enter(&kmem_update_lock);
-	kmem_mutex_enter(&kmem_list_lock);
-	cp->cache_prev->cache_next = cp->cache_next;
-	cp->cache_next->cache_prev = cp->cache_prev;
-	kmem_mutex_exit(&kmem_list_lock);
-	kmem_mutex_exit(&kmem_update_lock);
+	if (kmem_update_detach(cp))
+		return;
 	kmem_magazine_purge(cp);
 	if (cp->cache_buftotal != 0) {
 		kmem_warn("kmem_cache_destroy: '%s' (%p) not empty",
@@ -426,7 +422,7 @@ static void *alloc_slab(kmem_cache_t *cp, int kmflag, int kind, int *ret_rc)
 	return buf;
 }
 
-void *kmem_cache_alloc_kind(kmem_cache_t *cp, int kmflag, int kind)
+static void *cache_alloc(kmem_cache_t *cp, int kmflag, int kind)
 {
 	if (KM_UNLIKELY(cp->cache_mtbf) &&
 	    kmem_is_injected(cp->cache_mtbf, kmflag))
@@ -448,6 +444,18 @@ void *kmem_cache_alloc_kind(kmem_cache_t *cp, int kmflag, int kind)
 		if (rc > 0 || (kmflag & KM_NOSLEEP))
 			return NULL;
 	}
+}
+
+void *kmem_cache_alloc_kind(kmem_cache_t *cp, int kmflag, int kind)
+{
+	void *buf;
+
+	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG)))
+		return cache_alloc(cp, kmflag, kind);
+	kmem_gate_enter();
+	buf = cache_alloc(cp, kmflag, kind);
+	kmem_gate_exit();
+	return buf;
 }
 
 /** Allocates an object; NULL with KM_NOSLEEP, or when its constructor fails. */
@@ -507,7 +515,7 @@ static int free_magazine(kmem_cache_t *cp, void *buf)
 	return is_taken;
 }
 
-void kmem_cache_free_kind(kmem_cache_t *cp, void *buf, int kind)
+static void cache_free(kmem_cache_t *cp, void *buf, int kind)
 {
 	if ((cp->cache_flags & KMF_BUFTAG) &&
 	    kmem_debug_free(cp, buf, kind) != 0)
@@ -516,6 +524,17 @@ void kmem_cache_free_kind(kmem_cache_t *cp, void *buf, int kind)
 		return;
 	if (kmem_object_undo(cp, buf) == 0)
 		kmem_slab_free(cp, buf, kind);
+}
+
+void kmem_cache_free_kind(kmem_cache_t *cp, void *buf, int kind)
+{
+	int is_gated = (cp->cache_flags & KMF_BUFTAG) != 0;
+
+	if (KM_UNLIKELY(is_gated))
+		kmem_gate_enter();
+	cache_free(cp, buf, kind);
+	if (KM_UNLIKELY(is_gated))
+		kmem_gate_exit();
 }
 
 /** Frees an object of this cache. */

@@ -162,15 +162,28 @@ static kmem_bufctl_t *find_bufctl(kmem_cache_t *cp, kmem_slab_t *sp,
 	return NULL;
 }
 
-static void search_segment(void *arg, void *start, size_t bytes)
+/**
+ * Looks for the oversize buffer an address points into.  The arena's lock is
+ * tried, never waited for: who holds everything may wait for the report lock.
+ */
+static void search_oversize(struct finding *f)
 {
-	struct finding *f = arg;
-	uintptr_t offset = (uintptr_t)f->base - (uintptr_t)start;
+	vmem_t *vmp = kmem_oversize_arena;
+	uintptr_t at = (uintptr_t)f->base;
+	vmem_seg_t *vsp;
 
-	if (offset > 0 && offset < bytes) {
-		f->base = start;
+	if (!vmp || !kmem_mutex_tryenter(&vmp->vm_lock))
+		return;
+	for (vsp = vmp->vm_seg0.vs_anext; vsp != &vmp->vm_seg0;
+	     vsp = vsp->vs_anext) {
+		if (vsp->vs_type != VMEM_ALLOC || at <= vsp->vs_start ||
+		    at >= vsp->vs_end)
+			continue;
+		f->base = (void *)vsp->vs_start;
 		f->code = KMERR_BADBASE;
+		break;
 	}
+	kmem_mutex_exit(&vmp->vm_lock);
 }
 
 static void investigate(const struct kmem_fault *fault, struct finding *f)
@@ -187,12 +200,7 @@ static void investigate(const struct kmem_fault *fault, struct finding *f)
 	}
 	if (!owner) {
 		f->code = KMERR_BADADDR;
-		if (kmem_oversize_arena &&
-		    kmem_mutex_tryenter(&kmem_oversize_arena->vm_lock)) {
-			kmem_mutex_exit(&kmem_oversize_arena->vm_lock);
-			vmem_walk(kmem_oversize_arena, VMEM_ALLOC,
-				  search_segment, f);
-		}
+		search_oversize(f);
 		return;
 	}
 	f->cp = owner;
@@ -324,11 +332,15 @@ void kmem_error(const struct kmem_fault *fault)
 	struct finding f = {.code = fault->code};
 	int was_logging = kmem_logging;
 	uint32_t stack;
+	int was_inside;
 
 	if (reporter == kmem_self())
 		kmem_abort(); /* damage met while reporting damage */
 	stack = kmem_stack_capture();
+	/* the one who reports just now may be about to take a snapshot */
+	was_inside = kmem_gate_leave();
 	kmem_mutex_enter(&kmem_report_lock);
+	kmem_gate_return(was_inside, 0);
 	reporter = kmem_self();
 	kmem_logging = 0; /* the evidence is not to be overwritten */
 	investigate(fault, &f);

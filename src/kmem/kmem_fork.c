@@ -4,6 +4,7 @@
  * thread it does not have, and for a snapshot, so that the image is of a heap
  * at rest.
  *
+ * The gate is closed first, so that no buffer is in the middle of a change.
  * Locks are taken in the order of kmem_internal.h: first those under which
  * caches and arenas come and go, then those of each cache and arena.  They are
  * freed the other way round, so that the members are the same all the time.
@@ -48,8 +49,8 @@ static int visit_log(kmem_log_header_t *lhp, visit_fn *visit, void *arg)
 
 /* the locks under which caches and arenas come and go */
 static kmem_mutex_t *const list_locks[] = {
-	&kmem_init_lock, &kmem_update_lock, &kmem_align_lock,
-	&kmem_list_lock, &vmem_list_lock,   &vmem_populate_lock,
+	&kmem_init_lock, &kmem_align_lock,    &kmem_list_lock,
+	&vmem_list_lock, &vmem_populate_lock,
 };
 #define NLIST_LOCKS (sizeof(list_locks) / sizeof(*list_locks))
 
@@ -129,11 +130,18 @@ int kmem_lock_all(int try_ms)
 	}
 	if (try_ms >= 0)
 		a.deadline = kmem_now() + (hrtime_t)try_ms * 1000000 + 1;
+	/* struck in the middle of a transaction of its own: no heap at rest.
+	 * One that found damage is over. */
+	if (a.deadline && kmem_gate_is_inside() && !kmem_is_reporting())
+		return -1;
+	if (kmem_gate_close(a.deadline) != 0)
+		return -1;
 	while (nlists < NLIST_LOCKS && visit_enter(list_locks[nlists], &a))
 		nlists++;
 	a.ntaken = 0;
 	if (nlists < NLIST_LOCKS || !visit_members(visit_enter, &a)) {
 		break_locks(nlists, a.ntaken);
+		kmem_gate_open();
 		return -1;
 	}
 	depth = 1;
@@ -147,6 +155,7 @@ void kmem_unlock_all(void)
 		return;
 	kmem_all_holder = NULL;
 	break_locks(NLIST_LOCKS, SIZE_MAX);
+	kmem_gate_open();
 }
 
 size_t kmem_meta_ranges(struct snap_range *ranges, size_t max)
@@ -178,6 +187,8 @@ static void before_fork(void)
 static void after_fork_child(void)
 {
 	kmem_tid_reset();
+	kmem_gate_reset();
+	kmem_update_reset();
 	kmem_unlock_all();
 }
 

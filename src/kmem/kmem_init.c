@@ -142,6 +142,7 @@ void kmem_init(void)
 
 	if (kmem_ready == 2 || initialiser == kmem_self())
 		return;
+	kmem_gate_enter(); /* G2 */
 	kmem_mutex_enter(&kmem_init_lock);
 	if (kmem_ready != 2) {
 		initialiser = kmem_self();
@@ -162,5 +163,6 @@ void kmem_init(void)
 		initialiser = NULL;
 	}
 	kmem_mutex_exit(&kmem_init_lock);
+	kmem_gate_exit();
 	errno = saved;
 }

@@ -5,14 +5,17 @@
  * Lock order, outermost first; the same order is taken for fork and for a
  * snapshot (kmem_fork.c):
  *
- *   kmem_init_lock, kmem_update_lock, kmem_align_lock, kmem_list_lock,
+ *   the gate (kmem_gate.c),
+ *   kmem_init_lock, kmem_align_lock, kmem_list_lock,
  *   vmem_list_lock, vmem_populate_lock,
  *   of each cache: cache_lock, cc_lock by index, cache_depot_lock,
  *   each vm_lock, vmem_segfree_lock,
- *   of each log: clh_lock by index, lh_lock
+ *   of each log: clh_lock by index, lh_lock,
+ *   kmem_report_lock; who holds that one takes no other
  *
  * No cache lock is held while memory is asked of an arena, no vm_lock while an
- * arena asks its source.
+ * arena asks its source.  No lock is held while a function of the program is
+ * called: a constructor, a destructor, a reclaim callback.
  */
 #ifndef KMEM_INTERNAL_H
 #define KMEM_INTERNAL_H
@@ -151,7 +154,6 @@ struct kmem_spec {
 };
 
 extern KM_HIDDEN kmem_mutex_t kmem_list_lock;   /* the ring of caches */
-extern KM_HIDDEN kmem_mutex_t kmem_update_lock; /* who reaps and rescales */
 extern KM_HIDDEN vmem_t *kmem_metadata_arena;
 extern KM_HIDDEN vmem_t *kmem_msb_arena;
 extern KM_HIDDEN vmem_t *kmem_cache_arena;
@@ -324,6 +326,12 @@ extern KM_HIDDEN kmem_mutex_t kmem_init_lock;  /* who is starting things */
 KM_HIDDEN void kmem_alloc_init(void);
 /** Does the periodic work if it is due: called where time matters little. */
 KM_HIDDEN void kmem_update_if_due(void);
+/** Waits until no round works on a cache, and unlinks it.  Returns 1 when it is
+ * the calling thread's own round that does: then the cache is destroyed later,
+ * when its turn is over. */
+KM_HIDDEN int kmem_update_detach(kmem_cache_t *cp);
+/** In a forked child: a round of another thread is over. */
+KM_HIDDEN void kmem_update_reset(void);
 
 /* ---- system calls that leave errno alone (kmem_sys.c) ----------------- */
 
@@ -339,7 +347,7 @@ KM_HIDDEN int kmem_sys_zero(void *addr, size_t bytes);
 KM_HIDDEN hrtime_t kmem_now(void);
 /** Thread id of the caller, remembered per thread. */
 KM_HIDDEN uint32_t kmem_tid(void);
-/** Forgets the remembered thread id: first thing in a forked child. */
+/** Forgets the remembered ids: first thing in a forked child. */
 KM_HIDDEN void kmem_tid_reset(void);
 /** Writes all bytes to a descriptor, as far as it goes. */
 KM_HIDDEN void kmem_sys_write(int fd, const char *buf, size_t bytes);
@@ -414,12 +422,39 @@ KM_HIDDEN void kmem_mutex_exit(kmem_mutex_t *m);
 KM_HIDDEN int kmem_mutex_tryenter(kmem_mutex_t *m);
 /** Like kmem_mutex_enter(), giving up at a time of kmem_now(); 1 when held. */
 KM_HIDDEN int kmem_mutex_enter_until(kmem_mutex_t *m, hrtime_t deadline);
+/** Does the calling thread hold every lock (kmem_lock_all)? */
+KM_HIDDEN int kmem_holds_all(void);
 /** Frees a lock whoever holds it. */
 KM_HIDDEN void kmem_mutex_break(kmem_mutex_t *m);
 /** Waits for a broadcast; m is dropped meanwhile. */
 KM_HIDDEN void kmem_cv_wait(kmem_cv_t *cv, kmem_mutex_t *m);
 /** Wakes all who wait. */
 KM_HIDDEN void kmem_cv_broadcast(kmem_cv_t *cv);
+/** Sleeps while the word has the value, at most so long; 0: without limit. */
+KM_HIDDEN void kmem_futex_wait(int32_t *word, int32_t value, hrtime_t ns);
+KM_HIDDEN void kmem_futex_wake_all(int32_t *word);
+/** Sleeps so long. */
+KM_HIDDEN void kmem_nap(hrtime_t ns);
+
+/* ---- the gate (kmem_gate.c) ------------------------------------------- */
+
+/** Begins a transaction on a buffer that an image must not show half done;
+ * waits while the gate is closed.  Nests. */
+KM_HIDDEN void kmem_gate_enter(void);
+KM_HIDDEN void kmem_gate_exit(void);
+/** Steps out before a long wait; returns what kmem_gate_return() takes. */
+KM_HIDDEN int kmem_gate_leave(void);
+/** Steps in again; is_waiting 0: even if the gate is closed, for the holder of
+ * a lock. */
+KM_HIDDEN void kmem_gate_return(int was, int is_waiting);
+/** Is the calling thread inside? */
+KM_HIDDEN int kmem_gate_is_inside(void);
+/** Closes the gate and waits for all others to leave.  Without a deadline it
+ * succeeds, if need be with somebody inside.  Returns 0, or -1: open again. */
+KM_HIDDEN int kmem_gate_close(hrtime_t deadline);
+KM_HIDDEN void kmem_gate_open(void);
+/** In a forked child: only this thread can be inside. */
+KM_HIDDEN void kmem_gate_reset(void);
 
 /* ---- messages and panic (kmem_fail.c) --------------------------------- */
 

@@ -38,7 +38,14 @@ const void *kmem_self(void)
 	return &self_mark;
 }
 
-/** Is every lock held by this thread (L1)? */
+int kmem_holds_all(void)
+{
+	const void *holder = kmem_all_holder;
+
+	return holder != NULL && holder == kmem_self();
+}
+
+/** The same for the hot paths (L1). */
 static inline int holds_all(void)
 {
 	const void *holder = kmem_all_holder;
@@ -140,11 +147,16 @@ void kmem_cv_wait(kmem_cv_t *cv, kmem_mutex_t *m)
 {
 	int32_t seq = __atomic_load_n(&cv->kc_seq, __ATOMIC_RELAXED);
 
-	if (holds_all())
-		return;
+	int was_inside;
+
+	if (holds_all()) /* nobody else can do anything: it would not end */
+		kmem_panic("a wait for memory in a fork handler: every lock is "
+			   "held, nothing can be freed");
+	was_inside = kmem_gate_leave();
 	__atomic_fetch_add(&cv->kc_waiters, 1, __ATOMIC_RELAXED);
 	kmem_mutex_exit(m);
 	futex_wait(&cv->kc_seq, seq, 0);
+	kmem_gate_return(was_inside, 1);
 	kmem_mutex_enter(m);
 	__atomic_fetch_sub(&cv->kc_waiters, 1, __ATOMIC_RELAXED);
 }
@@ -155,4 +167,21 @@ void kmem_cv_broadcast(kmem_cv_t *cv)
 		return;
 	__atomic_fetch_add(&cv->kc_seq, 1, __ATOMIC_RELEASE);
 	futex_wake(&cv->kc_seq, INT_MAX);
+}
+
+void kmem_futex_wait(int32_t *word, int32_t value, hrtime_t ns)
+{
+	futex_wait(word, value, ns ? kmem_now() + ns : 0);
+}
+
+void kmem_futex_wake_all(int32_t *word)
+{
+	futex_wake(word, INT_MAX);
+}
+
+void kmem_nap(hrtime_t ns)
+{
+	int32_t never = 0;
+
+	futex_wait(&never, 0, kmem_now() + ns);
 }

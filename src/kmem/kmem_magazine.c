@@ -93,7 +93,8 @@ void kmem_cpu_reload(kmem_cpu_cache_t *ccp, kmem_magazine_t *mp, int rounds)
 	ccp->cc_rounds = rounds;
 }
 
-/** Frees a magazine and what is in it. */
+/** Frees a magazine and what is in it.  From its removal on the caller is inside
+ * the gate: its rounds are in no list an image would show them in. */
 static void magazine_destroy(kmem_cache_t *cp, kmem_magazine_t *mp, int nrounds)
 {
 	for (int i = 0; i < nrounds; i++) {
@@ -125,6 +126,7 @@ void kmem_magazine_purge(kmem_cache_t *cp)
 		kmem_magazine_t *mp, *pmp;
 		int rounds, prounds;
 
+		kmem_gate_enter();
 		kmem_mutex_enter(&ccp->cc_lock);
 		mp = ccp->cc_loaded;
 		pmp = ccp->cc_ploaded;
@@ -138,6 +140,7 @@ void kmem_magazine_purge(kmem_cache_t *cp)
 			magazine_destroy(cp, mp, rounds);
 		if (pmp)
 			magazine_destroy(cp, pmp, prounds);
+		kmem_gate_exit();
 	}
 	kmem_depot_ws_zero(cp);
 	kmem_depot_ws_reap(cp);
@@ -174,12 +177,13 @@ static void list_reap(kmem_cache_t *cp, kmem_maglist_t *mlp, int nrounds)
 
 	if (mlp->ml_min < n)
 		n = mlp->ml_min;
-	while (n-- > 0) {
-		mp = kmem_depot_alloc(cp, mlp);
-		if (!mp)
-			break;
-		magazine_destroy(cp, mp, nrounds);
-	}
+	do {
+		kmem_gate_enter();
+		mp = n-- > 0 ? kmem_depot_alloc(cp, mlp) : NULL;
+		if (mp)
+			magazine_destroy(cp, mp, nrounds);
+		kmem_gate_exit();
+	} while (mp);
 }
 
 void kmem_depot_ws_reap(kmem_cache_t *cp)

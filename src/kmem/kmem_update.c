@@ -9,16 +9,64 @@
  * what the working set did without; a reap, by whoever finds no memory or asks
  * for it, empties the depots.  One at a time: the others do not wait.
  *
- * Locks: kmem_update_lock is held for the whole round, which keeps every cache
- * in the ring (kmem_cache_destroy takes it); no other lock is held while a
- * cache is worked on.
+ * No lock is held while a cache is worked on, since its owner's callbacks and
+ * destructors run and may do anything: fork, allocate, create and destroy
+ * caches.  What a round needs is that the cache it is at stays:
+ *
+ *   U1  updater is the thread doing a round, claimed by compare and swap
+ *   U2  working is the cache it is at; kmem_cache_destroy() of that cache waits
+ *       for the end of its turn, or, in a callback of the round itself, leaves
+ *       the destruction to the round (is_doomed)
+ *   U3  a cache in its turn is linked, so the next one is found from it
  */
 #include "kmem_internal.h"
 
 #define INTERVAL_NS ((hrtime_t)15 * 1000000000)
 
-kmem_mutex_t kmem_update_lock;
-static hrtime_t next_round; /* kmem_update_lock, read without */
+static const void *updater;   /* U1, atomic */
+static kmem_cache_t *working; /* U2; kmem_list_lock */
+static int is_doomed;         /* U2; kmem_list_lock */
+static kmem_cv_t turn_cv;     /* the end of a turn; kmem_list_lock */
+static hrtime_t next_round;   /* written by the updater, read by all */
+
+/** Becomes the updater; 0 when there is one. */
+static int claim(void)
+{
+	const void *none = NULL;
+
+	return __atomic_compare_exchange_n(&updater, &none, kmem_self(), 0,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static void release(void)
+{
+	__atomic_store_n(&updater, NULL, __ATOMIC_RELEASE);
+}
+
+void kmem_update_reset(void)
+{
+	if (updater == kmem_self())
+		return; /* a callback of the round forked */
+	updater = NULL;
+	working = NULL;
+	is_doomed = 0;
+}
+
+int kmem_update_detach(kmem_cache_t *cp)
+{
+	kmem_mutex_enter(&kmem_list_lock);
+	while (working == cp && updater != kmem_self() && !kmem_holds_all())
+		kmem_cv_wait(&turn_cv, &kmem_list_lock);
+	if (working == cp && updater == kmem_self()) {
+		is_doomed = 1;
+		kmem_mutex_exit(&kmem_list_lock);
+		return 1;
+	}
+	cp->cache_prev->cache_next = cp->cache_next;
+	cp->cache_next->cache_prev = cp->cache_prev;
+	kmem_mutex_exit(&kmem_list_lock);
+	return 0;
+}
 
 /** One cache's part of a round; magazines that lay idle for all of the last
  * interval go. */
@@ -42,21 +90,38 @@ static void reap_cache(kmem_cache_t *cp)
 	cp->cache_reap++;
 }
 
-/** Runs a function on every cache, newest first; kmem_update_lock is held.
+/** Runs a function on every cache, newest first; the caller is the updater.
  * Newest first, so that metadata freed by the others is reaped last. */
 static void for_each_cache(void (*func)(kmem_cache_t *cp))
 {
 	kmem_cache_t *cp, *prev;
 
 	kmem_mutex_enter(&kmem_list_lock);
-	cp = kmem_null_cache.cache_prev;
-	kmem_mutex_exit(&kmem_list_lock);
-	for (; cp != &kmem_null_cache; cp = prev) {
+	for (cp = kmem_null_cache.cache_prev; cp != &kmem_null_cache;
+	     cp = prev) {
+		int has_to_go;
+
+		working = cp;
+		kmem_mutex_exit(&kmem_list_lock);
 		func(cp);
 		kmem_mutex_enter(&kmem_list_lock);
+		has_to_go = is_doomed;
+		is_doomed = 0;
+		working = NULL;
 		prev = cp->cache_prev;
-		kmem_mutex_exit(&kmem_list_lock);
+		kmem_cv_broadcast(&turn_cv);
+		if (has_to_go) {
+			/* prev stays: nobody else destroys meanwhile, or this
+			 * would not be the place to go on from */
+			working = prev;
+			kmem_mutex_exit(&kmem_list_lock);
+			kmem_cache_destroy(cp);
+			kmem_mutex_enter(&kmem_list_lock);
+		}
 	}
+	working = NULL;
+	kmem_cv_broadcast(&turn_cv);
+	kmem_mutex_exit(&kmem_list_lock);
 }
 
 void kmem_update_if_due(void)
@@ -67,7 +132,7 @@ void kmem_update_if_due(void)
 		return;
 	now = kmem_now();
 	if (now < __atomic_load_n(&next_round, __ATOMIC_RELAXED) ||
-	    kmem_all_holder || !kmem_mutex_tryenter(&kmem_update_lock))
+	    kmem_all_holder || !claim())
 		return;
 	if (now >= next_round) {
 		int is_first = next_round == 0;
@@ -79,16 +144,15 @@ void kmem_update_if_due(void)
 			vmem_update();
 		}
 	}
-	kmem_mutex_exit(&kmem_update_lock);
+	release();
 }
 
 /** Frees what the caches hold in reserve. */
 void kmem_reap(void)
 {
-	if (kmem_ready != 2 || kmem_all_holder ||
-	    !kmem_mutex_tryenter(&kmem_update_lock))
+	if (kmem_ready != 2 || kmem_all_holder || !claim())
 		return;
 	for_each_cache(reap_cache);
 	vmem_heap_trim();
-	kmem_mutex_exit(&kmem_update_lock);
+	release();
 }
