@@ -17,6 +17,9 @@
 #include "heap/heap_kmem_impl.h"
 
 #define ARENAS_MAX 10000
+#define RED_ZONE   128
+/* no stack of the library's is larger */
+#define ALTSTACK_MAX (64u << 20)
 
 struct kmem_arena *kmem_arena_at(const struct kmem_heap *kh, taddr_t addr)
 {
@@ -341,6 +344,34 @@ static int by_range(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
+/*
+ * The alternate signal stack that the library gave the main thread: full of the
+ * frames of its own handlers and of what they interrupted.  A handler of the
+ * program's may be running on it; its part, from the stack pointer up, is not
+ * the library's.
+ */
+static void add_altstack(struct kmem_heap *kh, struct ranges *r)
+{
+	struct heap_range range = {0};
+	taddr_t at = kh->names.sym[S_kmem_altstack];
+
+	if (!at)
+		return;
+	err_free(target_read_u64(kh->t, at, &range.start));
+	err_free(target_read_u64(kh->t, at + 8, &range.end));
+	for (size_t i = 0; i < target_nthreads(kh->t); i++) {
+		const struct target_thread *th = target_thread(kh->t, i);
+		taddr_t sp = th->has_regs ? th->regs.rsp : 0;
+
+		if (sp < range.start || sp >= range.end)
+			continue;
+		range.end = sp - range.start < RED_ZONE ? range.start
+							: sp - RED_ZONE;
+	}
+	if (range.start < range.end && range.end - range.start <= ALTSTACK_MAX)
+		VEC_PUSH(&r->list, range);
+}
+
 struct err *kmem_own(struct heap *heap, struct heap_range **ret, size_t *ret_n)
 {
 	struct kmem_heap *kh = heap->priv;
@@ -355,6 +386,7 @@ struct err *kmem_own(struct heap *heap, struct heap_range **ret, size_t *ret_n)
 		VEC_FREE(&r.list);
 		return err;
 	}
+	add_altstack(kh, &r);
 	if (kh->names.own_start < kh->names.own_end) {
 		struct heap_range own = {kh->names.own_start,
 					 kh->names.own_end};

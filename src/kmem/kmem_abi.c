@@ -30,6 +30,7 @@ _Static_assert(sizeof(kmem_slab_t) == 56, "slab geometry counts on it");
 _Static_assert(sizeof(kmem_buftag_t) == 24, "buffer layout counts on it");
 
 const uint32_t kmem_abi_version = 1;
+uintptr_t kmem_altstack[2];
 
 const kmem_patterns_t kmem_patterns = {
 	.kp_free = KMEM_FREE_PATTERN,

@@ -313,6 +313,9 @@ extern kmem_log_header_t *kmem_failure_log;
 extern kmem_log_header_t *kmem_slab_log;
 extern kmem_stackdepot_t kmem_stackdepot;
 extern kmem_panic_info_t kmem_panic_info;
+/* start and end of the alternate signal stack the library gave the main
+ * thread; 0, 0 none.  What no stack pointer is above is the library's. */
+extern uintptr_t kmem_altstack[2];
 extern char kmem_error_buffer[KMEM_ERROR_BUFFER]; /* message text, NUL ended */
 extern vmem_t *kmem_default_arena;                /* slabs of object caches */
 extern vmem_t *kmem_firewall_arena; /* slabs with guard pages, or NULL */

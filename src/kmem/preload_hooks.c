@@ -377,7 +377,10 @@ static void set_altstack(void)
 	(void)kmem_sys_protect((void *)p, KMEM_PAGE, 0); /* only a guard */
 	ss.ss_sp = (char *)p + KMEM_PAGE;
 	ss.ss_size = bytes;
-	(void)sigaltstack(&ss, NULL); /* else overflows are not seen */
+	if (sigaltstack(&ss, NULL))
+		return; /* overflows are not seen */
+	kmem_altstack[0] = (uintptr_t)p;
+	kmem_altstack[1] = (uintptr_t)p + KMEM_PAGE + bytes;
 }
 
 static void hook_signals(void)
