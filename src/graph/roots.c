@@ -2,7 +2,11 @@
 /*
  * The roots: where a program may keep the pointers it works with.
  *
- *   registers   general and vector registers of every thread
+ *   registers   general and vector registers of every thread.  By the ABI no
+ *               vector register survives a call: those of a thread that called
+ *               (it asked for the dump, or is in a system call of libc's) hold
+ *               what libc's last copy left there, and are left out.  A thread
+ *               interrupted elsewhere may have its only pointer in one.
  *   memory      all that is writable, and what is read-only but private to the
  *               process (relro); minus what is listed below
  *
@@ -155,6 +159,60 @@ static void add_words(struct roots_ctx *c, uint32_t tid, const char *name,
 	}
 }
 
+/* libc, its threads, the loader, libkmem: who calls them expects nothing of
+ * the vector registers, and they keep no pointer there over a system call */
+static bool is_abi_object(const struct object *obj)
+{
+	static const char *const prefixes[] = {
+		"libc.so", "libc-2.", "libpthread", "ld-linux", "libkmem"};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+		if (strncmp(obj->name, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
+static bool is_syscall_insn(const struct target *t, taddr_t pc)
+{
+	unsigned char insn[2] = {0};
+
+	err_free(target_read(t, pc, insn, sizeof(insn)));
+	return insn[0] == 0x0f && insn[1] == 0x05;
+}
+
+/* does the thread stand in a function it called?  A system call is seen by its
+ * instruction: just before pc, or at pc when the kernel means to restart it.
+ * That of the program's own code may stand amid vector code. */
+static bool is_in_call(const struct roots_ctx *c,
+		       const struct target_thread *th)
+{
+	const struct object *obj = NULL;
+	taddr_t pc = th->regs.rip;
+
+	if (th->is_at_call)
+		return true;
+	if (c->heap->types)
+		obj = types_object_at(c->heap->types, pc);
+	return obj && is_abi_object(obj) &&
+	       (is_syscall_insn(c->t, pc - 2) || is_syscall_insn(c->t, pc));
+}
+
+static void add_vector_registers(struct roots_ctx *c,
+				 const struct target_thread *th)
+{
+	/* x87 and SSE are at 32..416 of either area; what lies from 576 on in
+	 * the extended one are the upper parts of the vector registers */
+	if (th->xstate) {
+		add_words(c, th->tid, "vector register", th->xstate,
+			  th->xstate_bytes, 32, 416);
+		add_words(c, th->tid, "vector register", th->xstate,
+			  th->xstate_bytes, 576, th->xstate_bytes);
+	} else if (th->fpregs) {
+		add_words(c, th->tid, "vector register", th->fpregs,
+			  th->fpregs_bytes, 32, 416);
+	}
+}
+
 static void add_thread_registers(struct roots_ctx *c,
 				 const struct target_thread *th)
 {
@@ -172,17 +230,8 @@ static void add_thread_registers(struct roots_ctx *c,
 		memcpy(&value, raw + regs[i].offset, sizeof(value));
 		add_register(c, th->tid, regs[i].name, value);
 	}
-	/* x87 and SSE are at 32..416 of either area; what lies from 576 on in
-	 * the extended one are the upper parts of the vector registers */
-	if (th->xstate) {
-		add_words(c, th->tid, "vector register", th->xstate,
-			  th->xstate_bytes, 32, 416);
-		add_words(c, th->tid, "vector register", th->xstate,
-			  th->xstate_bytes, 576, th->xstate_bytes);
-	} else if (th->fpregs) {
-		add_words(c, th->tid, "vector register", th->fpregs,
-			  th->fpregs_bytes, 32, 416);
-	}
+	if (!is_in_call(c, th))
+		add_vector_registers(c, th);
 }
 
 /* ---- stacks ---------------------------------------------------------- */
