@@ -8,7 +8,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
 
 CC := gcc
 CXX := g++
@@ -77,10 +77,16 @@ help: ## print this list
 
 # ---- set-up -----------------------------------------------------------------
 include deps.mk
+# Set-up is a file that is included, so that nothing is tried before it is done.
+NEEDS_TEST := $(filter check tests demo bench lint fmt fmt-check,$(MAKECMDGOALS))
 ifeq (,$(filter clean help deps,$(MAKECMDGOALS)))
--include $(BUILD)/.deps.mk
+include $(BUILD)/.deps-$(if $(NEEDS_TEST),test,build).mk
 endif
-$(BUILD)/.deps.mk: deps.mk
+$(BUILD)/.deps-build.mk: deps.mk
+	@mkdir -p $(@D)
+	@tests/deps $(DEPS_BUILD)
+	@echo "# installed" > $@
+$(BUILD)/.deps-test.mk: deps.mk
 	@mkdir -p $(@D)
 	@tests/deps $(DEPS_PACKAGES)
 	@echo "# installed" > $@

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The Debian packages the project needs, in one list: to build, to test, to
+# The Debian packages the project needs, in one list: to build, and to test and
 # measure.  tests/deps installs those that are missing.
-DEPS_PACKAGES := \
-	gcc g++ make libc6-dev libc6-dbg git \
-	libelf-dev libdw-dev libiberty-dev libreadline-dev libjansson-dev libcmocka-dev \
-	python3 python3-pexpect perl sqlite3 tar xz-utils binutils \
-	gdb elfutils pahole dwz valgrind clang clang-format-14 \
-	shellcheck codespell mandoc
+DEPS_BUILD := gcc make libc6-dev git \
+	libelf-dev libdw-dev libiberty-dev libreadline-dev libjansson-dev
+DEPS_TEST := \
+	g++ libc6-dbg libcmocka-dev python3 python3-pexpect perl sqlite3 tar \
+	xz-utils binutils gdb elfutils pahole dwz valgrind clang \
+	clang-format-14 shellcheck codespell mandoc
+DEPS_PACKAGES := $(DEPS_BUILD) $(DEPS_TEST)
