@@ -100,7 +100,7 @@ static void *oversize_alloc(size_t bytes, size_t align, int kmflag, int kind)
 
 static void oversize_free(void *p, size_t bytes)
 {
-	kmem_pagemap_clear(p, 1);
+	(void)kmem_pagemap_set(p, 1, KMEM_PAGE_FREED); /* the node is there */
 	vmem_xfree(kmem_oversize_arena, p, bytes);
 }
 

@@ -201,6 +201,9 @@ static void investigate(const struct kmem_fault *fault, struct finding *f)
 	if (!owner) {
 		f->code = KMERR_BADADDR;
 		search_oversize(f);
+		if (f->code == KMERR_BADADDR &&
+		    kmem_pagemap_get(fault->buf) == KMEM_PAGE_FREED)
+			f->code = KMERR_DUPFREE;
 		return;
 	}
 	f->cp = owner;

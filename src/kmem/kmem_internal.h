@@ -316,6 +316,9 @@ KM_HIDDEN uintptr_t kmem_pagemap_get(const void *addr);
 
 /* an oversize buffer's first page; the bytes asked for are above the bit */
 #define KMEM_PAGE_OVERSIZE ((uintptr_t)1)
+/* a page that was one, or a slab with a guard page, until it was freed: tells a
+ * second free from that of a foreign pointer.  Reads as no buffer. */
+#define KMEM_PAGE_FREED KMEM_PAGE_OVERSIZE
 
 /* ---- sized allocation, upkeep ----------------------------------------- */
 

@@ -150,7 +150,10 @@ static void list_remove(kmem_slab_t **head, kmem_slab_t *sp)
 /** Frees a slab's bufctls and header, then its memory. */
 static void slab_release(kmem_cache_t *cp, kmem_slab_t *sp, void *memory)
 {
-	if (is_mapped(cp))
+	if (cp->cache_flags & KMF_FIREWALL)
+		(void)kmem_pagemap_set(memory, cp->cache_slabsize,
+				       KMEM_PAGE_FREED);
+	else if (is_mapped(cp))
 		kmem_pagemap_clear(memory, cp->cache_slabsize);
 	if (cp->cache_flags & KMF_HASH) {
 		kmem_bufctl_t *bcp = sp->slab_head;

@@ -235,7 +235,7 @@ static void damaged_oversize_frees_are_reported(void **state)
 	put(p);
 	expect_silence();
 	put(p);
-	expect(KMERR_BADADDR, "invalid free");
+	expect(KMERR_DUPFREE, "duplicate free: buffer freed twice");
 	p = kmem_alloc(300000, KM_SLEEP);
 	kmem_free(p, 300001);
 	expect(KMERR_BADADDR, "invalid free");

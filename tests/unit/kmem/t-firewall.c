@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Large buffers end at a page that cannot be touched, small ones have guards:
+ * KMEM_DEBUG=guards,firewall=2000. */
+#define _GNU_SOURCE
+#include "check.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+static char *get(size_t n)
+{
+	return kmem_malloc_impl(n, 0, KMEM_KIND_MALLOC);
+}
+
+static void put(void *p)
+{
+	kmem_free_impl(p, KMEM_KIND_MALLOC);
+}
+
+/* what was reported of the last call; -1: nothing */
+static int reported(void)
+{
+	int code =
+		kmem_panic_info.kmp_timestamp ? kmem_panic_info.kmp_error : -1;
+
+	memset(&kmem_panic_info, 0, sizeof(kmem_panic_info));
+	return code;
+}
+
+static void __attribute__((format(printf, 1, 2)))
+expect_text(const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)kmem_vformat(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (!strstr(kmem_error_buffer, text))
+		fail_msg("no \"%s\" in: %s", text, kmem_error_buffer);
+}
+
+static void large_buffers_end_at_a_guard_page(void **state)
+{
+	static const size_t sizes[] = {2048, 4096, 9216, 131072};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		char *p = get(sizes[i]);
+		int status = 0;
+		pid_t pid;
+
+		assert_int_equal((uintptr_t)(p + sizes[i]) % 4096, 0);
+		assert_int_equal(kmem_usable(p), sizes[i]);
+		memset(p, 1, sizes[i]);
+		pid = fork();
+		if (pid == 0) {
+			signal(SIGSEGV, SIG_DFL);
+			((volatile char *)p)[sizes[i]] = 1;
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGSEGV);
+		put(p);
+	}
+	assert_int_equal(reported(), -1);
+}
+
+static void a_large_buffer_freed_twice_is_reported(void **state)
+{
+	char *p = get(3000);
+
+	(void)state;
+	put(p);
+	put(p);
+	assert_int_equal(reported(), KMERR_DUPFREE);
+	expect_text("duplicate free: buffer freed twice\nbuffer=%p", (void *)p);
+}
+
+static void a_pointer_into_a_large_buffer_is_reported(void **state)
+{
+	char *p = get(3000);
+	void *base = NULL;
+
+	(void)state;
+	put(p + 64);
+	assert_int_equal(reported(), KMERR_BADBASE);
+	expect_text("free address (%p) != alloc address (%p)", (void *)(p + 64),
+		    (void *)p);
+	assert_non_null(kmem_addr_cache(p + 64, NULL, &base));
+	assert_ptr_equal(base, p);
+	put(p);
+	assert_int_equal(reported(), -1);
+}
+
+static void an_oversize_buffer_freed_twice_is_reported(void **state)
+{
+	char *p = get(500000);
+
+	(void)state;
+	put(p);
+	put(p);
+	assert_int_equal(reported(), KMERR_DUPFREE);
+	expect_text("duplicate free: buffer freed twice\nbuffer=%p", (void *)p);
+}
+
+/* The first page of one that was freed may lie within one that lives. */
+static void a_pointer_into_an_oversize_buffer_is_reported(void **state)
+{
+	static char foreign[8192];
+	char *p = get(500000);
+
+	(void)state;
+	for (size_t at = 16; at < 500000; at += 4096 * 7 + 8) {
+		put(p + at);
+		assert_int_equal(reported(), KMERR_BADBASE);
+		expect_text("free address (%p) != alloc address (%p)",
+			    (void *)(p + at), (void *)p);
+	}
+	put(foreign + 4096);
+	assert_int_equal(reported(), KMERR_BADADDR);
+	put(p);
+	assert_int_equal(reported(), -1);
+}
+
+static void small_buffers_have_guards(void **state)
+{
+	char *p = get(100);
+
+	(void)state;
+	p[100] = 0;
+	put(p);
+	assert_int_equal(reported(), KMERR_REDZONE);
+	p = get(100);
+	put(p);
+	put(p);
+	assert_int_equal(reported(), KMERR_DUPFREE);
+}
+
+static void random_operations_keep_contents(void **state)
+{
+	struct {
+		unsigned char *p;
+		size_t n;
+	} slot[64] = {{NULL, 0}};
+	unsigned seed = 5;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		unsigned at = next_random(&seed) % 64;
+
+		for (size_t j = 0; j < slot[at].n; j += 97)
+			assert_int_equal(slot[at].p[j], at);
+		put(slot[at].p);
+		slot[at].n = next_random(&seed) % (i % 50 ? 6000 : 300000);
+		slot[at].p = (unsigned char *)get(slot[at].n);
+		assert_non_null(slot[at].p);
+		memset(slot[at].p, (int)at, slot[at].n);
+	}
+	for (int i = 0; i < 64; i++)
+		put(slot[i].p);
+	assert_int_equal(reported(), -1);
+	assert_int_equal(check_all(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(large_buffers_end_at_a_guard_page),
+		cmocka_unit_test(a_large_buffer_freed_twice_is_reported),
+		cmocka_unit_test(a_pointer_into_a_large_buffer_is_reported),
+		cmocka_unit_test(an_oversize_buffer_freed_twice_is_reported),
+		cmocka_unit_test(a_pointer_into_an_oversize_buffer_is_reported),
+		cmocka_unit_test(small_buffers_have_guards),
+		cmocka_unit_test(random_operations_keep_contents),
+	};
+	int null = open("/dev/null", O_WRONLY);
+
+	setenv("KMEM_DEBUG", "guards,firewall=2000,noabort", 1);
+	kmem_init();
+	if (!getenv("SHOW_REPORTS"))
+		(void)dup2(null, STDERR_FILENO);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
