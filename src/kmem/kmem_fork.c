@@ -21,6 +21,8 @@
 
 #include <pthread.h>
 
+#include "kmem_snap.h"
+
 extern KM_HIDDEN kmem_mutex_t kmem_report_lock;
 
 typedef int visit_fn(kmem_mutex_t *m, void *arg);
@@ -194,5 +196,8 @@ static void after_fork_child(void)
 
 __attribute__((constructor)) static void register_fork(void)
 {
+	/* its lists are those of the other library, which takes their locks */
+	if (kmem_snap_is_beside())
+		return;
 	(void)pthread_atfork(before_fork, kmem_unlock_all, after_fork_child);
 }

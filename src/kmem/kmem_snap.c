@@ -669,12 +669,16 @@ int kmem_snapshot(const char *path, int flags)
 
 /* ---- start --------------------------------------------------------------- */
 
+int kmem_snap_is_beside(void)
+{
+	return &kmem_snapshot != &own_kmem_snapshot;
+}
+
 static void __attribute__((constructor)) snap_start(void)
 {
 	struct sigaction sa;
 
-	/* beside the preload library the other one stays quiet */
-	if (&kmem_snapshot != &own_kmem_snapshot)
+	if (kmem_snap_is_beside())
 		return;
 	process_init();
 	save_stderr();

@@ -26,6 +26,9 @@ struct kmem_snap_cause {
 	uint32_t exit_status;
 };
 
+/** Answers whether another libkmem, preloaded, is the one in use. */
+KM_HIDDEN int kmem_snap_is_beside(void);
+
 /** Reads KMEM_SNAPSHOT, once; returns KMEM_ON_*, 0 when it is unset. */
 KM_HIDDEN unsigned kmem_snap_events(void);
 
