@@ -57,6 +57,7 @@
 #define LAST_NS      ((hrtime_t)600 * 1000000000) /* I3 */
 #define LOCK_ALL_MS  300
 #define MAX_RANGES   4096
+#define MAX_WIPED    64
 
 /* as the environment was at the start; written once, by the constructor */
 static struct {
@@ -83,6 +84,7 @@ static uint32_t is_last_done;        /* a futex */
 /* guarded by snap_lock */
 static char path_buf[PATH_MAX];
 static struct snap_range ranges[MAX_RANGES];
+static struct snap_range wiped[MAX_WIPED];
 
 /** The definition this library itself has, whoever's is in use. */
 extern int own_kmem_snapshot(const char *path, int flags)
@@ -534,6 +536,8 @@ static int snapshot(const struct kmem_snap_cause *cause, const char *template,
 	req.wait = !is_nowait;
 	req.hold = cause->reason != KMEM_SNAP_CALL &&
 		   cause->reason != KMEM_SNAP_SIGNAL;
+	req.nofork = snap_unforked(wiped, MAX_WIPED, &req.nwiped);
+	req.wiped = wiped;
 	quiesce_guarded(&req);
 	rc = snap_self(&req);
 	if (rc == 0 && template == conf.path && !is_nowait)

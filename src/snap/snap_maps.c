@@ -25,8 +25,10 @@
  * swapped, and not the file's), for shared ones mincore(), which speaks of the
  * page cache; a page that was never touched is not touched here either.
  *
- * Not seen: memory with MADV_DONTFORK is not in the forked child, memory with
- * MADV_WIPEONFORK is zero there.
+ * Memory with MADV_DONTFORK is not in a forked child, memory with
+ * MADV_WIPEONFORK is zero there; only smaps tells which that is.  To read it
+ * takes as long as a fork, since the kernel counts pages for it: it is done
+ * before anything is stopped or locked (snap_unforked()).
  */
 #define _GNU_SOURCE
 #include "snap/snap_impl.h"
@@ -43,6 +45,7 @@
 
 #define SLACK_MAPS  16 /* lines that may appear between the two readings */
 #define SLACK_NAMES 4096
+#define SMAPS_BYTES ((size_t)65536)
 
 #define PAGEMAP_PRESENT ((uint64_t)1 << 63)
 #define PAGEMAP_SWAPPED ((uint64_t)1 << 62)
@@ -452,6 +455,63 @@ int snap_maps_init(struct snap_maps *ret_maps, struct snap_work *work)
 	if (pagemap_fd >= 0)
 		snap_sys(SYS_close, pagemap_fd);
 	return 0;
+}
+
+/* has a line "VmFlags: rd wr ..." this flag? */
+static int has_flag(const char *line, const char *flag)
+{
+	for (; *line; line++) {
+		if (line[0] == ' ' && line[1] == flag[0] && line[2] == flag[1])
+			return 1;
+	}
+	return 0;
+}
+
+/* registers of a device have no child that could read them, and hold nothing */
+static int is_kept_back(const struct snap_map *map, const char *flags)
+{
+	return (map->flags & SNAP_R) && has_flag(flags, "dc") &&
+	       ((map->flags & SNAP_W) || !has_flag(flags, "io"));
+}
+
+/* what the kernel may drop at any time ("dp") holds nothing either */
+static int is_wiped(const struct snap_map *map, const char *flags)
+{
+	return (map->flags & SNAP_R) && has_flag(flags, "wf") &&
+	       !has_flag(flags, "dp");
+}
+
+int snap_unforked(struct snap_range *ret_wiped, size_t max, size_t *ret_nwiped)
+{
+	struct lines ln = {.room = SMAPS_BYTES};
+	struct snap_map map = {0, 0, 0, 0, 0, 0, NULL, 0, 0, 0};
+	int is_any_kept_back = 0;
+	const char *line;
+
+	*ret_nwiped = 0;
+	ln.buf = map_shared(SMAPS_BYTES);
+	if (!ln.buf)
+		return 0;
+	ln.fd = snap_sys(SYS_open, "/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+	while (ln.fd >= 0 && (line = next_line(&ln))) {
+		/* names of facts begin with a capital letter */
+		if (line[0] >= '0' && (line[0] <= '9' || line[0] >= 'a')) {
+			parse_line(line, &map);
+		} else if (begins(line, "VmFlags:")) {
+			is_any_kept_back |= is_kept_back(&map, line);
+			if (!is_wiped(&map, line))
+				continue;
+			if (*ret_nwiped == max)
+				is_any_kept_back = 1;
+			else
+				ret_wiped[(*ret_nwiped)++] =
+					(struct snap_range){map.start, map.end};
+		}
+	}
+	if (ln.fd >= 0)
+		snap_sys(SYS_close, ln.fd);
+	snap_sys(SYS_munmap, ln.buf, SMAPS_BYTES);
+	return is_any_kept_back;
 }
 
 void snap_maps_fini(struct snap_maps *maps)

@@ -16,6 +16,10 @@
  * Without a child (fork fails, or req->nofork) the caller writes, with
  * the others stopped until it is done.
  *
+ * Memory with MADV_WIPEONFORK is kept for this one fork, while nobody else
+ * can.  The same is not done for MADV_DONTFORK: a device may be writing there,
+ * and before Linux 5.12 a fork would part the page from the process.
+ *
  *   I1  One snapshot at a time: "busy" holds the pid, so that what a fork of
  *       the program inherited does not count.
  *   I2  Between stop and resume nothing is called that could wait for another
@@ -220,6 +224,34 @@ static void release(const struct snap_request *req)
 		req->release(req->release_arg);
 }
 
+/* says of all memory that a child finds wiped what a fork does with it;
+ * returns 0 or -errno */
+static long advise_wiped(const struct snap_request *req, int advice)
+{
+	long rc = 0;
+
+	for (size_t i = 0; i < req->nwiped; i++) {
+		const struct snap_range *r = &req->wiped[i];
+		long err = snap_sys(SYS_madvise, r->start, r->end - r->start,
+				    advice);
+
+		rc = rc ? rc : err;
+	}
+	return rc;
+}
+
+/* a child whose memory is the image; as fork() */
+static long fork_image(struct snap_work *work)
+{
+	long pid = advise_wiped(work->req, MADV_KEEPONFORK);
+
+	if (pid == 0)
+		pid = snap_sys(SYS_clone, 0, 0, 0, 0, 0);
+	if (pid != 0)
+		advise_wiped(work->req, MADV_WIPEONFORK);
+	return pid;
+}
+
 /* makes the image, by a child or in place; *ret_pid is the child or not above
  * 0.  Returns 0 or a positive errno. */
 static int make_image(struct snap_work *work, long *ret_pid)
@@ -229,7 +261,7 @@ static int make_image(struct snap_work *work, long *ret_pid)
 	*ret_pid = -ENOSYS;
 	if (!work->req->nofork) {
 		work->is_forked = 1;
-		*ret_pid = snap_sys(SYS_clone, 0, 0, 0, 0, 0);
+		*ret_pid = fork_image(work);
 		if (*ret_pid == 0)
 			child(work);
 	}
