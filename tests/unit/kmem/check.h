@@ -198,16 +198,18 @@ static inline int check_cache(kmem_cache_t *cp)
 	return nbroken;
 }
 
-/* Everything there is. */
+/* Everything there is, at rest: other threads may be at work. */
 static inline int check_all(void)
 {
 	int nbroken = 0;
 
+	(void)kmem_lock_all(-1); /* without a limit it succeeds */
 	for (vmem_t *vmp = vmem_list; vmp; vmp = vmp->vm_next)
 		nbroken += check_arena(vmp);
 	for (kmem_cache_t *cp = kmem_null_cache.cache_next;
 	     cp != &kmem_null_cache; cp = cp->cache_next)
 		nbroken += check_cache(cp);
+	kmem_unlock_all();
 	return nbroken;
 }
 
