@@ -211,6 +211,9 @@ fmt: ## lay out all C files
 fmt-check: ## fail if a C file is not laid out
 	@test -n "$(FMT_FILES)" && clang-format-14 --dry-run -Werror $(FMT_FILES)
 
+# the allocators that kmem.h does not describe
+KMEM_HEADERS := rmap.h
+
 # ---- install ----------------------------------------------------------------
 install: all ## install to DESTDIR, PREFIX
 	install -D -m 755 $(B)/pmdb $(DESTDIR)$(bindir)/pmdb
@@ -219,12 +222,14 @@ install: all ## install to DESTDIR, PREFIX
 	install -D -m 755 $(B)/libkmem_preload.so $(DESTDIR)$(libdir)/pmdb/libkmem_preload.so
 	install -D -m 644 src/kmem/kmem.h $(DESTDIR)$(includedir)/kmem.h
 	install -D -m 644 src/kmem/vmem.h $(DESTDIR)$(includedir)/vmem.h
+	for h in $(KMEM_HEADERS); do install -D -m 644 src/kmem/$$h $(DESTDIR)$(includedir)/$$h; done
 	for f in doc/man/*.1; do install -D -m 644 $$f $(DESTDIR)$(mandir)/man1/$${f##*/}; done
 	for f in doc/man/*.3; do install -D -m 644 $$f $(DESTDIR)$(mandir)/man3/$${f##*/}; done
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(bindir)/pmdb $(DESTDIR)$(libdir)/libkmem.so.1 \
 		$(DESTDIR)$(libdir)/libkmem.so $(DESTDIR)$(includedir)/kmem.h \
-		$(DESTDIR)$(includedir)/vmem.h $(DESTDIR)$(libdir)/pmdb/libkmem_preload.so
+		$(DESTDIR)$(includedir)/vmem.h \
+		$(addprefix $(DESTDIR)$(includedir)/,$(KMEM_HEADERS)) $(DESTDIR)$(libdir)/pmdb/libkmem_preload.so
 	-rmdir $(DESTDIR)$(libdir)/pmdb
 	for f in doc/man/*.1; do rm -f $(DESTDIR)$(mandir)/man1/$${f##*/}; done
 	for f in doc/man/*.3; do rm -f $(DESTDIR)$(mandir)/man3/$${f##*/}; done

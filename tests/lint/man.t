@@ -4,7 +4,7 @@
 cd "$TOP" || exit 1
 command -v mandoc >/dev/null || { echo "no mandoc"; exit 77; }
 rc=0
-for p in doc/man/pmdb.1 doc/man/libkmem.3 doc/man/kmem_snapshot.3; do
+for p in doc/man/*.[13]; do
 	[ -s $p ] || { echo "$p: missing"; rc=1; continue; }
 	mandoc -Tlint -W warning $p || rc=1
 done

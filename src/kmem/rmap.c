@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Resource maps, after the classic algorithm of V6 to SVR4: an array of free
+ * ranges in order of address.
+ *
+ *   nslots, nused | {size, addr} {size, addr} ... {0, 0} | unused
+ *
+ *   I1  m_addr rises, and no two ranges touch: a.addr + a.size < b.addr
+ *   I2  the entry behind the last used one has size 0
+ *   I3  nused <= nslots; what does not fit is lost, and said to be
+ *
+ * First fit from the lowest address, taken from the low end.  Every operation
+ * is linear in the number of free ranges.  Allocated ranges are not recorded
+ * at all: whoever frees what he never had is only found out when that is free
+ * already.  These are the facts of the historical allocator and the reason why
+ * vmem replaced it; they are kept here on purpose.
+ *
+ * Lost is the smallest of the ranges that compete for the last slot, the new
+ * one included when it would be a range of its own.
+ */
+#include "rmap.h"
+
+#include "kmem_internal.h"
+
+struct mapent {
+	size_t m_size;
+	unsigned long m_addr;
+};
+
+struct map {
+	kmem_mutex_t m_lock;
+	kmem_cv_t m_cv;
+	int m_want; /* somebody waits for a free */
+	size_t m_nslots;
+	size_t m_nused;
+	struct mapent m_map[]; /* m_nslots + 1 */
+};
+
+static size_t map_bytes(size_t nslots)
+{
+	return sizeof(struct map) + (nslots + 1) * sizeof(struct mapent);
+}
+
+static struct map *map_create(size_t nslots, int kmflag)
+{
+	struct map *mp;
+
+	if (nslots == 0 || nslots > SIZE_MAX / 64)
+		return NULL;
+	mp = kmem_zalloc(map_bytes(nslots), kmflag);
+	if (mp)
+		mp->m_nslots = nslots;
+	return mp;
+}
+
+struct map *rmallocmap(size_t nslots)
+{
+	return map_create(nslots, KM_NOSLEEP);
+}
+
+struct map *rmallocmap_wait(size_t nslots)
+{
+	return map_create(nslots, KM_SLEEP);
+}
+
+void rmfreemap(struct map *mp)
+{
+	if (mp)
+		kmem_free(mp, map_bytes(mp->m_nslots));
+}
+
+void rm_lock(struct map *mp)
+{
+	kmem_mutex_enter(&mp->m_lock);
+}
+
+void rm_unlock(struct map *mp)
+{
+	kmem_mutex_exit(&mp->m_lock);
+}
+
+void rmsetwant(struct map *mp)
+{
+	mp->m_want = 1;
+}
+
+/** Closes the gap of an entry that is no more (I2). */
+static void entry_remove(struct map *mp, size_t i)
+{
+	for (; i < mp->m_nused; i++)
+		mp->m_map[i] = mp->m_map[i + 1];
+	mp->m_nused--;
+}
+
+/** Makes room for an entry; there is a slot. */
+static void entry_insert(struct map *mp, size_t i, size_t size,
+			 unsigned long addr)
+{
+	for (size_t j = ++mp->m_nused; j > i; j--)
+		mp->m_map[j] = mp->m_map[j - 1];
+	mp->m_map[i].m_size = size;
+	mp->m_map[i].m_addr = addr;
+}
+
+unsigned long rmalloc_locked(struct map *mp, size_t size)
+{
+	unsigned long addr;
+
+	if (size == 0)
+		return 0;
+	for (size_t i = 0; i < mp->m_nused; i++) {
+		struct mapent *ep = &mp->m_map[i];
+
+		if (ep->m_size < size)
+			continue;
+		addr = ep->m_addr;
+		ep->m_addr += size;
+		ep->m_size -= size;
+		if (ep->m_size == 0)
+			entry_remove(mp, i);
+		return addr;
+	}
+	return 0;
+}
+
+unsigned long rmalloc(struct map *mp, size_t size)
+{
+	unsigned long addr;
+
+	rm_lock(mp);
+	addr = rmalloc_locked(mp, size);
+	rm_unlock(mp);
+	return addr;
+}
+
+unsigned long rmalloc_wait(struct map *mp, size_t size)
+{
+	unsigned long addr = 0;
+
+	if (size == 0)
+		return 0;
+	rm_lock(mp);
+	for (;;) {
+		addr = rmalloc_locked(mp, size);
+		if (addr)
+			break;
+		rmsetwant(mp);
+		kmem_cv_wait(&mp->m_cv, &mp->m_lock);
+	}
+	rm_unlock(mp);
+	return addr;
+}
+
+unsigned long rmget(struct map *mp, size_t size, unsigned long addr)
+{
+	if (size == 0 || addr + size < addr)
+		return 0;
+	for (size_t i = 0; i < mp->m_nused; i++) {
+		struct mapent *ep = &mp->m_map[i];
+		unsigned long end = ep->m_addr + ep->m_size;
+		size_t behind;
+
+		if (addr < ep->m_addr || addr >= end)
+			continue;
+		if (size > end - addr)
+			return 0;
+		behind = end - addr - size;
+		if (addr > ep->m_addr && behind) {
+			if (mp->m_nused == mp->m_nslots)
+				return 0;
+			ep->m_size = addr - ep->m_addr;
+			entry_insert(mp, i + 1, behind, addr + size);
+		} else if (addr > ep->m_addr) {
+			ep->m_size = addr - ep->m_addr;
+		} else if (behind) {
+			ep->m_addr = addr + size;
+			ep->m_size = behind;
+		} else {
+			entry_remove(mp, i);
+		}
+		return addr;
+	}
+	return 0;
+}
+
+/** Drops the smallest range to make room for one of so many; 0 when that one
+ * is the smallest and is the one to be lost. */
+static int make_room(struct map *mp, size_t size, unsigned long addr)
+{
+	size_t least = 0;
+
+	for (size_t i = 1; i < mp->m_nused; i++)
+		if (mp->m_map[i].m_size < mp->m_map[least].m_size)
+			least = i;
+	if (size > mp->m_map[least].m_size) {
+		size = mp->m_map[least].m_size;
+		addr = mp->m_map[least].m_addr;
+		entry_remove(mp, least);
+		kmem_warn("rmap overflow, lost [%ld, %ld]", (long)addr,
+			  (long)(addr + size));
+		return 1;
+	}
+	kmem_warn("rmap overflow, lost [%ld, %ld]", (long)addr,
+		  (long)(addr + size));
+	return 0;
+}
+
+/** Index of the first range that begins behind an address. */
+static size_t find_behind(const struct map *mp, unsigned long addr)
+{
+	size_t i = 0;
+
+	while (i < mp->m_nused && mp->m_map[i].m_addr <= addr)
+		i++;
+	return i;
+}
+
+/** Adds a range to those that are free; the lock is held.  -1: overlap. */
+static int give(struct map *mp, size_t size, unsigned long addr)
+{
+	size_t i = find_behind(mp, addr);
+	struct mapent *next = &mp->m_map[i];
+	struct mapent *prev = i > 0 ? next - 1 : NULL;
+	int has_prev = prev && prev->m_addr + prev->m_size == addr;
+	int has_next = i < mp->m_nused && addr + size == next->m_addr;
+
+	if ((prev && prev->m_addr + prev->m_size > addr) ||
+	    (i < mp->m_nused && addr + size > next->m_addr))
+		return -1;
+	if (has_prev && has_next) {
+		prev->m_size += size + next->m_size;
+		entry_remove(mp, i);
+	} else if (has_prev) {
+		prev->m_size += size;
+	} else if (has_next) {
+		next->m_addr = addr;
+		next->m_size += size;
+	} else if (mp->m_nused < mp->m_nslots || make_room(mp, size, addr)) {
+		entry_insert(mp, find_behind(mp, addr), size, addr);
+	}
+	return 0;
+}
+
+void rmfree(struct map *mp, size_t size, unsigned long addr)
+{
+	int rc = -1;
+
+	rm_lock(mp);
+	if (addr != 0 && size != 0 && addr + size > addr)
+		rc = give(mp, size, addr);
+	if (rc == 0 && mp->m_want) {
+		mp->m_want = 0;
+		kmem_cv_broadcast(&mp->m_cv);
+	}
+	rm_unlock(mp);
+	if (rc != 0)
+		kmem_panic("bad rmfree");
+}
