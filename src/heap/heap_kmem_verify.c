@@ -2,8 +2,8 @@
 /*
  * What is damaged: the buffers of caches with guards, and the structures.
  *
- *   | object ........ |bb| pad | redzone w0 w1 | bt_bufctl | bt_bxstat |
- *   0               asked      cache_buftag
+ *   | object ........ |bb| slack | redzone w0 w1 | bt_bufctl | bt_bxstat | pad |
+ *   0               asked        cache_buftag
  *
  * A free buffer is full of the free pattern and has an untouched redzone.  Of
  * an allocated one, w1 tells what was asked for (kp_size_mul * n + 1) and the
@@ -11,6 +11,13 @@
  * the buffer came from kmem_cache_alloc().  bt_bxstat is bt_bufctl exclusive-or
  * a word that says which of the two the buffer is.  A free buffer of a raw cache
  * keeps its free-list link in the redzone; that of a lite cache its first word.
+ *
+ * Nobody writes to the slack, as malloc_usable_size() tells what was asked for,
+ * nor to the padding that rounds a chunk to its alignment or the colour in front
+ * of the first: they keep the pattern of memory not yet used.  The padding is
+ * counted to the buffer behind it, since a write over the end of the one before
+ * it would have met its tag first.  Behind the last buffer of a slab it is that
+ * buffer's: who writes there may have meant the one that begins there.
  *
  * Of the structures, what could not be read at all was noted while loading; here
  * the numbers they hold of each other are compared.  That is done only when
@@ -94,25 +101,83 @@ static struct err *report(struct verifier *v, const struct kmem_cache *kc,
 	return v->fn(v->arg, &f);
 }
 
-/* first byte of [addr, addr + n) that is not the free pattern; 0 none */
-static taddr_t first_modified(struct kmem_heap *kh, taddr_t addr, uint64_t n)
+/* first byte of [start, end) that is not of a pattern; 0 none.  A pattern lies
+ * on 8-byte boundaries of the target. */
+static taddr_t first_modified(struct kmem_heap *kh, uint64_t pattern,
+			      taddr_t start, taddr_t end)
 {
 	size_t len = 0;
-	const unsigned char *p = target_peek(kh->t, addr, &len);
+	const unsigned char *p = NULL;
+	taddr_t at = start;
 
-	if (!p || len < n)
+	if (start >= end)
 		return 0;
-	for (uint64_t i = 0; i + 8 <= n; i += 8) {
+	p = target_peek(kh->t, start, &len);
+	if (!p || len < end - start)
+		return 0;
+	while (at < end) {
 		uint64_t word = 0;
 
-		memcpy(&word, p + i, sizeof(word));
-		if (word == kh->num.free)
-			continue;
-		while (p[i] == ((kh->num.free >> (i % 8 * 8)) & 0xff))
-			i++;
-		return addr + i;
+		if (at % 8 == 0 && end - at >= 8) {
+			memcpy(&word, p + (at - start), sizeof(word));
+			if (word == pattern) {
+				at += 8;
+				continue;
+			}
+		}
+		if (p[at - start] != ((pattern >> (at % 8 * 8)) & 0xff))
+			return at;
+		at++;
 	}
 	return 0;
+}
+
+/* a finding that says where */
+static struct err *report_at(struct verifier *v, const struct kmem_cache *kc,
+			     const struct heap_buf *b, taddr_t at,
+			     const char *what)
+{
+	char text[TAG_MAX];
+
+	snprintf(text, sizeof(text), "%s, at %" PRIx64, what, at);
+	return report(v, kc, b, at, text);
+}
+
+/* first byte written in front of a buffer, behind the tag of the one before it
+ * or the start of the slab; 0 none */
+static taddr_t padding_modified(struct kmem_heap *kh,
+				const struct kmem_cache *kc, taddr_t buf)
+{
+	const struct kmem_slab *s = kmem_slab_at(kh, buf);
+	taddr_t start = 0;
+
+	if (!kc->has_deadbeef || !s)
+		return 0;
+	if (buf == s->base)
+		start = buf & -kc->quantum_bytes;
+	else
+		start = buf - kc->chunk_bytes + kc->buftag_off +
+			kh->names.struct_bytes[K_kmem_buftag];
+	return first_modified(kh, kh->num.uninitialized, start, buf);
+}
+
+/* the same behind the tag of the last buffer of a slab, to the slab's end */
+static taddr_t tail_modified(struct kmem_heap *kh, const struct kmem_cache *kc,
+			     taddr_t buf)
+{
+	const struct kmem_slab *s = kmem_slab_at(kh, buf);
+	taddr_t end = buf + kc->chunk_bytes;
+
+	if (!kc->has_deadbeef || !s ||
+	    end != s->base + s->nbufs * kc->chunk_bytes)
+		return 0;
+	/* without a hash the slab's header is there */
+	if (kc->pub.has_hash)
+		end = (s->base & -kc->quantum_bytes) + kc->slab_bytes;
+	return first_modified(kh, kh->num.uninitialized,
+			      buf + kc->buftag_off +
+				      kh->names.struct_bytes[K_kmem_buftag],
+			      end);
 }
 
 static struct err *verify_free(struct verifier *v, const struct kmem_cache *kc,
@@ -120,14 +185,12 @@ static struct err *verify_free(struct verifier *v, const struct kmem_cache *kc,
 {
 	struct kmem_heap *kh = v->kh;
 	uint64_t n = kc->is_lite ? 8 : kc->verify_bytes;
-	taddr_t at = kc->has_deadbeef ? first_modified(kh, b->addr, n) : 0;
-	char text[TAG_MAX];
+	taddr_t at = kc->has_deadbeef ? first_modified(kh, kh->num.free,
+						       b->addr, b->addr + n)
+				      : 0;
 
-	if (at) {
-		snprintf(text, sizeof(text), "seems corrupted, at %" PRIx64,
-			 at);
-		return report(v, kc, b, at, text);
-	}
+	if (at)
+		return report_at(v, kc, b, at, "seems corrupted");
 	/* on its slab's free list a raw buffer has the link in the redzone */
 	if (!kc->is_lite && (kc->pub.has_hash || b->state != BUF_FREE_SLAB) &&
 	    tag->redzone != kh->num.redzone)
@@ -138,6 +201,22 @@ static struct err *verify_free(struct verifier *v, const struct kmem_cache *kc,
 		return report(v, kc, b, b->addr + kc->buftag_off + 8,
 			      "has a corrupt buftag");
 	return NULL;
+}
+
+/* what was filled when it was allocated and is nobody's since */
+static struct err *verify_slack(struct verifier *v, const struct kmem_cache *kc,
+				const struct heap_buf *b, uint64_t asked)
+{
+	uint64_t n = kc->verify_bytes;
+	taddr_t at = 0;
+
+	if (n > kc->buftag_off)
+		n = kc->buftag_off;
+	if (kc->has_deadbeef && !kc->is_lite)
+		at = first_modified(v->kh, v->kh->num.uninitialized,
+				    b->addr + asked + 1, b->addr + n);
+	return at ? report_at(v, kc, b, at, "has been written past its end")
+		  : NULL;
 }
 
 static struct err *verify_redzone(struct verifier *v,
@@ -171,7 +250,7 @@ static struct err *verify_redzone(struct verifier *v,
 	if (low != want)
 		return report(v, kc, b, b->addr + kc->buftag_off,
 			      "has a corrupt redzone signature");
-	return NULL;
+	return verify_slack(v, kc, b, asked);
 }
 
 /* the redzone of a request that fills the object, between the two writes that
@@ -234,7 +313,14 @@ static struct err *verify_buf(void *arg, const struct heap_buf *b)
 {
 	struct cache_arg *c = arg;
 	struct tag tag = {0};
+	taddr_t at = padding_modified(c->v->kh, c->kc, b->addr);
 
+	if (at)
+		return report_at(c->v, c->kc, b, at,
+				 "has been written before its start");
+	at = tail_modified(c->v->kh, c->kc, b->addr);
+	if (at)
+		return report_at(c->v, c->kc, b, at, "has a corrupt padding");
 	/* not in the dump: said elsewhere */
 	if (!read_tag(c->v->kh, c->kc, b->addr, &tag))
 		return NULL;

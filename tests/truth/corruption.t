@@ -17,7 +17,7 @@ ABORTS = (
     ("bad_free", ["3"], "invalid free: buffer not in cache"),
     ("bad_free", ["4"], "bad free: free address"),
 )
-T.plan(len(ABORTS) * 4 + 5 + 2 * 4)
+T.plan(len(ABORTS) * 4 + 5 + 3 * 4)
 for name, args, message in ABORTS:
     r = T.run(name, args=args, tag="-".join(args))
     title = " ".join([name] + args)
@@ -48,7 +48,8 @@ rc, out, err = T.pmdb(r.dump, "::stack")
 T.ok("work" in out and "main" in out, "use_after_free: ::stack shows where",
      out + err)
 
-for name, kind in (("overrun_live", "redzone"), ("write_freed", "modified")):
+for name, kind in (("overrun_live", "redzone"), ("write_freed", "modified"),
+                   ("underrun", "written")):
     r = T.run(name)
     t = r.truth()
     T.ok(r.rc == 0 and not r.err, name + ": runs to its end", r.err)

@@ -363,6 +363,9 @@ static void tag(struct image *im, uint64_t buf, uint64_t tag_off,
 	put(im, buf + tag_off + 8, bufctl);
 	put(im, buf + tag_off + 16,
 	    bufctl ^ numbers[is_free ? P_TAG_FREE : P_TAG_ALLOC]);
+	/* the padding up to the next chunk */
+	for (uint64_t i = tag_off + 24; i < (tag_off == 64 ? 96 : 256); i += 8)
+		put(im, buf + i, numbers[P_UNINIT]);
 	for (uint64_t i = 0; i < tag_off; i += 8)
 		put(im, buf + i, numbers[is_free ? P_FREE : P_UNINIT]);
 	if (!is_free && size && size < tag_off)
@@ -1124,6 +1127,40 @@ static void every_kind_of_buffer_damage_is_told(void **state)
 	}
 }
 
+static void writes_between_buffers_are_told(void **state)
+{
+	static const struct {
+		uint64_t addr, at, value;
+		const char *want;
+	} cases[] = {
+		/* before a buffer in use, and a free one */
+		{RAW(1) - 8, RAW(1) - 1, 0x41ddcafebaddcafe,
+		 "before its start"},
+		{RAW(4) - 8, RAW(4) - 8, 0xbaddcafebaddca41,
+		 "before its start"},
+		/* behind the tag of the last buffer */
+		{RAW(8) - 8, RAW(8) - 8, 0xbaddcafebaddca41, NULL},
+		/* past what was asked for, where the redzone byte is whole */
+		{RAW(0) + 24, RAW(0) + 26, 0xbaddcafeba00cafe, "past its end"},
+		{RAW(0) + 16, RAW(0) + 23, 0x00ddcabbbaddcafe, "past its end"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct world *w = world();
+		const char *what = cases[i].want;
+		_free_ char *want =
+			mem_printf("has %s%s, at %" PRIx64 ";",
+				   what ? "been written " : "a corrupt padding",
+				   what ? what : "", cases[i].at);
+
+		put(w->im, cases[i].addr, cases[i].value);
+		open_world(w);
+		expect_findings(w, want);
+		done(w);
+	}
+}
+
 static void counts_that_disagree_are_told(void **state)
 {
 	struct world *w = world();
@@ -1206,6 +1243,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_ready_is_refused),
 		cmocka_unit_test(a_healthy_heap_has_no_findings),
 		cmocka_unit_test(every_kind_of_buffer_damage_is_told),
+		cmocka_unit_test(writes_between_buffers_are_told),
 		cmocka_unit_test(counts_that_disagree_are_told),
 		cmocka_unit_test(
 			a_buffer_in_transit_is_neither_allocated_nor_damaged),
