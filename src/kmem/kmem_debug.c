@@ -2,14 +2,17 @@
 /*
  * The checks a buffer passes on its way out of a cache and back in.
  *
- *   | object ........ |BB?| pad | redzone: w0 w1 | bt_bufctl | bt_bxstat | pad |
+ *   | object ...... |BB?| slack | redzone: w0 w1 | bt_bufctl | bt_bxstat | pad |
  *   0                 size       cache_buftag     +8          +16         +24
  *
  * The tag says who the buffer is (bt_bufctl), whether it is free or allocated
  * (bt_bxstat, the same pointer exclusive-or a state word), and how much of it
  * was asked for (w1, encoded so that a random overwrite decodes with chance 1
  * in 251).  The byte behind what was asked for is 0xbb.  A free buffer is full
- * of 0xdeadbeef, one just allocated of 0xbaddcafe.
+ * of 0xdeadbeef, one just allocated of 0xbaddcafe.  The slack keeps that until
+ * the buffer is freed, since the usable size is the size asked for, and the
+ * padding has it from the slab's creation on: who writes in front of a buffer
+ * hits the padding of the one before, or the slab's colour.
  *
  * Each check is made before anything that relies on what it checks; a buffer
  * that failed one is never used again.
@@ -20,6 +23,9 @@
 #include "kmem_internal.h"
 
 #include <string.h>
+
+/* bytes in front of a buffer that are looked at when it is freed */
+#define PADDING_MAX 64
 
 void kmem_pattern_fill(uint64_t pattern, void *buf, size_t bytes)
 {
@@ -141,6 +147,34 @@ int kmem_debug_alloc(kmem_cache_t *cp, void *buf, int kmflag, int construct,
 	return 0;
 }
 
+/** The padding in front of a buffer, as far as it is looked at. */
+static size_t padding_before(const kmem_cache_t *cp, const kmem_slab_t *sp,
+			     const void *buf)
+{
+	size_t bytes;
+
+	if (buf == sp->slab_base)
+		bytes = (uintptr_t)buf & (cp->cache_arena->vm_quantum - 1);
+	else
+		bytes = cp->cache_chunksize - cp->cache_buftag -
+			sizeof(kmem_buftag_t);
+	return bytes < PADDING_MAX ? bytes : PADDING_MAX;
+}
+
+/** Has nobody written in front of buf?  Reports when somebody has. */
+static int check_before(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf)
+{
+	size_t bytes;
+
+	if (!(cp->cache_flags & KMF_DEADBEEF))
+		return 0;
+	bytes = padding_before(cp, sp, buf);
+	if (!kmem_pattern_verify(KMEM_UNINITIALIZED_PATTERN,
+				 (char *)buf - bytes, bytes))
+		return 0;
+	return report(KMERR_UNDERRUN, cp, buf);
+}
+
 /** Is buf the start of a buffer of this cache?  Reports when not. */
 static int check_base(kmem_cache_t *cp, void *buf)
 {
@@ -149,7 +183,7 @@ static int check_base(kmem_cache_t *cp, void *buf)
 	kmem_cache_t *owner = kmem_addr_cache(buf, &sp, &base);
 
 	if (owner == cp && base == buf)
-		return 0;
+		return check_before(cp, sp, buf);
 	/* slabs of a foreign arena are not in the page map */
 	if (!owner && cp->cache_arena->vm_quantum < KMEM_PAGE)
 		return 0;
@@ -238,6 +272,21 @@ static int unsized_code(kmem_cache_t *cp, void *buf)
 	return KMERR_REDZONE;
 }
 
+/** Is what lies between the mark and the redzone as it was filled? */
+static int is_slack_whole(const kmem_cache_t *cp, const void *buf,
+			  size_t marked)
+{
+	const unsigned char *p = buf;
+	const uint64_t pattern = KMEM_UNINITIALIZED_PATTERN;
+
+	if ((cp->cache_flags & (KMF_DEADBEEF | KMF_LITE)) != KMF_DEADBEEF)
+		return 1;
+	for (size_t i = marked + 1; i < cp->cache_verify; i++)
+		if (p[i] != ((pattern >> (i % 8 * 8)) & 0xff))
+			return 0;
+	return 1;
+}
+
 int kmem_size_check(kmem_cache_t *cp, void *buf, size_t bytes)
 {
 	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
@@ -262,7 +311,8 @@ int kmem_size_check(kmem_cache_t *cp, void *buf, size_t bytes)
 		kmem_error(&fault);
 		return -1;
 	}
-	if (((unsigned char *)buf)[marked] != KMEM_REDZONE_BYTE)
+	if (((unsigned char *)buf)[marked] != KMEM_REDZONE_BYTE ||
+	    !is_slack_whole(cp, buf, marked))
 		return report(KMERR_REDZONE, cp, buf);
 	/* the byte may lie in the redzone; any other byte of that must be
 	 * intact, which the check of the whole word does next */

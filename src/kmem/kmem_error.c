@@ -230,6 +230,8 @@ static const char *code_text(int code)
 		[KMERR_BADBUFTAG] = "boundary tag corrupted",
 		[KMERR_BADBUFCTL] = "bufctl corrupted",
 		[KMERR_BADCACHE] = "buffer freed to wrong cache",
+		[KMERR_UNDERRUN] =
+			"redzone violation: write before start of buffer",
 	};
 
 	return text[code];

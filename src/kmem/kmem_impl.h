@@ -253,6 +253,7 @@ enum kmem_error_code {
 	KMERR_BADCACHE,
 	KMERR_BADSIZE,
 	KMERR_BADBASE,
+	KMERR_UNDERRUN,
 };
 
 typedef struct kmem_panic_info {

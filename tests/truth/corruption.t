@@ -11,6 +11,7 @@ import truthlib as T
 ABORTS = (
     ("double_free", [], "duplicate free: buffer freed twice"),
     ("overrun_freed", [], "redzone violation: write past end of buffer"),
+    ("underrun", ["free"], "redzone violation: write before start of buffer"),
     ("write_freed_reused", [], "buffer modified after being freed"),
     ("bad_free", ["1"], "bad free: free address"),
     ("bad_free", ["2"], "invalid free: buffer not in cache"),

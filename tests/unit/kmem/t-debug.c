@@ -166,6 +166,59 @@ static void an_overrun_by_one_is_reported(void **state)
 	}
 }
 
+/* a buffer that is not the first of its slab: in front of a slab without
+ * colour is another's memory */
+static char *get_inner(size_t n)
+{
+	kmem_slab_t *sp = NULL;
+	void *base = NULL;
+	char *p;
+
+	do {
+		p = get(n);
+		assert_non_null(kmem_addr_cache(p, &sp, &base));
+	} while (p == sp->slab_base);
+	return p;
+}
+
+static void an_underrun_by_one_is_reported(void **state)
+{
+	static const size_t sizes[] = {16, 40, 100, 200};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		char *p = get_inner(sizes[i]);
+
+		p[0] = 1;
+		p[-1] ^= 1;
+		put(p);
+		expect(KMERR_UNDERRUN,
+		       "redzone violation: write before start of buffer");
+		p[-1] ^= 1;
+		put(p);
+		expect_silence();
+	}
+}
+
+static void a_write_into_the_slack_is_reported(void **state)
+{
+	static const size_t sizes[] = {9, 17, 100, 200, 1000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		size_t n = sizes[i];
+		char *p = get(n);
+
+		p[n + 1] ^= 1;
+		put(p);
+		expect(KMERR_REDZONE, "write past end of buffer");
+		p[n + 1] ^= 1;
+		p[(n + 15) / 16 * 16 - 1] ^= 1; /* the last of it */
+		put(p);
+		expect(KMERR_REDZONE, "write past end of buffer");
+	}
+}
+
 static void a_destroyed_tag_is_reported(void **state)
 {
 	char *p = get(32);
@@ -426,6 +479,8 @@ int main(void)
 		cmocka_unit_test(an_object_freed_to_another_cache_is_reported),
 		cmocka_unit_test(objects_are_checked_without_a_size_too),
 		cmocka_unit_test(a_wrong_bufctl_is_reported),
+		cmocka_unit_test(an_underrun_by_one_is_reported),
+		cmocka_unit_test(a_write_into_the_slack_is_reported),
 		cmocka_unit_test(a_destroyed_tag_is_reported),
 		cmocka_unit_test(lite_notices_the_first_word),
 		cmocka_unit_test(failures_are_logged),
