@@ -48,6 +48,7 @@ struct run {
 	char prog[PATH_MAX]; /* what is executed */
 	char lib[PATH_MAX];  /* the preload library */
 	char list[64];       /* file of dump names, or "" */
+	char *cwd;           /* owned; for a relative name of the dump, or "" */
 };
 
 /* a file mapped whole, read through image_at() only */
@@ -370,24 +371,47 @@ out_found:
 
 /* ---- running ------------------------------------------------------------- */
 
+/* where a relative name of the dump begins, fit for a template; returns 0 or
+ * -1 with a line said */
+static int find_cwd(struct run *run)
+{
+	_free_ char *cwd = NULL;
+	char *to;
+
+	if (run->dump[0] == '/') {
+		run->cwd = mem_strdup("");
+		return 0;
+	}
+	cwd = getcwd(NULL, 0); /* allocates what it needs */
+	if (!cwd || cwd[0] != '/') {
+		complain("current directory", "%s",
+			 cwd ? "cannot be reached" : strerror(errno));
+		return -1;
+	}
+	to = run->cwd = mem_array(2 * strlen(cwd) + 2, 1);
+	for (const char *from = cwd; *from; from++) {
+		if (*from == '%')
+			*to++ = '%';
+		*to++ = *from;
+	}
+	*to++ = '/';
+	*to = '\0';
+	return 0;
+}
+
 /* the child's environment; returns 0 or -1 with errno set */
 static int set_environment(const struct run *run)
 {
 	const char *old = getenv("LD_PRELOAD");
 	_free_ char *preload = NULL;
 	_free_ char *snapshot = NULL;
-	_free_ char *cwd = NULL;
 
 	preload = old && *old ? mem_printf("%s:%s", run->lib, old)
 			      : mem_strdup(run->lib);
-	/* getcwd() allocates what it needs */
-	cwd = run->dump[0] == '/' ? mem_strdup("") : getcwd(NULL, 0);
-	if (!cwd)
-		return -1;
-	snapshot = mem_printf(
-		"exit,_exit,fatal,panic,main=%d,%s%s%spath=%s%s%s",
-		(int)getpid(), run->list[0] ? "list=" : "", run->list,
-		run->list[0] ? "," : "", cwd, *cwd ? "/" : "", run->dump);
+	snapshot = mem_printf("exit,_exit,fatal,panic,main=%d,%s%s%spath=%s%s",
+			      (int)getpid(), run->list[0] ? "list=" : "",
+			      run->list, run->list[0] ? "," : "", run->cwd,
+			      run->dump);
 	if (setenv("LD_PRELOAD", preload, 1) ||
 	    setenv("KMEM_SNAPSHOT", snapshot, 1))
 		return -1;
@@ -613,9 +637,12 @@ int run_main(int argc, char **argv)
 	}
 	if (find_library(run.lib))
 		return PMDB_RUN_FAILED;
+	if (find_cwd(&run))
+		return PMDB_RUN_FAILED;
 	if (run.is_check && list_create(&run))
 		return PMDB_RUN_FAILED;
 	status = run_and_wait(&run, &started);
+	mem_free(run.cwd);
 	if (!run.is_check)
 		return status;
 	if (started) {

@@ -5,7 +5,7 @@
 set -u
 . "$TOP/tests/snap/lib.sh"
 ulimit -c 0
-echo "1..39"
+echo "1..42"
 P=$B/pmdb
 is "standard input and output" "$(echo text | "$P" run -- cat)" text
 "$P" run -- sh -c 'exit 42' > out 2>&1
@@ -140,5 +140,16 @@ like "--check: no dump, no verdict" "$? $(tr '\n' ' ' < out)" \
 	'^3 .*cannot write.*no verdict'
 "$P" run --check -- sh -c 'kill -9 $$' > out 2>&1
 like "--check: killed without a dump" "$? $(cat out)" '^137 .*no dump'
+# directories
+mkdir -p 'w%c%p%%'
+(cd 'w%c%p%%' && "$P" run -o a.%c.core -- true)
+is "a percent sign in the directory" "$(ls 'w%c%p%%')" a.true.core
+mkdir -p gone
+(cd gone && rmdir ../gone && "$P" run -- /bin/echo hi) > out 2>&1
+is "a directory that is gone" "$? $(cat out)" \
+	"125 pmdb: current directory: No such file or directory"
+(mkdir gone && cd gone && rmdir ../gone &&
+	"$P" run -o "$OLDPWD/abs.core" -- /bin/echo hi) > out 2>&1
+is "a directory that is gone: a name of its own" "$? $(cat out)" "0 hi"
 is "--check: leaves nothing in the way" \
 	"$(find /tmp -maxdepth 1 -name 'pmdb-run.*' -newer leak.c)" ""
