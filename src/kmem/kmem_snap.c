@@ -10,7 +10,8 @@
  *   panic       the allocator found damage
  *   signal=NAME at this signal, and goes on
  *   main=PID    the process whose dump has the name as it is
- *   list=FILE   append the name of each dump to this file, with a NUL
+ *   list=FILE   append "PID /NAME" of each dump to this file, with a NUL;
+ *               of one that failed, "PID WHY"
  *   path=NAME   the rest of the value is the name of the dump
  *
  * A value that begins with '/' or has no such item is a name and means exit,
@@ -45,6 +46,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "contract/notes.h"
@@ -430,19 +432,67 @@ static void unlock(void)
 	kmem_mutex_exit(&snap_lock);
 }
 
-/* tells "pmdb run --check" of a dump */
-static void append_to_list(const char *path)
+/* writes at the end of a file; nobody hears SIGXFSZ.  0 or -errno */
+static long append(const char *path, const char *buf, size_t bytes)
 {
-	long fd;
+	uint64_t all = ~(uint64_t)0;
+	uint64_t xfsz = (uint64_t)1 << (SIGXFSZ - 1);
+	struct timespec now = {0, 0};
+	uint64_t old;
+	long rc;
+	long fd = snap_sys(SYS_open, path,
+			   O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return fd;
+	snap_sys(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof(old));
+	rc = snap_sys(SYS_write, fd, buf, bytes);
+	if (rc == -EFBIG)
+		snap_sys(SYS_rt_sigtimedwait, &xfsz, NULL, &now, sizeof(xfsz));
+	snap_sys(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
+	snap_sys(SYS_close, fd);
+	return rc < 0 ? rc : 0;
+}
+
+/* as append(), in a process with no descriptor left: by a child that has */
+static long append_by_child(const char *path, const char *buf, size_t bytes)
+{
+	int status = 0;
+	long rc = snap_sys(SYS_clone, 0, 0, 0, 0, 0);
+
+	if (rc == 0) {
+		snap_sys(SYS_close_range, 0, ~0U, 0);
+		rc = append(path, buf, bytes);
+		for (;;)
+			snap_sys(SYS_exit_group, -rc);
+	}
+	if (rc > 0) {
+		while (snap_sys(SYS_wait4, rc, &status, __WALL, NULL) == -EINTR)
+			;
+		rc = WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+	}
+	return rc;
+}
+
+/* tells "pmdb run" of a dump, by its name, or why there is none; snap_lock is
+ * held.  Returns 0 or -errno; -ENOENT when nobody wants to know. */
+static long tell_runner(const char *what)
+{
+	static char record[PATH_MAX + 256];
+	struct text t = {record, record + sizeof(record), 0};
+	long rc;
 
 	if (!conf.list[0])
-		return;
-	fd = snap_sys(SYS_open, conf.list,
-		      O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return;
-	snap_sys(SYS_write, fd, path, strlen(path) + 1);
-	snap_sys(SYS_close, fd);
+		return -ENOENT;
+	put_number(&t, (uint32_t)self_pid);
+	put(&t, ' ');
+	put_string(&t, what);
+	t.at++;
+	rc = append(conf.list, record, (size_t)(t.at - record));
+	if (rc == -EMFILE)
+		rc = append_by_child(conf.list, record,
+				     (size_t)(t.at - record));
+	return rc;
 }
 
 static volatile int32_t probing_tid; /* I4 */
@@ -539,10 +589,7 @@ static int snapshot(const struct kmem_snap_cause *cause, const char *template,
 	req.nofork = snap_unforked(wiped, MAX_WIPED, &req.nwiped);
 	req.wiped = wiped;
 	quiesce_guarded(&req);
-	rc = snap_self(&req);
-	if (rc == 0 && template == conf.path && !is_nowait)
-		append_to_list(path_buf);
-	return rc;
+	return snap_self(&req);
 }
 
 /* is descriptor 2 still what a line for people belongs in?  A daemon may have
@@ -568,18 +615,30 @@ static void save_stderr(void)
 	conf.stderr_ino = st.st_ino;
 }
 
-/* the one line there is: "pmdb: snapshot of PID: cannot write PATH: WHY" */
+/* "snapshot of PID: cannot write PATH: WHY" */
+static void put_why(struct text *t, const char *path, int rc)
+{
+	put_string(t, "snapshot of ");
+	put_number(t, (uint32_t)self_pid);
+	put_string(t, ": cannot write ");
+	put_string(t, path);
+	put_string(t, ": ");
+	put_string(t, snap_strerror(rc));
+}
+
+/* says that a file could not be written: to "pmdb run", which has a line for
+ * it in the end, or on stderr; snap_lock is held */
 static void complain(const char *path, int rc)
 {
-	static char line[PATH_MAX + 128]; /* under snap_lock */
+	static char line[PATH_MAX + 128];
 	struct text t = {line, line + sizeof(line) - 1, 0};
+	const char *why;
 
-	put_string(&t, "pmdb: snapshot of ");
-	put_number(&t, (uint32_t)self_pid);
-	put_string(&t, ": cannot write ");
-	put_string(&t, path);
-	put_string(&t, ": ");
-	put_string(&t, snap_strerror(rc));
+	put_string(&t, "pmdb: ");
+	why = t.at;
+	put_why(&t, path, rc);
+	if (path != conf.list && tell_runner(why) == 0)
+		return;
 	put(&t, '\n');
 	if (is_stderr())
 		kmem_sys_write(2, line, (size_t)(t.at - line));
@@ -589,12 +648,16 @@ static void complain(const char *path, int rc)
 static void snapshot_or_complain(const struct kmem_snap_cause *cause)
 {
 	int rc = lock();
+	long told;
 
 	if (rc)
 		return; /* within or beside another one: that one reports */
 	rc = snapshot(cause, conf.path, 0);
+	told = rc ? 0 : tell_runner(path_buf);
 	if (rc)
 		complain(path_buf, rc);
+	else if (told < 0 && told != -ENOENT)
+		complain(conf.list, (int)told);
 	unlock();
 }
 
@@ -663,6 +726,10 @@ int kmem_snapshot(const char *path, int flags)
 		rc = lock();
 	if (rc == 0) {
 		rc = snapshot(&cause, path, flags & KMEM_SNAP_NOWAIT);
+		/* what is not complete yet is not looked at; the program
+		 * knows of a failure */
+		if (rc == 0 && path == conf.path && !flags)
+			(void)tell_runner(path_buf);
 		unlock();
 	}
 	if (rc == 0)

@@ -12,8 +12,10 @@
  *   KMEM_LOGGING    transaction, unless the user chose
  *   KMEM_SNAPSHOT   exit,_exit,fatal,panic,main=PID[,list=FILE],path=TEMPLATE
  *
- * With --check each process appends the name of its dump to FILE, since only
- * the library knows which there are; each record ends in a NUL.
+ * Each process appends a record to FILE, since only the library knows which
+ * dumps there are: "PID /NAME", or "PID WHY" of one that failed, with a NUL.  A
+ * process that has become another user may append as well; the name of the
+ * file is kept from others by a directory they cannot list.
  */
 #define _GNU_SOURCE
 #include "pmdb/pmdb.h"
@@ -47,8 +49,17 @@ struct run {
 	char **argv;         /* the program's */
 	char prog[PATH_MAX]; /* what is executed */
 	char lib[PATH_MAX];  /* the preload library */
-	char list[64];       /* file of dump names, or "" */
+	char list[64];       /* file of records, or "" */
+	size_t list_dir;     /* length of the part that is its directory */
 	char *cwd;           /* owned; for a relative name of the dump, or "" */
+	pid_t pid;           /* the program */
+};
+
+/* what the processes of a run told */
+struct told {
+	VEC(char *) paths; /* borrowed from the list */
+	int is_any_failed;
+	int has_main; /* the program told something */
 };
 
 /* a file mapped whole, read through image_at() only */
@@ -474,7 +485,7 @@ static int await(pid_t pid, const sigset_t *set)
 
 /* starts the program and waits for it.  Returns the exit status;
  * *ret_started tells whether the program ran at all. */
-static int run_and_wait(const struct run *run, int *ret_started)
+static int run_and_wait(struct run *run, int *ret_started)
 {
 	/* from the terminal these come to the program as well, which decides */
 	static const int left_to_it[] = {SIGINT, SIGQUIT};
@@ -516,6 +527,7 @@ static int run_and_wait(const struct run *run, int *ret_started)
 	close(fds[1]);
 	*ret_started = read(fds[0], &err, sizeof(err)) != sizeof(err);
 	close(fds[0]);
+	run->pid = pid;
 	status = await(pid, &set);
 	sigprocmask(SIG_SETMASK, &saved, NULL);
 	if (!*ret_started) {
@@ -526,50 +538,102 @@ static int run_and_wait(const struct run *run, int *ret_started)
 				   : WEXITSTATUS(status);
 }
 
-/* ---- --check ------------------------------------------------------------- */
+/* ---- what became of it --------------------------------------------------- */
 
-/* creates the file the processes append the names of their dumps to */
-static int list_create(struct run *run)
+/* creates the file the processes append to, or says why not */
+static void list_create(struct run *run)
 {
 	const char *dir = getenv("TMPDIR");
-	int fd;
+	int fd = -1;
 
 	/* the name goes between commas */
 	if (!dir || dir[0] != '/' || strchr(dir, ',') || strlen(dir) > 32)
 		dir = "/tmp";
 	snprintf(run->list, sizeof(run->list), "%s/pmdb-run.XXXXXX", dir);
-	fd = mkostemp(run->list, O_CLOEXEC);
+	if (mkdtemp(run->list)) {
+		run->list_dir = strlen(run->list);
+		/* may be entered, not listed: see the top */
+		(void)chmod(run->list, 0711);
+		snprintf(run->list + run->list_dir,
+			 sizeof(run->list) - run->list_dir, "/XXXXXX");
+		fd = mkostemp(run->list, O_CLOEXEC);
+	}
 	if (fd < 0) {
 		complain(run->list, "%s", strerror(errno));
-		return -1;
+		run->list[run->list_dir] = '\0';
+		if (run->list_dir)
+			rmdir(run->list);
+		run->list[0] = '\0';
+		return;
 	}
+	(void)fchmod(fd, 0622);
 	close(fd);
-	return 0;
 }
 
-/* gives the verdict on every dump the run left */
-static int check_list(const struct run *run)
+static void list_remove(struct run *run)
 {
-	VEC(char *) paths = {NULL, 0, 0};
+	if (!run->list[0])
+		return;
+	unlink(run->list);
+	run->list[run->list_dir] = '\0';
+	rmdir(run->list);
+}
+
+/* takes in one record */
+static void take_record(const struct run *run, char *record, struct told *told)
+{
+	char *what = NULL;
+	long pid = strtol(record, &what, 10);
+
+	if (what == record || *what != ' ')
+		return;
+	what++;
+	if (*what == '/') {
+		VEC_PUSH(&told->paths, what);
+	} else {
+		fprintf(stderr, "pmdb: %s\n", what);
+		told->is_any_failed = 1;
+	}
+	told->has_main |= pid == (long)run->pid;
+}
+
+/* reads the list, saying what failed */
+static void take_list(const struct run *run, const struct image *img,
+		      struct told *told)
+{
+	const char *list = img->bytes;
+
+	if (img->size_bytes == 0 || list[img->size_bytes - 1] != '\0')
+		return;
+	for (size_t at = 0; at < img->size_bytes; at += strlen(list + at) + 1)
+		take_record(run, (char *)(uintptr_t)(list + at), told);
+}
+
+/* says what the run left, and gives the verdict if it is asked for */
+static int judge_run(const struct run *run)
+{
+	struct told told = {{NULL, 0, 0}, 0, 0};
 	struct image img;
 	struct stat st;
-	int verdict = PMDB_NO_VERDICT;
+	int verdict = PMDB_CLEAN;
 	int err = image_open(run->list, &img, &st);
 
 	if (err) {
 		complain(run->list, "%s", strerror(err));
 		return PMDB_NO_VERDICT;
 	}
-	if (img.size_bytes && img.bytes[img.size_bytes - 1] == '\0') {
-		for (size_t at = 0; at < img.size_bytes;
-		     at += strlen(img.bytes + at) + 1)
-			VEC_PUSH(&paths, (char *)(uintptr_t)(img.bytes + at));
+	take_list(run, &img, &told);
+	if (!told.has_main)
+		complain(run->argv[0], "left no dump");
+	if (run->is_check && told.paths.n)
+		verdict = check_dumps(told.paths.v, told.paths.n, NULL, stderr);
+	if (told.is_any_failed || !told.has_main) {
+		verdict = PMDB_NO_VERDICT;
+		if (run->is_check)
+			complain(run->argv[0],
+				 "no verdict: not every process left a dump");
 	}
-	if (paths.n == 0)
-		complain(run->argv[0], "left no dump, so there is no verdict");
-	else
-		verdict = check_dumps(paths.v, paths.n, NULL, stderr);
-	VEC_FREE(&paths);
+	VEC_FREE(&told.paths);
 	image_close(&img);
 	return verdict;
 }
@@ -639,17 +703,16 @@ int run_main(int argc, char **argv)
 		return PMDB_RUN_FAILED;
 	if (find_cwd(&run))
 		return PMDB_RUN_FAILED;
-	if (run.is_check && list_create(&run))
+	list_create(&run);
+	if (run.is_check && !run.list[0])
 		return PMDB_RUN_FAILED;
 	status = run_and_wait(&run, &started);
-	mem_free(run.cwd);
-	if (!run.is_check)
-		return status;
-	if (started) {
-		verdict = check_list(&run);
-		if (status == 0)
+	if (started && run.list[0]) {
+		verdict = judge_run(&run);
+		if (run.is_check && status == 0)
 			status = verdict;
 	}
-	unlink(run.list);
+	list_remove(&run);
+	mem_free(run.cwd);
 	return status;
 }

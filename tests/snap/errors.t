@@ -6,7 +6,7 @@ set -u
 . "$TOP/tests/snap/lib.sh"
 build ends
 ulimit -c 0
-echo "1..44"
+echo "1..45"
 
 # NAME DUMP WHY ARGUMENTS...
 try() {
@@ -73,4 +73,6 @@ fi
 # descriptor 2 is no longer where people read
 timeout 60 "$B/pmdb" run -o "$PWD/empty/x/y.core" -- ./ends stderr > out2 2> err2
 is "stderr is another file: status" $? 20
-is "stderr is another file: untouched" "$(cat own err2)" ""
+is "stderr is another file: untouched" "$(cat own)" ""
+like "stderr is another file: pmdb says it" "$(cat err2)" \
+	'^pmdb: snapshot of [0-9]+: cannot write [^ ]*: No such file or directory$'

@@ -5,13 +5,14 @@
 set -u
 . "$TOP/tests/snap/lib.sh"
 ulimit -c 0
-echo "1..42"
+echo "1..48"
 P=$B/pmdb
 is "standard input and output" "$(echo text | "$P" run -- cat)" text
 "$P" run -- sh -c 'exit 42' > out 2>&1
 is "status" "$? $(cat out)" "42 "
 "$P" run sh -c 'kill -KILL $$' > out 2>&1
-is "killed" "$? $(cat out)" "137 "
+is "killed: leaves no dump, and it is said" "$? $(cat out)" \
+	"137 pmdb: sh: left no dump"
 is "without --" "$("$P" run echo -o x)" "-o x"
 # shellcheck disable=SC2016 # the inner shell expands it
 is "argv[0]" "$("$P" run -- sh -c 'echo $0')" sh
@@ -140,6 +141,38 @@ like "--check: no dump, no verdict" "$? $(tr '\n' ' ' < out)" \
 	'^3 .*cannot write.*no verdict'
 "$P" run --check -- sh -c 'kill -9 $$' > out 2>&1
 like "--check: killed without a dump" "$? $(cat out)" '^137 .*no dump'
+"$P" run --check -o x.%p.core -- /usr/bin/python3 -c "import ctypes
+ctypes.CDLL(None).syscall(231, 0)" > out 2>&1
+like "--check: no dump of the program, no verdict" "$? $(tr '\n' ' ' < out)" \
+	'^3 .*no verdict'
+# a child that cannot write where the program can
+mkdir -p own
+"$P" run --check -o own/x.%p.core -- bash -c 'ulimit -f 8; /bin/true; exit 0' \
+	> out 2>&1
+like "--check: a dump too large" "$? $(cat out)" '^3 .*pmdb: snapshot of .*File too large'
+"$P" run --check -o own/x.%p.core -- \
+	bash -c '(ulimit -f 8; exec id -u > /dev/null); exit 0' > out 2>&1
+like "--check: a child whose dump failed" "$? $(tr '\n' ' ' < out)" \
+	'^3 .*snapshot of [0-9]+: cannot write .*no verdict'
+if [ "$(id -u)" = 0 ]; then
+	chmod 711 . "$(dirname "$PWD")"
+	chmod 755 own
+	as="setpriv --reuid=65534 --regid=65534 --clear-groups"
+	"$P" run --check -o own/x.%p.core -- bash -c "$as id -u; exit 0" > out 2>&1
+	like "--check: a child that is another user" "$? $(tr '\n' ' ' < out)" \
+		'^3 .*cannot write .*Permission denied.*no verdict'
+	chmod 1777 own
+	"$P" run --check -o own/x.%p.core -- bash -c "$as ./leak; exit 0" > out 2>&1
+	like "--check: its leak counts" "$? $(tr '\n' ' ' < out)" \
+		'^1 .*300 bytes in 3 buf'
+else
+	skip "--check: a child that is another user" "not root"
+	skip "--check: its leak counts" "not root"
+fi
+# the program closes stderr before the library has something to say
+"$P" run -o nowhere/x.core -- id -u > out 2>&1
+like "a failure is said for programs that close stderr" "$(cat out)" \
+	'^pmdb: snapshot of [0-9]+: cannot write .*: No such file or directory$'
 # directories
 mkdir -p 'w%c%p%%'
 (cd 'w%c%p%%' && "$P" run -o a.%c.core -- true)
