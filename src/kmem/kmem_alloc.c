@@ -115,7 +115,8 @@ size_t kmem_addr_oversize(const void *p)
 
 /* ---- kmem_alloc ---- */
 
-static void *sized_alloc(kmem_cache_t *cp, size_t bytes, int kmflag, int kind)
+void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
+			     int kind)
 {
 	void *buf;
 
@@ -140,6 +141,14 @@ static void sized_free(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
 	if (kmem_size_check(cp, buf, bytes) == 0)
 		kmem_cache_free_kind(cp, buf, kind);
 	kmem_gate_exit();
+}
+
+static inline void *sized_alloc(kmem_cache_t *cp, size_t bytes, int kmflag,
+				int kind)
+{
+	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG)))
+		return kmem_cache_alloc_kind(cp, kmflag, kind);
+	return kmem_cache_alloc_sized(cp, bytes, kmflag, kind);
 }
 
 /** Allocates size bytes; NULL for 0, and with KM_NOSLEEP. */
@@ -247,23 +256,34 @@ static kmem_cache_t *aligned_cache(size_t bytes, size_t align)
 	return NULL;
 }
 
-void *kmem_malloc_impl(size_t size, size_t align, int kind)
+static inline __attribute__((always_inline)) void *
+malloc_any(size_t size, size_t align, int kmflag, int kind)
 {
 	kmem_cache_t *cp;
 
 	kmem_ready_check();
 	if (KM_UNLIKELY(align > MALLOC_ALIGN)) {
 		if (size > MAXBUF || align > KMEM_PAGE)
-			return oversize_alloc(size ? size : 1, align,
-					      KM_NOSLEEP, kind);
+			return oversize_alloc(size ? size : 1, align, kmflag,
+					      kind);
 		cp = aligned_cache(size ? size : 1, align);
 	} else if (KM_UNLIKELY(size > MAXBUF)) {
-		return oversize_alloc(size, 0, KM_NOSLEEP, kind);
+		return oversize_alloc(size, 0, kmflag, kind);
 	} else {
 		/* the smallest class is aligned to 8 only */
 		cp = size_cache(size > 8 ? size : 16);
 	}
-	return cp ? sized_alloc(cp, size, KM_NOSLEEP, kind) : NULL;
+	return cp ? sized_alloc(cp, size, kmflag, kind) : NULL;
+}
+
+void *kmem_malloc_impl(size_t size, size_t align, int kind)
+{
+	return malloc_any(size, align, KM_NOSLEEP, kind);
+}
+
+void *kmem_malloc_flags(size_t size, size_t align, int kmflag, int kind)
+{
+	return malloc_any(size, align, kmflag, kind);
 }
 
 kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab, void **base)

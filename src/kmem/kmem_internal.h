@@ -106,6 +106,14 @@ KM_HIDDEN const char *kmem_getenv(const char *name);
 
 /* ---- start and state (kmem_init.c, kmem_env.c) ------------------------ */
 
+/** kmem_malloc_impl() for a caller that may be willing to wait. */
+KM_HIDDEN void *kmem_malloc_flags(size_t size, size_t align, int kmflag,
+				  int kind);
+/** Allocates from a cache what may be smaller than its buffers, and marks the
+ * end of it. */
+KM_HIDDEN void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes,
+				       int kmflag, int kind);
+
 /** Brings the whole allocator up; every public entry that finds it not ready
  * calls it.  Returns at once in the thread that is doing so already. */
 KM_HIDDEN void kmem_init(void);
@@ -153,7 +161,7 @@ struct kmem_spec {
 	int vmflag; /* VM_SLEEP, or VM_NOSLEEP: creation may fail */
 };
 
-extern KM_HIDDEN kmem_mutex_t kmem_list_lock;   /* the ring of caches */
+extern KM_HIDDEN kmem_mutex_t kmem_list_lock; /* the ring of caches */
 extern KM_HIDDEN vmem_t *kmem_metadata_arena;
 extern KM_HIDDEN vmem_t *kmem_msb_arena;
 extern KM_HIDDEN vmem_t *kmem_cache_arena;
