@@ -15,8 +15,10 @@
  *   path=NAME   the rest of the value is the name of the dump
  *
  * A value that begins with '/' or has no such item is a name and means exit,
- * _exit, fatal and panic.  In a name %p is the process id, %c the command, %%
- * a percent sign; without %p every process but the main one appends ".PID".
+ * _exit, fatal and panic.  In a name %p is the process id, %c the command, %n
+ * the number of the dump in the process, from 1, %% a percent sign.  Without
+ * %p every process but the main one appends ".PID"; without %n the second dump
+ * of a process, and those that follow, append ".N".
  *
  *   I1  Locks: snap_lock, then the allocator's (kmem_lock_all), then other
  *       threads are stopped.  The other way round, a stopped thread could
@@ -87,6 +89,7 @@ static uint32_t is_last_done;        /* a futex */
 static char path_buf[PATH_MAX];
 static struct snap_range ranges[MAX_RANGES];
 static struct snap_range wiped[MAX_WIPED];
+static uint32_t ndumps[2]; /* made by this process: asked for by name, others */
 
 /** The definition this library itself has, whoever's is in use. */
 extern int own_kmem_snapshot(const char *path, int flags)
@@ -136,7 +139,9 @@ static int expand(const char *template, int is_shared, char *buf, size_t room)
 {
 	struct text t = {buf, buf + room, 0};
 	uint32_t pid = (uint32_t)snap_sys(SYS_getpid);
+	uint32_t number = ndumps[is_shared] + 1;
 	int has_pid = 0;
+	int has_number = 0;
 
 	*buf = '\0';
 	for (const char *p = template; *p; p++) {
@@ -146,8 +151,11 @@ static int expand(const char *template, int is_shared, char *buf, size_t room)
 		}
 		p++;
 		has_pid |= *p == 'p';
+		has_number |= *p == 'n';
 		if (*p == 'p')
 			put_number(&t, pid);
+		else if (*p == 'n')
+			put_number(&t, number);
 		else if (*p == 'c')
 			put_string(&t, conf.comm);
 		else if (*p == '%')
@@ -158,6 +166,10 @@ static int expand(const char *template, int is_shared, char *buf, size_t room)
 	if (is_shared && !has_pid && (int)pid != conf.main_pid) {
 		put(&t, '.');
 		put_number(&t, pid);
+	}
+	if (is_shared && !has_number && number > 1) {
+		put(&t, '.');
+		put_number(&t, number);
 	}
 	return t.is_full ? -ENAMETOOLONG : 0;
 }
@@ -393,6 +405,7 @@ static int is_vforked(void)
 	if (self_pid && (!fork_mark || *fork_mark))
 		return 1;
 	self_pid = pid;
+	ndumps[0] = ndumps[1] = 0;
 	lock_owner = 0;
 	last_tid = 0;
 	kmem_mutex_break(&snap_lock);
@@ -565,8 +578,8 @@ static int snapshot(const struct kmem_snap_cause *cause, const char *template,
 		    int is_nowait)
 {
 	struct snap_request req;
-	int rc = expand(template, template == conf.path, path_buf,
-			sizeof(path_buf));
+	int is_shared = template == conf.path;
+	int rc = expand(template, is_shared, path_buf, sizeof(path_buf));
 
 	if (rc)
 		return rc;
@@ -589,7 +602,9 @@ static int snapshot(const struct kmem_snap_cause *cause, const char *template,
 	req.nofork = snap_unforked(wiped, MAX_WIPED, &req.nwiped);
 	req.wiped = wiped;
 	quiesce_guarded(&req);
-	return snap_self(&req);
+	rc = snap_self(&req);
+	ndumps[is_shared] += rc == 0;
+	return rc;
 }
 
 /* is descriptor 2 still what a line for people belongs in?  A daemon may have

@@ -5,7 +5,7 @@ set -u
 . "$TOP/tests/snap/lib.sh"
 build ends
 ulimit -c 0
-echo "1..19"
+echo "1..22"
 under() { # VALUE COMMAND...
 	local value=$1
 	shift
@@ -76,3 +76,24 @@ fi
 under exit,_exit,path=t.%c.core sh -c './ends exit | cat' > out
 is "a pipeline" "$(tr '\n' ' ' < out)$(dumps t.)" \
 	"begin atexit ./t.cat.core.N ./t.ends.core.N ./t.sh.core.N "
+
+# each dump of a process has a name of its own
+twice='
+import os, signal
+os.kill(os.getpid(), signal.SIGUSR2)
+os.kill(os.getpid(), signal.SIGUSR2)
+if os.fork() == 0:
+    os.kill(os.getpid(), signal.SIGUSR2)
+else:
+    os.wait()'
+names() { find . -name "$1*" | sed 's/[0-9]\{3,\}/P/' | sort | tr '\n' ' '; }
+under exit,signal=USR2,path=seq.%p.core /usr/bin/python3 -c "$twice" > out 2>&1
+is "several: each appends its number" "$? $(names seq.)" \
+	"0 ./seq.P.core ./seq.P.core ./seq.P.core.2 ./seq.P.core.2 ./seq.P.core.3 "
+under signal=USR2,path=mid.%n.core.%p /usr/bin/python3 -c "$twice" > out 2>&1
+is "several: or has it where the name says" "$? $(names mid.)" \
+	"0 ./mid.1.core.P ./mid.1.core.P ./mid.2.core.P "
+is "several: all are whole" "$(for c in seq.* mid.*; do
+	timeout 20 "$B/pmdb" check "$c" > /dev/null
+	[ $? -lt 2 ] || echo "$c"
+done)" ""
