@@ -43,9 +43,10 @@ enum root_kind {
 
 struct root {
 	enum root_kind kind;
-	taddr_t start, end; /* [start, end); equal for ROOT_REGISTER */
+	taddr_t start, end; /* [start, end); equal: no range but a value */
 	uint32_t tid;       /* registers, stacks, TLS */
-	uint64_t value;     /* ROOT_REGISTER: what it holds */
+	uint64_t value;     /* when start == end: the pointer itself */
+	bool is_shallow;    /* keeps what it points at, but nothing else */
 	const char *what;   /* register or object name; borrowed */
 };
 

@@ -176,7 +176,9 @@ struct err *mark_all(struct heap *heap, const struct roots *roots,
 	for (size_t i = 0; !err && i < roots->n; i++) {
 		const struct root *r = &roots->v[i];
 
-		if (r->kind == ROOT_REGISTER)
+		if (r->is_shallow)
+			continue;
+		if (r->start == r->end)
 			mark_value(&m, r->value);
 		else
 			err = words_scan(heap->target, r->start, r->end,
@@ -184,6 +186,10 @@ struct err *mark_all(struct heap *heap, const struct roots *roots,
 		if (!err)
 			err = drain(&m);
 	}
+	/* last: what is reached in another way as well is looked into */
+	for (size_t i = 0; !err && i < roots->n; i++)
+		if (roots->v[i].is_shallow)
+			mark_value(&m, roots->v[i].value);
 	mem_free(m.todo);
 	return err;
 }

@@ -32,12 +32,15 @@
  *   the bounds of maps (which the kernel merges) are needed.  The thread lives
  *   if a thread of the core has fs_base = A, or its sp in the stack.
  *
- *   Of a thread that ended, the first words of the descriptor stay a root: they
- *   hold the thread's vector of TLS blocks, which glibc keeps for the next
- *   thread.  One that was not joined still holds what
- *   pthread_join() will return; all of its descriptor stays a root.  glibc has
- *   such threads on its list of stacks in use, found by the names it exports
- *   for debuggers.
+ *   Of a thread that ended, glibc keeps the vector of TLS blocks (dtv) for the
+ *   next thread, and with it the blocks of libraries loaded later.  They are not
+ *   leaked, but what they hold is as dead as the static TLS below the
+ *   descriptor: they are shallow roots.  A thread that was not joined still holds
+ *   what pthread_join() will return; the rest of its descriptor stays a root.
+ *   glibc has such threads on its list of stacks in use, found by the names it
+ *   exports for debuggers.
+ *
+ *      A+8 -> dtv[0]   dtv[-1] = length   dtv[i] = { block's TLS, block }
  *
  * A living thread whose sp is elsewhere (alternate signal stack, coroutine) has
  * its whole stack scanned: where it was left cannot be known.
@@ -56,6 +59,7 @@
 #define RED_ZONE  128
 #define PAGE      4096u
 #define TCB_ALIGN 64
+#define TCB_DTV   0x8
 #define TCB_SELF  0x10
 /* where in a descriptor S, size and guard are looked for */
 #define TCB_SEARCH_FROM 0x100
@@ -63,6 +67,8 @@
 /* longest distance of the descriptor from the top of its stack */
 #define TCB_BELOW_TOP 0x10000
 #define USED_LIST_MAX (1u << 20)
+#define DTV_SLOT      16
+#define DTV_MAX       65536
 
 struct range {
 	taddr_t start, end;
@@ -376,6 +382,29 @@ static taddr_t lowest_live(const struct target_thread *th)
 	return th->is_at_call ? th->regs.rsp : th->regs.rsp - RED_ZONE;
 }
 
+static void add_shallow(struct roots_ctx *c, uint64_t value)
+{
+	struct root r = {
+		.kind = ROOT_TLS,
+		.value = value,
+		.is_shallow = true,
+	};
+
+	if (value)
+		VEC_PUSH(&c->list, r);
+}
+
+/* the vector of TLS blocks of a thread that ended, and the blocks */
+static void keep_dtv(struct roots_ctx *c, taddr_t tcb)
+{
+	taddr_t dtv = word_at(c->t, tcb + TCB_DTV);
+	uint64_t n = dtv ? word_at(c->t, dtv - DTV_SLOT) : 0;
+
+	add_shallow(c, dtv);
+	for (uint64_t i = 1; i <= n && i <= DTV_MAX; i++)
+		add_shallow(c, word_at(c->t, dtv + i * DTV_SLOT + 8));
+}
+
 static void exclude_stack(struct roots_ctx *c, const struct pstack *s)
 {
 	if (!s->thread) {
@@ -384,9 +413,9 @@ static void exclude_stack(struct roots_ctx *c, const struct pstack *s)
 			return;
 		bool is_joinable = c->has_used && hash_get(&c->used, s->tcb);
 
-		exclude(c, s->start, s->tcb, true);
-		if (!is_joinable)
-			exclude(c, s->tcb + TCB_SELF, s->end, true);
+		exclude(c, s->start, is_joinable ? s->tcb + TCB_SELF : s->end,
+			true);
+		keep_dtv(c, s->tcb);
 		return;
 	}
 	taddr_t sp = s->thread->regs.rsp;

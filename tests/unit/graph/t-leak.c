@@ -310,6 +310,29 @@ static void the_stack_of_an_ended_thread_is_dead(void **state)
 	done(w);
 }
 
+static void the_tls_blocks_of_an_ended_thread_are_dead_but_no_leak(void **state)
+{
+	struct world *w = world();
+	uint64_t dtv = BUF(0) + 16;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		buf(w, i, BUF_ALLOCATED, 1);
+	put(w, TCB + 8, dtv);
+	put(w, dtv - 16, 2);
+	put(w, dtv + 32, BUF(1) + 32);
+	put(w, dtv + 40, BUF(1));
+	put(w, BUF(1) + 40, BUF(2)); /* a variable in the block */
+	/* a block that is reached in another way is looked into */
+	put(w, dtv + 24, BUF(3));
+	put(w, DATA, BUF(3));
+	put(w, BUF(3), BUF(4));
+	w->is_ended = true;
+	expect(w, 1, 1);
+	assert_int_equal(w->l->set->v[w->l->v[0].buf].addr, BUF(2));
+	done(w);
+}
+
 static void a_stack_left_for_another_counts_whole(void **state)
 {
 	struct world *w = world();
@@ -439,6 +462,8 @@ int main(void)
 		cmocka_unit_test(registers_are_roots),
 		cmocka_unit_test(the_stack_counts_from_the_red_zone_up),
 		cmocka_unit_test(the_stack_of_an_ended_thread_is_dead),
+		cmocka_unit_test(
+			the_tls_blocks_of_an_ended_thread_are_dead_but_no_leak),
 		cmocka_unit_test(a_stack_left_for_another_counts_whole),
 		cmocka_unit_test(what_only_looks_like_a_thread_is_memory),
 		cmocka_unit_test(lost_registers_are_no_verdict),
