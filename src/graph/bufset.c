@@ -45,10 +45,16 @@ static struct err *add_buf(void *arg, const struct heap_buf *b)
 {
 	struct builder *bld = arg;
 
+	struct heap_buf mine = *b;
+
+	/* what lies behind the bytes asked for is not the program's: whether a
+	 * pointer there keeps the buffer must not depend on its class */
+	if (mine.req_bytes < mine.size_bytes)
+		mine.size_bytes = mine.req_bytes;
 	/* a buffer of no size cannot be pointed into, but can be leaked */
-	VEC_PUSH(&bld->bufs, *b);
-	if (bld->bufs.v[bld->bufs.n - 1].size_bytes == 0)
-		bld->bufs.v[bld->bufs.n - 1].size_bytes = 1;
+	if (mine.size_bytes == 0)
+		mine.size_bytes = 1;
+	VEC_PUSH(&bld->bufs, mine);
 	return (bld->bufs.n & 0xfff) == 0 ? interrupt_check() : NULL;
 }
 

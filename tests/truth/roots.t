@@ -9,7 +9,8 @@ import truthlib as T
 
 NAMES = ("interior", "registers", "tls", "thread_specific", "other_stack",
          "below_sp", "data_bss", "mmap_region", "thread_exited",
-         "threads_busy", "vectors", "on_altstack")
+         "threads_busy", "vectors", "on_altstack",
+         "ends")
 STATUS = {"vectors": T.signal_status(signal.SIGTERM)}
 T.plan(len(NAMES) * (T.COMPARE + 1))
 for name in NAMES:
