@@ -212,7 +212,7 @@ fmt-check: ## fail if a C file is not laid out
 	@test -n "$(FMT_FILES)" && clang-format-14 --dry-run -Werror $(FMT_FILES)
 
 # the allocators that kmem.h does not describe
-KMEM_HEADERS := rmap.h kmalloc.h
+KMEM_HEADERS := rmap.h kmalloc.h umem.h sys/vmem.h
 
 # ---- install ----------------------------------------------------------------
 install: all ## install to DESTDIR, PREFIX

@@ -307,21 +307,36 @@ kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab, void **base)
 	return cp;
 }
 
-void kmem_free_impl(void *p, int kind)
+/** Frees an oversize buffer; size SIZE_MAX: the caller did not say. */
+static void free_oversize(void *p, size_t size)
+{
+	size_t bytes = kmem_addr_oversize(p);
+	struct kmem_fault fault = {
+		.code = KMERR_BADSIZE,
+		.buf = p,
+		.freed_bytes = size,
+		.bytes = bytes,
+	};
+
+	if (bytes == 0)
+		kmem_error_at(KMERR_BADADDR, NULL, p);
+	else if (size != SIZE_MAX && size != bytes)
+		kmem_error(&fault);
+	else
+		oversize_free(p, bytes);
+}
+
+static inline __attribute__((always_inline)) void free_any(void *p, size_t size,
+							   int kind)
 {
 	kmem_cache_t *cp;
-	size_t bytes;
 	void *base;
 
 	if (!p)
 		return;
 	cp = kmem_addr_cache(p, NULL, &base);
 	if (KM_UNLIKELY(!cp)) {
-		bytes = kmem_addr_oversize(p);
-		if (bytes)
-			oversize_free(p, bytes);
-		else
-			kmem_error_at(KMERR_BADADDR, NULL, p);
+		free_oversize(p, size);
 		return;
 	}
 	if (KM_UNLIKELY(base != p || !(cp->cache_cflags & KMC_KMEM_ALLOC))) {
@@ -329,7 +344,17 @@ void kmem_free_impl(void *p, int kind)
 			      p);
 		return;
 	}
-	sized_free(cp, p, SIZE_MAX, kind);
+	sized_free(cp, p, size, kind);
+}
+
+void kmem_free_impl(void *p, int kind)
+{
+	free_any(p, SIZE_MAX, kind);
+}
+
+void kmem_free_sized_impl(void *p, size_t size, int kind)
+{
+	free_any(p, size, kind);
 }
 
 size_t kmem_usable(const void *p)

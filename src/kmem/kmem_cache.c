@@ -414,8 +414,7 @@ static void *alloc_slab(kmem_cache_t *cp, int kmflag, int kind, int *ret_rc)
 		*ret_rc = kmem_debug_alloc(cp, buf, kmflag, 1, kind);
 		return *ret_rc == 0 ? buf : NULL;
 	}
-	if (cp->cache_constructor &&
-	    cp->cache_constructor(buf, cp->cache_private, kmflag) != 0) {
+	if (cp->cache_constructor && kmem_construct(cp, buf, kmflag) != 0) {
 		kmem_slab_free(cp, buf, kind);
 		return alloc_failed(cp, kind);
 	}

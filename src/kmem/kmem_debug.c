@@ -132,7 +132,7 @@ int kmem_debug_alloc(kmem_cache_t *cp, void *buf, int kmflag, int construct,
 	btp->bt_redzone = KMEM_REDZONE_PATTERN;
 
 	if (needs_constructor(cp, construct) &&
-	    cp->cache_constructor(buf, cp->cache_private, kmflag) != 0) {
+	    kmem_construct(cp, buf, kmflag) != 0) {
 		__atomic_fetch_add(&cp->cache_alloc_fail, 1, __ATOMIC_RELAXED);
 		btp->bt_bxstat = bxstat(btp, KMEM_BUFTAG_FREE);
 		if (cp->cache_flags & KMF_DEADBEEF)

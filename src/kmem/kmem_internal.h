@@ -109,6 +109,18 @@ KM_HIDDEN const char *kmem_getenv(const char *name);
 /** kmem_malloc_impl() for a caller that may be willing to wait. */
 KM_HIDDEN void *kmem_malloc_flags(size_t size, size_t align, int kmflag,
 				  int kind);
+/** kmem_free_impl() for a caller that says the size, which is checked where it
+ * is known. */
+KM_HIDDEN void kmem_free_sized_impl(void *p, size_t size, int kind);
+/* internal cflag: made through umem.h; its constructor is told UMEM_DEFAULT */
+#define KMC_UMEM 0x01000000
+/** Runs a cache's constructor; 0, or not 0 when it failed. */
+static inline int kmem_construct(kmem_cache_t *cp, void *buf, int kmflag)
+{
+	if (cp->cache_cflags & KMC_UMEM)
+		kmflag = 0;
+	return cp->cache_constructor(buf, cp->cache_private, kmflag);
+}
 /** Allocates from a cache what may be smaller than its buffers, and marks the
  * end of it. */
 KM_HIDDEN void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes,
