@@ -5,6 +5,6 @@
 #ifndef SYS_VMEM_H
 #define SYS_VMEM_H
 
-#include "../vmem.h"
+#include <vmem.h>
 
 #endif
