@@ -108,7 +108,7 @@ struct leak {
 struct leaks {
 	struct bufset *set;
 	struct roots *roots;
-	struct leak *v; /* by bytes, largest first */
+	struct leak *v; /* direct ones first, then by bytes, largest first */
 	size_t n;
 	uint64_t nbufs, bytes;      /* leaked */
 	uint64_t nlive, live_bytes; /* allocated candidates, leaks included */

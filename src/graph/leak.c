@@ -75,11 +75,14 @@ static int by_group(const void *a, const void *b)
 	return by_age(a, b);
 }
 
-static int by_bytes(const void *a, const void *b)
+/* an indirect leak goes away with a direct one: that is the one to look at */
+static int by_weight(const void *a, const void *b)
 {
 	const struct leak *x = a;
 	const struct leak *y = b;
 
+	if (x->is_direct != y->is_direct)
+		return x->is_direct ? -1 : 1;
 	if (x->bytes != y->bytes)
 		return x->bytes > y->bytes ? -1 : 1;
 	if (x->nbufs != y->nbufs)
@@ -231,7 +234,7 @@ static void group(struct finder *f)
 		i += n;
 	}
 	if (leaks.n)
-		qsort(leaks.v, leaks.n, sizeof(*leaks.v), by_bytes);
+		qsort(leaks.v, leaks.n, sizeof(*leaks.v), by_weight);
 	f->leaks->v = leaks.v;
 	f->leaks->n = leaks.n;
 }

@@ -194,11 +194,13 @@ static void each_function(const struct verdict *v, taddr_t pc,
 	bool is_own = obj && strncmp(obj->name, "libkmem", 7) == 0;
 	struct inline_frame frames[INLINES_MAX];
 	struct symbol sym;
-	/* a return address may be the first of the next function */
-	size_t n = types_inlines(v->types, pc - 1, frames, INLINES_MAX);
+	size_t n = 0;
 
-	/* what the allocator has inlined in malloc() is nobody's business */
-	for (size_t i = is_own && n ? n - 1 : 0; i < n; i++) {
+	/* a return address may be the first of the next function; what the
+	 * allocator has inlined in malloc() is nobody's business */
+	if (!is_own)
+		n = types_inlines(v->types, pc - 1, frames, INLINES_MAX);
+	for (size_t i = 0; i < n; i++) {
 		_free_ char *name = types_demangle(frames[i].name);
 
 		fn(arg, pc, name, frames[i].file, frames[i].line);
@@ -211,7 +213,7 @@ static void each_function(const struct verdict *v, taddr_t pc,
 
 	if (types_symbol_at(v->types, pc - 1, &sym))
 		name = types_demangle(sym.name);
-	if (!types_source_line(v->types, pc - 1, &file, &line))
+	if (is_own || !types_source_line(v->types, pc - 1, &file, &line))
 		file = NULL;
 	fn(arg, pc, name, file, line);
 }

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* length of the UTF-8 sequence at s, 0: none begins here */
 static size_t utf8_span(const unsigned char *s)
@@ -90,37 +91,79 @@ static json_t *json_symbol(const struct out *o, taddr_t addr)
 	return obj;
 }
 
-static json_t *json_frame(const struct out *o, taddr_t pc)
+/* functions inlined into each other at one address */
+#define INLINES_MAX 32
+
+static json_t *json_text_or_null(const char *s)
+{
+	return s ? json_text(s) : json_null();
+}
+
+/* what is known of an address whatever function it is told to be in */
+static json_t *json_frame(const struct out *o, taddr_t pc, const char *function,
+			  const char *file, int line)
 {
 	json_t *obj = json_object();
-	const struct object *object = NULL;
-	_free_ char *function = NULL;
+	const struct object *object = types_object_at(o->types, pc - 1);
 	struct symbol sym;
-	const char *file = NULL;
-	int line = 0;
 
 	json_object_set_new(obj, "pc", json_hex(pc));
-	if (!o->types)
-		return obj;
-	/* a return address: the call is just before it */
-	function = types_function_name(o->types, pc - 1);
-	object = types_object_at(o->types, pc - 1);
-	json_object_set_new(obj, "function",
-			    function ? json_text(function) : json_null());
+	json_object_set_new(obj, "function", json_text_or_null(function));
 	json_object_set_new(obj, "object",
-			    object ? json_text(object->name) : json_null());
-	if (types_symbol_at(o->types, pc - 1, &sym))
-		json_object_set_new(obj, "offset", json_count(pc - sym.value));
-	else
-		json_object_set_new(obj, "offset", json_null());
-	if (types_source_line(o->types, pc - 1, &file, &line) && file) {
-		json_object_set_new(obj, "file", json_text(file));
-		json_object_set_new(obj, "line", json_integer(line));
-	} else {
-		json_object_set_new(obj, "file", json_null());
-		json_object_set_new(obj, "line", json_null());
-	}
+			    json_text_or_null(object ? object->name : NULL));
+	json_object_set_new(obj, "offset",
+			    types_symbol_at(o->types, pc - 1, &sym)
+				    ? json_count(pc - sym.value)
+				    : json_null());
+	json_object_set_new(obj, "file", json_text_or_null(file));
+	json_object_set_new(obj, "line",
+			    file ? json_integer(line) : json_null());
 	return obj;
+}
+
+/* the frame of an address without a description of what was inlined there */
+static json_t *json_plain_frame(const struct out *o, taddr_t pc, bool is_own)
+{
+	_free_ char *function = NULL;
+	const char *file = NULL;
+	int line = 0;
+	struct symbol sym;
+
+	if (types_symbol_at(o->types, pc - 1, &sym))
+		function = types_demangle(sym.name);
+	if (is_own || !types_source_line(o->types, pc - 1, &file, &line))
+		file = NULL;
+	return json_frame(o, pc, function, file, line);
+}
+
+/* the frames of a return address (the call is just before it): those of the
+ * functions inlined there first.  What the allocator has inlined in malloc() is
+ * nobody's business. */
+static void json_frames(const struct out *o, taddr_t pc, json_t *list)
+{
+	struct inline_frame frames[INLINES_MAX];
+	const struct object *object = NULL;
+	bool is_own = false;
+	size_t n = 0;
+
+	if (!o->types) {
+		json_array_append_new(list,
+				      json_pack("{s:o}", "pc", json_hex(pc)));
+		return;
+	}
+	object = types_object_at(o->types, pc - 1);
+	is_own = object && strncmp(object->name, "libkmem", 7) == 0;
+	if (!is_own)
+		n = types_inlines(o->types, pc - 1, frames, INLINES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		_free_ char *name = types_demangle(frames[i].name);
+
+		json_array_append_new(list,
+				      json_frame(o, pc, name, frames[i].file,
+						 frames[i].line));
+	}
+	if (n == 0)
+		json_array_append_new(list, json_plain_frame(o, pc, is_own));
 }
 
 static json_t *json_stack(const struct out *o, const struct cell *cell)
@@ -128,7 +171,7 @@ static json_t *json_stack(const struct out *o, const struct cell *cell)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < cell->npcs; i++)
-		json_array_append_new(list, json_frame(o, cell->pcs[i]));
+		json_frames(o, cell->pcs[i], list);
 	return list;
 }
 

@@ -9,7 +9,7 @@ import truthlib as T
 NAMES = ("leak_one", "leak_chain", "leak_ring", "leak_tree", "leak_shared",
          "leak_groups", "leak_main", "exit_deep", "clean",
          "deep_list")
-T.plan(len(NAMES) * (T.COMPARE + 1) + 5)
+T.plan(len(NAMES) * (T.COMPARE + 1) + 9)
 runs = {}
 for name in NAMES:
     r = runs[name] = T.run(name)
@@ -46,3 +46,21 @@ nbufs = sum(want)
 T.ok(rc == 0 and "%d buffers, %d bytes" % (nbufs, total) in out,
      "leak_groups: ::findleaks totals %d buffers, %d bytes" % (nbufs, total),
      out + err)
+
+# what is lost with something else comes after it
+for name in ("leak_tree", "leak_chain"):
+    rc, verdict, err = T.check(runs[name].dump)
+    kinds = [g["kind"] for g in verdict.get("leaks", [])]
+    T.ok("direct" in kinds and kinds == sorted(kinds),
+         name + ": direct leaks before indirect ones", kinds)
+
+# a stack is the same in either report, and begins with the function that was
+# called, not with what the compiler made of it
+leak = verdict["leaks"][0]["stack"]
+T.ok(leak[0]["function"] == "malloc" and leak[0]["file"] is None,
+     "check: the first frame is malloc, without a line", leak[0])
+rows = [g["stack"] for g in T.findleaks(runs[name].dump)]
+frames = [[(f["pc"], f["function"], f["file"], f["line"]) for f in s]
+          for s in rows]
+T.ok([(f["pc"], f["function"], f["file"], f["line"]) for f in leak] in frames,
+     "::findleaks --json: the frames are those of check", frames)
