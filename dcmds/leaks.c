@@ -61,7 +61,7 @@ static const struct opt leak_opts[] = {
 /* a leak as it is shown */
 struct shown {
 	const struct leak *leak;
-	const struct heap_buf *rep;
+	struct heap_buf rep;
 	taddr_t caller;
 	char *name; /* of the caller, owned */
 	enum section section;
@@ -103,8 +103,9 @@ static void set_filter(struct find_arg *f)
 static void add_shown(struct find_arg *f, const struct leak *l)
 {
 	struct heap_stack stack = {0};
-	struct shown s = {.leak = l, .rep = &f->leaks->set->v[l->buf]};
+	struct shown s = {.leak = l};
 
+	bufset_get(f->heap, f->leaks->set, l->buf, &s.rep);
 	if (l->stack && f->heap->ops->stack &&
 	    !f->heap->ops->stack(f->heap, l->stack, &stack))
 		stack.depth = 0;
@@ -113,7 +114,7 @@ static void add_shown(struct find_arg *f, const struct leak *l)
 	s.caller = heap_caller(f->heap, &stack);
 	s.name = s.caller ? types_addr_name(session_types(f->call->s), s.caller)
 			  : mem_strdup("?");
-	if (s.rep->kind == BUF_OVERSIZE)
+	if (s.rep.kind == BUF_OVERSIZE)
 		s.section = SECTION_BIG;
 	else
 		s.section = l->stack ? SECTION_AUDITED : SECTION_PLAIN;
@@ -130,7 +131,7 @@ static int by_caller(const void *a, const void *b)
 		return x->section < y->section ? -1 : 1;
 	if (diff)
 		return diff;
-	return x->rep->addr < y->rep->addr ? -1 : x->rep->addr > y->rep->addr;
+	return x->rep.addr < y->rep.addr ? -1 : x->rep.addr > y->rep.addr;
 }
 
 /* ---- the tables ------------------------------------------------------ */
@@ -142,7 +143,7 @@ static const char *plural(uint64_t n)
 
 static taddr_t handle(const struct shown *s)
 {
-	return s->section == SECTION_PLAIN ? s->rep->addr : s->rep->ctl;
+	return s->section == SECTION_PLAIN ? s->rep.addr : s->rep.ctl;
 }
 
 /* in JSON only: in text -d prints it */
@@ -171,7 +172,7 @@ static void leak_row(const struct find_arg *f, const struct shown *s)
 	if (s->section == SECTION_BIG)
 		out_str(o, bytes);
 	else
-		out_addr(o, s->rep->cache);
+		out_addr(o, s->rep.cache);
 	out_u64(o, l->nbufs);
 	out_addr(o, handle(s));
 	if (s->caller)
@@ -272,7 +273,7 @@ static struct err *detail(const struct find_arg *f, const struct shown *s)
 	struct out *o = f->call->out;
 	const char *noun = s->section == SECTION_BIG ? "vmem_seg" : "buffer";
 	const char *name = NULL;
-	struct err *err = name_of(f->heap, s->rep, &name);
+	struct err *err = name_of(f->heap, &s->rep, &name);
 
 	if (err)
 		return err;
@@ -286,10 +287,10 @@ static struct err *detail(const struct find_arg *f, const struct shown *s)
 		out_text(o, "%" PRIu64 " byte%s%s\n", l->bytes,
 			 plural(l->bytes), l->nbufs > 1 ? " total," : "");
 	if (l->nbufs > 1 || s->section == SECTION_PLAIN)
-		out_text(o, "    sample addr %" PRIx64 "\n", s->rep->addr);
+		out_text(o, "    sample addr %" PRIx64 "\n", s->rep.addr);
 	if (s->section == SECTION_PLAIN)
 		return NULL;
-	return session_run(f->call->s, s->rep->ctl,
+	return session_run(f->call->s, s->rep.ctl,
 			   s->section == SECTION_BIG ? ".::vmem_seg -v"
 						     : ".::bufctl -v");
 }
@@ -395,27 +396,32 @@ static struct err *dcmd_findleaks(struct dcmd_call *call)
 /* ---- walkers --------------------------------------------------------- */
 
 /* does an address given to a walker mean this leak? */
-static bool is_of(const struct leaks *leaks, const struct leak *l, taddr_t addr)
+static bool is_of(struct heap *heap, const struct leaks *leaks,
+		  const struct leak *l, taddr_t addr)
 {
 	for (size_t i = 0; i < l->nbufs; i++) {
-		const struct heap_buf *b = &leaks->set->v[l->members[i]];
+		struct heap_buf b;
 
-		if (b->addr == addr || b->ctl == addr)
+		bufset_get(heap, leaks->set, l->members[i], &b);
+		if (b.addr == addr || b.ctl == addr)
 			return true;
 	}
 	return false;
 }
 
-static struct err *walk_one(const struct leaks *leaks, const struct leak *l,
-			    bool wants_bufs, walk_fn *fn, void *arg)
+static struct err *walk_one(struct heap *heap, const struct leaks *leaks,
+			    const struct leak *l, bool wants_bufs, walk_fn *fn,
+			    void *arg)
 {
 	struct err *err = NULL;
 
 	for (size_t i = 0; !err && i < l->nbufs; i++) {
-		const struct heap_buf *b = &leaks->set->v[l->members[i]];
-		bool has_ctl = l->stack || b->kind == BUF_OVERSIZE;
+		struct heap_buf b;
 
-		err = fn(arg, wants_bufs || !has_ctl ? b->addr : b->ctl);
+		bufset_get(heap, leaks->set, l->members[i], &b);
+		bool has_ctl = l->stack || b.kind == BUF_OVERSIZE;
+
+		err = fn(arg, wants_bufs || !has_ctl ? b.addr : b.ctl);
 	}
 	return err;
 }
@@ -426,16 +432,19 @@ static struct err *walk_leak(struct session *s, const struct walker *walker,
 			     void *arg)
 {
 	struct leaks *leaks = NULL;
+	struct heap *heap = NULL;
 	struct err *err = NULL;
 
 	if (!session_has_leaks(s))
 		return err_new(ERR_NOTFOUND,
 			       "::findleaks must be run (to completion) before "
 			       "leaks can be walked");
-	err = session_leaks(s, &leaks);
+	err = session_heap(s, &heap);
+	if (!err)
+		err = session_leaks(s, &leaks);
 	for (size_t i = 0; !err && i < leaks->n; i++)
-		if (!has_addr || is_of(leaks, &leaks->v[i], addr))
-			err = walk_one(leaks, &leaks->v[i],
+		if (!has_addr || is_of(heap, leaks, &leaks->v[i], addr))
+			err = walk_one(heap, leaks, &leaks->v[i],
 				       walker->data != NULL, fn, arg);
 	return err;
 }

@@ -9,9 +9,15 @@
 #include "base/err.h"
 #include "heap/heap.h"
 
+/* a buffer, as much of it as marking needs; there may be very many */
+struct bufset_buf {
+	taddr_t addr;
+	uint64_t size_bytes; /* what was asked for, if known; may be 0 */
+};
+
 /* every allocated leak candidate, ascending by address, disjoint */
 struct bufset {
-	struct heap_buf *v;
+	struct bufset_buf *v;
 	size_t n;
 	unsigned char *mark;     /* one enum mark each */
 	struct bufset_run *runs; /* index: see bufset.c */
@@ -32,6 +38,9 @@ struct err *bufset_build(struct heap *heap, struct bufset **ret) must_use;
 void bufset_free(struct bufset *set);
 /** Index of the buffer that holds addr, or BUFSET_NONE. */
 size_t bufset_find(const struct bufset *set, taddr_t addr);
+/** All that the heap knows of the i-th buffer. */
+void bufset_get(struct heap *heap, const struct bufset *set, size_t i,
+		struct heap_buf *ret);
 
 enum root_kind {
 	ROOT_REGISTER,

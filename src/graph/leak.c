@@ -94,7 +94,7 @@ static int by_weight(const void *a, const void *b)
 static size_t next_edge(struct finder *f, struct step *s)
 {
 	const struct bufset *set = f->leaks->set;
-	const struct heap_buf *b = &set->v[s->buf];
+	const struct bufset_buf *b = &set->v[s->buf];
 	size_t len = 0;
 	const unsigned char *p = NULL;
 
@@ -162,41 +162,47 @@ static struct err *find_direct(struct finder *f, bool *is_direct)
 	return err;
 }
 
+static void add_lost(struct finder *f, size_t i)
+{
+	struct lost *lost = &f->lost[f->nlost++];
+	struct heap_audit a = {0};
+	struct heap_buf b;
+
+	bufset_get(f->heap, f->leaks->set, i, &b);
+	lost->buf = i;
+	lost->cache = b.cache ? b.cache : b.arena;
+	if (f->heap->ops->audit && f->heap->ops->audit(f->heap, &b, &a)) {
+		lost->stamp_ns = a.stamp_ns;
+		lost->stack = a.stack;
+	}
+}
+
 static void collect_lost(struct finder *f)
 {
 	struct leaks *l = f->leaks;
 	const struct bufset *set = l->set;
 
 	for (size_t i = 0; i < set->n; i++) {
-		const struct heap_buf *b = &set->v[i];
-		struct heap_audit a = {0};
+		uint64_t bytes = set->v[i].size_bytes;
 
 		l->nlive++;
-		l->live_bytes += b->req_bytes;
+		l->live_bytes += bytes;
 		if (set->mark[i] == MARK_INTERIOR) {
 			l->ninterior++;
-			l->interior_bytes += b->req_bytes;
+			l->interior_bytes += bytes;
 		}
 		if (set->mark[i] != MARK_NONE)
 			continue;
 		l->nbufs++;
-		l->bytes += b->req_bytes;
-		struct lost *lost = &f->lost[f->nlost++];
-
-		lost->buf = i;
-		lost->cache = b->cache ? b->cache : b->arena;
-		if (f->heap->ops->audit &&
-		    f->heap->ops->audit(f->heap, b, &a)) {
-			lost->stamp_ns = a.stamp_ns;
-			lost->stack = a.stack;
-		}
+		l->bytes += bytes;
+		add_lost(f, i);
 	}
 }
 
-static void add_member(struct leak *leak, const struct heap_buf *b,
+static void add_member(struct leak *leak, const struct bufset_buf *b,
 		       const struct lost *lost)
 {
-	uint64_t bytes = b->req_bytes;
+	uint64_t bytes = b->size_bytes;
 
 	if (leak->nbufs == 0 || bytes < leak->min_bytes)
 		leak->min_bytes = bytes;

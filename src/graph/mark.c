@@ -131,7 +131,7 @@ static struct err *mark_word(void *arg, taddr_t at, uint64_t value)
 	return NULL;
 }
 
-static struct err *mark_buf(struct marker *m, const struct heap_buf *b)
+static struct err *mark_buf(struct marker *m, const struct bufset_buf *b)
 {
 	uint64_t unread = 0;
 	struct err *err =
@@ -171,7 +171,7 @@ struct err *mark_all(struct heap *heap, const struct roots *roots,
 		return err_new(ERR_NOSUP, "more than 4 billion buffers");
 	memset(set->mark, MARK_NONE, set->n);
 	m.lo = set->v[0].addr;
-	m.hi = set->v[set->n - 1].addr + set->v[set->n - 1].size_bytes;
+	m.hi = set->v[set->n - 1].addr + set->v[set->n - 1].size_bytes + 1;
 	m.todo = mem_array(set->n, sizeof(*m.todo));
 	for (size_t i = 0; !err && i < roots->n; i++) {
 		const struct root *r = &roots->v[i];
