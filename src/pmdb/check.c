@@ -182,6 +182,12 @@ static const char *plural(uint64_t n)
 
 /* ---- text ------------------------------------------------------------ */
 
+/* is it the allocator, of whose insides nobody wants to know? */
+static bool is_own(const struct object *obj)
+{
+	return strncmp(obj->name, "libkmem", 7) == 0;
+}
+
 /* calls fn for the functions at a return address, those inlined there first;
  * function and file are NULL when not known */
 static void each_function(const struct verdict *v, taddr_t pc,
@@ -191,14 +197,14 @@ static void each_function(const struct verdict *v, taddr_t pc,
 			  void *arg)
 {
 	const struct object *obj = types_object_at(v->types, pc);
-	bool is_own = obj && strncmp(obj->name, "libkmem", 7) == 0;
+	bool is_ours = obj && is_own(obj);
 	struct inline_frame frames[INLINES_MAX];
 	struct symbol sym;
 	size_t n = 0;
 
 	/* a return address may be the first of the next function; what the
 	 * allocator has inlined in malloc() is nobody's business */
-	if (!is_own)
+	if (!is_ours)
 		n = types_inlines(v->types, pc - 1, frames, INLINES_MAX);
 	for (size_t i = 0; i < n; i++) {
 		_free_ char *name = types_demangle(frames[i].name);
@@ -213,7 +219,7 @@ static void each_function(const struct verdict *v, taddr_t pc,
 
 	if (types_symbol_at(v->types, pc - 1, &sym))
 		name = types_demangle(sym.name);
-	if (is_own || !types_source_line(v->types, pc - 1, &file, &line))
+	if (is_ours || !types_source_line(v->types, pc - 1, &file, &line))
 		file = NULL;
 	fn(arg, pc, name, file, line);
 }
@@ -234,6 +240,8 @@ static void print_frame(void *arg, taddr_t pc, const char *function,
 		function ? function : "??");
 	if (file)
 		fprintf(p->out, " %s:%d\n", file, line);
+	else if (obj && is_own(obj))
+		fprintf(p->out, " (%s)\n", obj->name);
 	else if (obj)
 		fprintf(p->out, " (%s+0x%" PRIx64 ")\n", obj->path,
 			pc - obj->bias);
@@ -258,9 +266,10 @@ static void print_stack(const struct verdict *v, FILE *out, uint32_t id)
 static const char *alloc_kind(const struct verdict *v, const struct leak *l)
 {
 	struct heap_audit a;
+	struct heap_buf b;
 
-	if (v->heap->ops->audit &&
-	    v->heap->ops->audit(v->heap, &v->leaks->set->v[l->buf], &a))
+	bufset_get(v->heap, v->leaks->set, l->buf, &b);
+	if (v->heap->ops->audit && v->heap->ops->audit(v->heap, &b, &a))
 		return a.kind;
 	return "";
 }
