@@ -41,8 +41,7 @@ KMEM_CFLAGS := $(COMMON) $(OPT) -fPIC -fvisibility=hidden -fno-builtin \
 	-ftls-model=initial-exec -fno-plt -fcf-protection=none \
 	-mgeneral-regs-only -Isrc -Isrc/kmem
 # product 2: the debugger; only src/ is on the path, so "floor/file.h" is said
-PMDB_CFLAGS := $(COMMON) $(OPT) $(SANFLAGS) -Isrc -DPMDB_VERSION='"$(VERSION)"' \
-	-DPMDB_LIBDIR='"$(libdir)/pmdb"'
+PMDB_CFLAGS := $(COMMON) $(OPT) $(SANFLAGS) -Isrc -DPMDB_VERSION='"$(VERSION)"'
 PMDB_LIBS := -ldw -lelf -liberty -lreadline -ljansson -lpthread
 
 FLOORS := base target types heap graph shell
@@ -118,7 +117,12 @@ $(B)/src/snap/%.o: src/snap/%.c $(B)/.kmem-flags
 $(B)/src/%.o: src/%.c $(B)/.pmdb-flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(PMDB_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(PMDB_CFLAGS) $(EXTRA) -MMD -MP -c -o $@ $<
+# the one file that knows where things are installed
+$(B)/src/pmdb/run.o: EXTRA := -DPMDB_LIBDIR='"$(libdir)/pmdb"'
+$(B)/src/pmdb/run.o: $(B)/.libdir
+$(B)/.libdir: FORCE
+	@mkdir -p $(@D); echo '$(libdir)' | cmp -s - $@ || echo '$(libdir)' > $@
 $(B)/dcmds/%.o: dcmds/%.c $(B)/.pmdb-flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

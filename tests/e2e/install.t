@@ -15,8 +15,10 @@ t() { # name, command...
 		echo "$out" | tail -5 | sed 's/^/# /'
 	fi
 }
-mk() { # B is BUILD/gcc: the tree that is built already
-	make -s -C "$TOP" --no-print-directory BUILD="$(dirname "$B")" \
+# a copy of what is built: other tests run the original meanwhile
+mkdir build && cp -a "$B" build/ && B=$WORK/build/${B##*/}
+mk() {
+	make -s -C "$TOP" --no-print-directory BUILD="$WORK/build" \
 		PREFIX=/usr "$@" > make.log 2>&1 || { tail -5 make.log; return 1; }
 }
 tree() { (cd "$1" && find . -printf '%y %m %p %l\n' | sort && find . -type f | sort | xargs sha256sum); }
