@@ -53,7 +53,11 @@
  * loader is the library's caller, the objects in the cache are checked to be
  * where they were.  What remains: a process in which no stack is taken of what
  * the loader frees, or that maps, by means other than dlopen(), other code at
- * the same place.  Code without tables (JIT) is not cached.
+ * the same place.  Code without tables (JIT) is not cached; but whether a call
+ * ends at an address in an object is, in a table of its own, for code generated
+ * into an object (the builtins of V8) has no tables either, and to ask the
+ * kernel whether its bytes can be read, frame by frame, is what a walk through
+ * it would spend its time on.
  *
  * Every address returned is such that address - 1 is in the code that runs:
  * return addresses as they are, an interrupted pc plus one.
@@ -70,6 +74,7 @@
 #include "unwind_sys.h"
 
 #define CACHE_BITS 15
+#define CALL_BITS  12
 #define RULE_BITS  17
 #define RULE_MASK  ((1u << RULE_BITS) - 1)
 
@@ -125,6 +130,10 @@ enum step {
 /* (I1); no lock */
 static uint64_t cache[1 << CACHE_BITS];
 static uint64_t generation;
+
+/* return address << 1 | does a call end there; (I1), (I2) as for cache; no
+ * lock */
+static uint64_t calls[1 << CALL_BITS];
 
 /* distinct rules, filled from 0 on by compare-and-swap, never changed */
 static uint64_t ext_rules[EXT_MAX];
@@ -388,9 +397,50 @@ static uint32_t compile(const struct unwind_row *row, uintptr_t pc)
 
 /* ---- the cache --------------------------------------------------------- */
 
+static inline uint64_t hash(uintptr_t pc, unsigned bits)
+{
+	return pc * 0x9e3779b97f4a7c15 >> (64 - bits);
+}
+
 static inline uint64_t *cache_slot(uintptr_t pc)
 {
-	return &cache[pc * 0x9e3779b97f4a7c15 >> (64 - CACHE_BITS)];
+	return &cache[hash(pc, CACHE_BITS)];
+}
+
+/* stores an entry found out of an object when the generation was before; (I2)
+ */
+static void store(uint64_t *slot, uint64_t entry, uint64_t before)
+{
+	__atomic_store_n(slot, entry, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&generation, __ATOMIC_SEQ_CST) != before)
+		__atomic_compare_exchange_n(slot, &entry, 0, 0,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+bool unwind_call_get(uintptr_t ra, bool *is_call)
+{
+	uint64_t entry =
+		__atomic_load_n(&calls[hash(ra, CALL_BITS)], __ATOMIC_RELAXED);
+
+	*is_call = entry & 1;
+	return entry >> 1 == ra;
+}
+
+uint64_t unwind_call_begin(void)
+{
+	return __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+}
+
+void unwind_call_put(uintptr_t ra, bool is_call,
+		     const struct unwind_object *obj, uint64_t before)
+{
+	if (ra >> 63)
+		return;
+	if (unwind_object_note(obj))
+		store(&calls[hash(ra, CALL_BITS)], (uint64_t)ra << 1 | is_call,
+		      before);
+	else
+		kmem_unwind_flush();
 }
 
 void kmem_unwind_flush(void)
@@ -401,17 +451,17 @@ void kmem_unwind_flush(void)
 	unwind_objects_forget();
 	for (i = 0; i < (size_t)1 << CACHE_BITS; i++)
 		__atomic_store_n(&cache[i], 0, __ATOMIC_RELAXED);
+	for (i = 0; i < (size_t)1 << CALL_BITS; i++)
+		__atomic_store_n(&calls[i], 0, __ATOMIC_RELAXED);
 }
 
 /* the rule of a pc the cache does not have */
 static uint32_t __attribute__((noinline)) miss(uintptr_t pc)
 {
 	uint64_t before = __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
-	uint64_t *slot = cache_slot(pc);
 	uint32_t rule = RULE_PLAIN;
 	struct unwind_object obj;
 	struct unwind_row row;
-	uint64_t entry;
 
 	if (!unwind_object_find(pc - 1, &obj))
 		return rule;
@@ -423,11 +473,7 @@ static uint32_t __attribute__((noinline)) miss(uintptr_t pc)
 		kmem_unwind_flush();
 		return rule;
 	}
-	entry = (uint64_t)pc << RULE_BITS | rule;
-	__atomic_store_n(slot, entry, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&generation, __ATOMIC_SEQ_CST) != before)
-		__atomic_compare_exchange_n(slot, &entry, 0, 0,
-					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	store(cache_slot(pc), (uint64_t)pc << RULE_BITS | rule, before);
 	return rule;
 }
 

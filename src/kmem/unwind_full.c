@@ -23,16 +23,13 @@
 #define NEAR        ((uintptr_t)256 << 20) /* extent of one generator's code */
 #define PLAIN_PAGES 256 /* largest frame believed without rules */
 
-/* does the byte before ra end a call instruction?  ra is in an object */
-static bool is_after_call(const struct unwind_stack *st, uintptr_t ra)
+/* may the code that ends at these 8 bytes have ended in a call? */
+static bool is_call(uintptr_t bytes)
 {
-	uintptr_t bytes;
 	uint8_t b[8];
 	unsigned i;
 	unsigned at;
 
-	if (!unwind_load(st, ra - sizeof(bytes), &bytes))
-		return false;
 	for (i = 0; i < 8; i++)
 		b[i] = (uint8_t)(bytes >> 8 * i);
 	if (b[3] == 0xe8)
@@ -43,29 +40,50 @@ static bool is_after_call(const struct unwind_stack *st, uintptr_t ra)
 	return false;
 }
 
+/* is ra in an object?  Then *is_after_call tells if a call ends there. */
+static bool is_in_object(const struct unwind_stack *st, uintptr_t ra,
+			 bool *is_after_call)
+{
+	uint64_t before = unwind_call_begin();
+	struct unwind_object obj;
+	uintptr_t bytes;
+
+	if (unwind_call_get(ra, is_after_call))
+		return true;
+	*is_after_call = false;
+	if (!unwind_object_find(ra - 1, &obj))
+		return false;
+	if (unwind_load(st, ra - sizeof(bytes), &bytes)) {
+		*is_after_call = is_call(bytes);
+		unwind_call_put(ra, *is_after_call, &obj, before);
+	}
+	return true;
+}
+
 /* may ra be the return address of a frame that runs at pc? */
 static bool is_plausible(const struct unwind_stack *st, uintptr_t pc,
 			 uintptr_t ra)
 {
-	struct unwind_object obj;
+	bool is_after_call;
 
 	if (ra < UNWIND_PAGE)
 		return false;
-	if (unwind_object_find(ra - 1, &obj))
-		return is_after_call(st, ra);
+	if (is_in_object(st, ra, &is_after_call))
+		return is_after_call;
 	return ra - pc + NEAR < 2 * NEAR; /* generated code calls its like */
 }
 
 bool unwind_step_plain(struct unwind_frame *f, struct unwind_stack *st)
 {
 	struct unwind_object obj;
+	bool is_after_call;
 	uintptr_t bp = f->bp;
 	uintptr_t ra;
 
 	/* a call to nowhere: the return address was the last thing pushed */
 	if (f->is_exact && !unwind_object_find(f->pc - 1, &obj) &&
-	    unwind_load(st, f->sp, &ra) && unwind_object_find(ra - 1, &obj) &&
-	    is_after_call(st, ra)) {
+	    unwind_load(st, f->sp, &ra) &&
+	    is_in_object(st, ra, &is_after_call) && is_after_call) {
 		f->sp += 8;
 		goto step;
 	}

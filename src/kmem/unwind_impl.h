@@ -214,6 +214,18 @@ KM_HIDDEN bool unwind_stack_find(struct unwind_stack *st, uintptr_t sp);
 KM_HIDDEN bool unwind_stack_reach(struct unwind_stack *st, uintptr_t sp,
 				  uintptr_t end, unsigned pages);
 
+/** Answers whether it is known if a call ends at ra, and sets *is_call. */
+KM_HIDDEN bool unwind_call_get(uintptr_t ra, bool *is_call);
+
+/** To be called before the object is found; its result goes to
+ * unwind_call_put(). */
+KM_HIDDEN uint64_t unwind_call_begin(void);
+
+/** Remembers whether a call ends at ra, in obj, until objects go. */
+KM_HIDDEN void unwind_call_put(uintptr_t ra, bool is_call,
+			       const struct unwind_object *obj,
+			       uint64_t before);
+
 /** Loads a word from anywhere; false when it cannot be read. */
 KM_HIDDEN bool unwind_load(const struct unwind_stack *st, uintptr_t addr,
 			   uintptr_t *ret);

@@ -443,6 +443,35 @@ static void makes_no_system_call_when_warm(void **state)
 	assert_int_equal(status, 0);
 }
 
+static jit_fn jit_page;
+
+static noinline void capture_twice(void)
+{
+	capture();
+	prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
+	capture();
+	syscall(SYS_exit,
+		npcs > 5 && pcs[1] - (uintptr_t)jit_page < PAGE ? 0 : 1);
+}
+
+/* the bytes before a return address into an object are read once */
+static void makes_none_in_generated_code_either(void **state)
+{
+	/* push %rbp; mov %rsp,%rbp; sub $32,%rsp; call *%rdi; leave; ret */
+	static const uint8_t code[] = {0x55, 0x48, 0x89, 0xe5, 0x48, 0x83,
+				       0xec, 0x20, 0xff, 0xd7, 0xc9, 0xc3};
+	int status = -1;
+	pid_t pid;
+
+	(void)state;
+	jit_page = make_jit(code, sizeof(code));
+	pid = fork();
+	if (pid == 0)
+		jit_page(capture_twice);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void opens_no_file(void **state)
 {
 	int status = -1;
@@ -478,6 +507,7 @@ int main(void)
 		cmocka_unit_test(finds_who_called_a_null_pointer),
 		cmocka_unit_test(may_interrupt_itself_at_any_instruction),
 		cmocka_unit_test(makes_no_system_call_when_warm),
+		cmocka_unit_test(makes_none_in_generated_code_either),
 		cmocka_unit_test(opens_no_file),
 	};
 
