@@ -24,6 +24,8 @@
 #define WORD sizeof(uint64_t)
 /* bytes between two looks at the interrupt flag */
 #define POLL_BYTES (1u << 22)
+/* a power of two */
+#define QUEUE 16u
 
 static struct err *scan_run(const unsigned char *p, size_t nwords, taddr_t at,
 			    word_fn *fn, void *arg)
@@ -144,13 +146,33 @@ static struct err *mark_buf(struct marker *m, const struct bufset_buf *b)
 	return err;
 }
 
+/* the next buffer to look at, on its way into the cache */
+static uint32_t fetch(struct marker *m)
+{
+	uint32_t i = m->todo[--m->ntodo];
+	size_t len = 0;
+	const unsigned char *p =
+		target_peek(m->heap->target, m->set->v[i].addr, &len);
+
+	if (p)
+		__builtin_prefetch(p);
+	return i;
+}
+
+/* Buffers pass through a short queue, so that the first words of each have
+ * time to arrive while those before it are looked at. */
 static struct err *drain(struct marker *m)
 {
+	uint32_t queue[QUEUE];
+	unsigned in = 0;
+	unsigned out = 0;
 	struct err *err = NULL;
 
-	for (unsigned n = 0; !err && m->ntodo; n++) {
-		err = mark_buf(m, &m->set->v[m->todo[--m->ntodo]]);
-		if (!err && (n & 0xfff) == 0)
+	while (!err && (m->ntodo || in != out)) {
+		while (m->ntodo && in - out < QUEUE)
+			queue[in++ % QUEUE] = fetch(m);
+		err = mark_buf(m, &m->set->v[queue[out++ % QUEUE]]);
+		if (!err && (out & 0xfff) == 0)
 			err = interrupt_check();
 	}
 	return err;
