@@ -82,12 +82,18 @@ static inline kmem_cache_t *size_cache(size_t bytes)
 
 static void *oversize_alloc(size_t bytes, size_t align, int kmflag, int kind)
 {
+	kmem_waiter_t w = {.kw_bytes = bytes};
+	int waits = kmem_has_to_wait(kmflag);
+	int vmflag = (kmflag | (waits ? KM_NOSLEEP : 0)) & VM_KMFLAGS;
 	void *p;
 
 	if (bytes > SIZE_MAX / 4)
 		return NULL;
-	p = vmem_alloc_kind(kmem_oversize_arena, bytes, align,
-			    kmflag & VM_KMFLAGS, kind);
+	while (!(p = vmem_alloc_kind(kmem_oversize_arena, bytes, align, vmflag,
+				     kind)) &&
+	       waits)
+		kmem_memory_wait(&w);
+	kmem_memory_got(&w);
 	if (p && kmem_pagemap_set(p, 1, bytes << 1 | KMEM_PAGE_OVERSIZE)) {
 		vmem_xfree(kmem_oversize_arena, p, bytes);
 		p = NULL;
@@ -102,6 +108,8 @@ static void oversize_free(void *p, size_t bytes)
 {
 	(void)kmem_pagemap_set(p, 1, KMEM_PAGE_FREED); /* the node is there */
 	vmem_xfree(kmem_oversize_arena, p, bytes);
+	if (KM_UNLIKELY(kmem_waiters != NULL))
+		kmem_memory_freed();
 }
 
 size_t kmem_addr_oversize(const void *p)

@@ -26,6 +26,8 @@
 #define VOID_FRACTION 8 /* most buffers a slab is tried with, hashed */
 #define HASH_INITIAL  ((size_t)64)
 
+#define NO_MEMORY 2 /* beside what kmem_debug_alloc() returns */
+
 kmem_mutex_t kmem_list_lock;
 kmem_cache_t kmem_null_cache = {
 	.cache_next = &kmem_null_cache,
@@ -407,7 +409,7 @@ static void *alloc_slab(kmem_cache_t *cp, int kmflag, int kind, int *ret_rc)
 {
 	void *buf = kmem_slab_alloc(cp, kmflag, kind);
 
-	*ret_rc = 0;
+	*ret_rc = buf ? 0 : NO_MEMORY;
 	if (!buf)
 		return NULL;
 	if (cp->cache_flags & KMF_BUFTAG) {
@@ -419,6 +421,27 @@ static void *alloc_slab(kmem_cache_t *cp, int kmflag, int kind, int *ret_rc)
 		return alloc_failed(cp, kind);
 	}
 	return buf;
+}
+
+/** cache_alloc() of a request that found no memory and has to wait for it. */
+static void *alloc_waiting(kmem_cache_t *cp, int kmflag, int kind)
+{
+	kmem_waiter_t w = {.kw_cache = cp, .kw_bytes = cp->cache_bufsize};
+	void *buf;
+	int rc;
+
+	do {
+		kmem_memory_wait(&w);
+		buf = alloc_magazine(cp);
+		if (!buf)
+			buf = alloc_slab(cp, kmflag, kind, &rc);
+		else if (cp->cache_flags & KMF_BUFTAG)
+			rc = kmem_debug_alloc(cp, buf, kmflag, 0, kind);
+		else
+			rc = 0;
+	} while (rc == NO_MEMORY || rc < 0);
+	kmem_memory_got(&w);
+	return rc == 0 ? buf : NULL;
 }
 
 static void *cache_alloc(kmem_cache_t *cp, int kmflag, int kind)
@@ -439,6 +462,10 @@ static void *cache_alloc(kmem_cache_t *cp, int kmflag, int kind)
 		}
 		if (rc == 0)
 			return buf;
+		if (rc == NO_MEMORY)
+			return kmem_has_to_wait(kmflag)
+				       ? alloc_waiting(cp, kmflag, kind)
+				       : NULL;
 		/* -1: damage was reported and that buffer is abandoned */
 		if (rc > 0 || (kmflag & KM_NOSLEEP))
 			return NULL;
@@ -534,6 +561,8 @@ void kmem_cache_free_kind(kmem_cache_t *cp, void *buf, int kind)
 	cache_free(cp, buf, kind);
 	if (KM_UNLIKELY(is_gated))
 		kmem_gate_exit();
+	if (KM_UNLIKELY(kmem_waiters != NULL))
+		kmem_memory_freed();
 }
 
 /** Frees an object of this cache. */

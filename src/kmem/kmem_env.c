@@ -80,6 +80,7 @@ static const struct option log_options[] = {
 static const struct option other_options[] = {
 	{"nomagazines", NO_VALUE, KMF_NOMAGAZINE, 0, 0, 0, NULL},
 	{"concurrency", NUMBER, 0, 0, 1, 1024, &concurrency_value},
+	{"limit", SIZE, 0, 0, 1, SIZE_MAX, &kmem_options.limit},
 	{NULL, NO_VALUE, 0, 0, 0, 0, NULL},
 };
 

@@ -297,6 +297,16 @@ typedef struct kmem_patterns {
 	uint64_t kp_seg_walker;
 } kmem_patterns_t;
 
+/* a request that waits for memory; lies on the stack of its thread */
+typedef struct kmem_waiter {
+	struct kmem_waiter *kw_next; /* came later */
+	kmem_cache_t *kw_cache;      /* NULL: an oversize buffer */
+	size_t kw_bytes;
+	hrtime_t kw_since; /* 0: not waiting */
+	uint32_t kw_thread;
+	int32_t kw_is_first; /* a futex */
+} kmem_waiter_t;
+
 #define KMEM_ERROR_BUFFER 8192
 
 /* roots of the contract */
@@ -313,6 +323,7 @@ extern kmem_log_header_t *kmem_content_log;
 extern kmem_log_header_t *kmem_failure_log;
 extern kmem_log_header_t *kmem_slab_log;
 extern kmem_stackdepot_t kmem_stackdepot;
+extern kmem_waiter_t *kmem_waiters; /* who waits for memory, longest first */
 extern kmem_panic_info_t kmem_panic_info;
 /* start and end of the alternate signal stack the library gave the main
  * thread; 0, 0 none.  What no stack pointer is above is the library's. */

@@ -64,10 +64,12 @@ static void metadata_init(void)
 
 	kmem_metadata_arena = page_arena("kmem_metadata", vmem_heap,
 					 8 * KMEM_PAGE, VMC_NO_QCACHE);
+	kmem_metadata_arena->vm_source_alloc = vmem_alloc_reserve;
 	kmem_msb_arena = page_arena("kmem_msb", kmem_metadata_arena, 0, 0);
 	kmem_cache_arena = word_arena("kmem_cache", kmem_metadata_arena);
 	kmem_hash_arena = word_arena("kmem_hash", kmem_metadata_arena);
 	kmem_log_arena = word_arena("kmem_log", vmem_heap);
+	kmem_log_arena->vm_source_alloc = vmem_alloc_reserve;
 	spec.arena = kmem_msb_arena;
 	spec.name = name;
 	for (int i = 0; i < KMEM_NMAGTYPES; i++) {
@@ -159,6 +161,8 @@ void kmem_init(void)
 			kmem_magazine_enable(cp);
 		for (vmem_t *vmp = vmem_list; vmp; vmp = vmp->vm_next)
 			vmem_nown = vmp->vm_id;
+		if (kmem_options.limit)
+			vmem_set_limit(vmem_heap, kmem_options.limit);
 		__atomic_store_n(&kmem_ready, 2, __ATOMIC_RELEASE);
 		initialiser = NULL;
 	}

@@ -7,7 +7,7 @@
  *
  *   the gate (kmem_gate.c),
  *   kmem_init_lock, kmem_align_lock, kmem_list_lock,
- *   vmem_list_lock, vmem_populate_lock,
+ *   vmem_list_lock, vmem_populate_lock, kmem_wait_lock,
  *   of each cache: cache_lock, cc_lock by index, cache_depot_lock,
  *   each vm_lock, vmem_segfree_lock,
  *   of each log: clh_lock by index, lh_lock,
@@ -145,6 +145,7 @@ struct kmem_options {
 	size_t minfirewall;     /* firewall=N, SIZE_MAX none */
 	unsigned long mtbf;     /* mtbf=N, 0 none */
 	unsigned concurrency;   /* concurrency=N, 0 by the CPUs */
+	size_t limit;           /* limit=N, 0 none */
 	int is_verbose;         /* verbose */
 	int no_abort;           /* noabort */
 	size_t log_transaction; /* bytes, 0 no log */
@@ -395,6 +396,9 @@ extern KM_HIDDEN vmem_t *vmem_hash_arena;
 extern KM_HIDDEN vmem_t *vmem_vmem_arena;
 extern KM_HIDDEN vmem_t *kmem_pages_arena;
 
+/** vmem_alloc() beyond any limit, for memory the allocator itself needs: who
+ * waits for it may hold what others need to free. */
+KM_HIDDEN void *vmem_alloc_reserve(vmem_t *vmp, size_t bytes, int vmflag);
 /** Creates the heap, metadata and pages arenas from static storage. */
 KM_HIDDEN void vmem_init(int has_audit);
 /** Like vmem_alloc() and vmem_xalloc() for a given kind of call. */
@@ -458,6 +462,34 @@ KM_HIDDEN void kmem_futex_wait(int32_t *word, int32_t value, hrtime_t ns);
 KM_HIDDEN void kmem_futex_wake_all(int32_t *word);
 /** Sleeps so long. */
 KM_HIDDEN void kmem_nap(hrtime_t ns);
+
+/* ---- waiting for memory (kmem_wait.c) --------------------------------- */
+
+/* was there ever a limit? */
+extern KM_HIDDEN int kmem_is_limited;
+
+/** Does a request with these flags wait in kmem_memory_wait()? */
+static inline int kmem_has_to_wait(int kmflag)
+{
+	return KM_UNLIKELY(kmem_is_limited) &&
+	       !(kmflag & (KM_NOSLEEP | KM_PANIC));
+}
+
+/**
+ * Waits until it is worth trying again.
+ *
+ * @w:  zeroed before the first call for a request; bytes and cache set
+ */
+KM_HIDDEN void kmem_memory_wait(kmem_waiter_t *w);
+/** Ends the waiting of a request that got its memory. */
+KM_HIDDEN void kmem_memory_got(kmem_waiter_t *w);
+/** Wakes who waits longest: something was freed. */
+KM_HIDDEN void kmem_memory_freed(void);
+/** In a forked child: nobody waits. */
+KM_HIDDEN void kmem_memory_reset(void);
+extern KM_HIDDEN kmem_mutex_t kmem_wait_lock;
+/** Gives back everything no object is in, magazines in use too. */
+KM_HIDDEN void kmem_reap_all(void);
 
 /* ---- the gate (kmem_gate.c) ------------------------------------------- */
 

@@ -288,8 +288,11 @@ static kmem_slab_t *slab_create(kmem_cache_t *cp, int kmflag)
 /** Creates a slab and makes it the first partial one; 0 or -1. */
 static int slab_add(kmem_cache_t *cp, int kmflag)
 {
-	kmem_slab_t *sp = slab_create(cp, kmflag);
+	int waits = kmem_has_to_wait(kmflag); /* up there, not in the arena */
+	kmem_slab_t *sp = slab_create(cp, waits ? kmflag | KM_NOSLEEP : kmflag);
 
+	if (!sp && waits)
+		return -1;
 	if (!sp) {
 		kmem_log_event(kmem_failure_log, cp, NULL,
 			       (void *)cp->cache_bufsize, KMEM_WHAT_FAIL,

@@ -147,6 +147,22 @@ void kmem_update_if_due(void)
 	release();
 }
 
+/** Empties a cache's magazines, those in use too. */
+static void empty_cache(kmem_cache_t *cp)
+{
+	reap_cache(cp);
+	kmem_magazine_purge(cp);
+	kmem_magazine_enable(cp);
+}
+
+void kmem_reap_all(void)
+{
+	if (kmem_ready != 2 || kmem_all_holder || !claim())
+		return;
+	for_each_cache(empty_cache);
+	release();
+}
+
 /** Frees what the caches hold in reserve. */
 void kmem_reap(void)
 {

@@ -426,6 +426,7 @@ static void settle_free(vmem_t *vmp, vmem_seg_t *vsp)
 		return;
 	}
 	span_destroy(vmp, vsp);
+	kmem_cv_broadcast(&vmp->vm_cv); /* there is room below a limit */
 	kmem_mutex_exit(&vmp->vm_lock);
 	vmp->vm_source_free(vmp->vm_source, addr, bytes);
 }
@@ -585,6 +586,14 @@ static vmem_seg_t *import_span(vmem_t *vmp, const struct want *w, int vmflag)
 	return addr ? vmem_span_create(vmp, addr, bytes, 1) : NULL;
 }
 
+/** Would so many bytes more be beyond the limit?  vm_lock is held. */
+static inline int is_beyond(const vmem_t *vmp, size_t bytes, int vmflag)
+{
+	return KM_UNLIKELY(vmp->vm_limit) && !(vmflag & VM_PUSHPAGE) &&
+	       (bytes > vmp->vm_limit ||
+		vmp->vm_kstat.vk_mem_inuse > vmp->vm_limit - bytes);
+}
+
 /**
  * What to do when nothing fits and nothing can be imported: 1 to look again.
  * vm_lock is held.
@@ -626,6 +635,8 @@ static void *xalloc(vmem_t *vmp, const struct want *w, int vmflag)
 	do {
 		if (!vmem_populate(vmp, vmflag))
 			break;
+		if (is_beyond(vmp, w->bytes, vmflag))
+			continue; /* to the end of the loop: wait */
 		vsp = find_fit(vmp, w, vmflag, &addr);
 		if (!vsp) {
 			vsp = import_span(vmp, w, vmflag);
@@ -656,7 +667,8 @@ static void *alloc_plain(vmem_t *vmp, size_t bytes, int vmflag)
 		return xalloc(vmp, &w, vmflag);
 	kmem_mutex_enter(&vmp->vm_lock);
 	vsp = NULL;
-	if (vmp->vm_nsegfree >= VMEM_MINFREE || vmem_populate(vmp, vmflag))
+	if ((vmp->vm_nsegfree >= VMEM_MINFREE || vmem_populate(vmp, vmflag)) &&
+	    !is_beyond(vmp, bytes, vmflag))
 		vsp = instant_fit(vmp, bytes);
 	if (!vsp) {
 		kmem_mutex_exit(&vmp->vm_lock);
@@ -690,7 +702,7 @@ static void *alloc_next(vmem_t *vmp, size_t bytes, int vmflag)
 			if (vsp->vs_type == VMEM_FREE &&
 			    vsp->vs_end - vsp->vs_start >= real)
 				break;
-		if (vsp != rotor) {
+		if (vsp != rotor && !is_beyond(vmp, bytes, vmflag)) {
 			addr = vsp->vs_start;
 			vsp = seg_alloc(vmp, vsp, addr, bytes);
 			vmem_advance(vmp, rotor, vsp);

@@ -55,6 +55,13 @@ void vmem_walk(vmem_t *vmp, int typemask,
 	       void (*func)(void *arg, void *start, size_t size), void *arg);
 size_t vmem_size(vmem_t *vmp, int typemask);
 
+/**
+ * Limits what may be allocated of an arena at one time; 0: no limit.  A request
+ * beyond it waits, or fails with VM_NOSLEEP; one with VM_PUSHPAGE is not
+ * limited.
+ */
+void vmem_set_limit(vmem_t *vmp, size_t limit);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

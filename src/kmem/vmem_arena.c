@@ -297,6 +297,22 @@ size_t vmem_size(vmem_t *vmp, int typemask)
 	return units;
 }
 
+void vmem_set_limit(vmem_t *vmp, size_t limit)
+{
+	kmem_mutex_enter(&vmp->vm_lock);
+	vmp->vm_limit = limit;
+	kmem_cv_broadcast(&vmp->vm_cv);
+	kmem_mutex_exit(&vmp->vm_lock);
+	if (limit)
+		kmem_is_limited = 1;
+	kmem_memory_freed();
+}
+
+void *vmem_alloc_reserve(vmem_t *vmp, size_t bytes, int vmflag)
+{
+	return vmem_alloc(vmp, bytes, vmflag | VM_PUSHPAGE);
+}
+
 /* ---- upkeep ---- */
 
 void vmem_hash_rescale(vmem_t *vmp)
@@ -364,10 +380,10 @@ void vmem_init(int has_audit)
 		vmem_create("heap", NULL, 0, KMEM_PAGE, vmem_mmap_alloc,
 			    vmem_mmap_free, NULL, 0, VM_SLEEP | VMC_POPULATOR);
 	vmem_heap->vm_min_import = HEAP_IMPORT;
-	vmem_metadata_arena =
-		vmem_create("vmem_metadata", NULL, 0, KMEM_PAGE, vmem_alloc,
-			    vmem_free, vmem_heap, 8 * KMEM_PAGE,
-			    VM_SLEEP | VMC_POPULATOR | VMC_NO_QCACHE);
+	vmem_metadata_arena = vmem_create(
+		"vmem_metadata", NULL, 0, KMEM_PAGE, vmem_alloc_reserve,
+		vmem_free, vmem_heap, 8 * KMEM_PAGE,
+		VM_SLEEP | VMC_POPULATOR | VMC_NO_QCACHE);
 	vmem_seg_arena = vmem_create("vmem_seg", NULL, 0, KMEM_PAGE, vmem_alloc,
 				     vmem_free, vmem_metadata_arena, 0,
 				     VM_SLEEP | VMC_POPULATOR);
@@ -380,7 +396,7 @@ void vmem_init(int has_audit)
 	for (uint32_t i = 0; i < nvmem; i++)
 		(void)vmem_alloc(own, sizeof(vmem_t), VM_SLEEP);
 	vmem_vmem_arena = own;
-	kmem_pages_arena =
-		vmem_create("kmem_pages", NULL, 0, KMEM_PAGE, vmem_alloc,
-			    vmem_free, vmem_heap, 0, VM_SLEEP);
+	kmem_pages_arena = vmem_create("kmem_pages", NULL, 0, KMEM_PAGE,
+				       vmem_alloc_reserve, vmem_free, vmem_heap,
+				       0, VM_SLEEP);
 }

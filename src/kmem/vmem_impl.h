@@ -96,6 +96,7 @@ struct vmem {
 	void *vm_qcache[VMEM_NQCACHE_MAX]; /* kmem_cache_t * */
 	vmem_freelist_t vm_freelist[VMEM_FREELISTS + 1];
 	vmem_kstat_t vm_kstat;
+	size_t vm_limit; /* of vk_mem_inuse; 0 none */
 };
 
 /* roots of the contract */
