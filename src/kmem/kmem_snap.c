@@ -28,7 +28,9 @@
  *       recorded, while a page with MADV_WIPEONFORK still has its contents; a
  *       child of fork(), by whatever call, finds that page wiped.
  *   I3  The last snapshot is taken by the first thread that asks.  Another one
- *       waits for it, since its next step would be to end the process.
+ *       waits for it, since its next step would be to end the process; it is
+ *       shown where it was interrupted.  One that a signal from outside told
+ *       to end goes on instead: it may hold what the snapshot needs.
  *   I4  The locks and ranges are the allocator's, whose lists may be what is
  *       damaged: a fault while they are walked brings us back, and the snapshot
  *       is taken without them.
@@ -688,21 +690,27 @@ static void await_last(void)
 			 &second);
 }
 
-void kmem_snap_last(const struct kmem_snap_cause *cause)
+int kmem_snap_last(const struct kmem_snap_cause *cause)
 {
 	uint32_t tid = (uint32_t)snap_sys(SYS_gettid);
 	uint32_t owner = 0;
+	const void *shown;
 
 	if (is_vforked())
-		return;
+		return 1;
 	if (__atomic_compare_exchange_n(&last_tid, &owner, tid, 0,
 					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
 		snapshot_or_complain(cause);
 		__atomic_store_n(&is_last_done, 1, __ATOMIC_SEQ_CST);
 		snap_sys(SYS_futex, &is_last_done, FUTEX_WAKE_PRIVATE, INT_MAX);
 	} else if (owner != tid) {
+		if (cause->may_go_on)
+			return 0;
+		shown = snap_show_as(cause->ucontext);
 		await_last();
+		snap_show_as(shown);
 	}
+	return 1;
 }
 
 void kmem_snap_on_signal(int signo, siginfo_t *siginfo, void *ucontext)
@@ -713,9 +721,13 @@ void kmem_snap_on_signal(int signo, siginfo_t *siginfo, void *ucontext)
 		.siginfo = siginfo,
 		.ucontext = ucontext,
 	};
+	const void *shown;
 
-	if (!is_vforked())
-		snapshot_or_complain(&cause);
+	if (is_vforked())
+		return;
+	shown = snap_show_as(ucontext);
+	snapshot_or_complain(&cause);
+	snap_show_as(shown);
 }
 
 static void on_panic(void)
@@ -725,7 +737,7 @@ static void on_panic(void)
 		.signo = SIGABRT,
 	};
 
-	kmem_snap_last(&cause);
+	(void)kmem_snap_last(&cause); /* the caller ends */
 }
 
 int kmem_snapshot(const char *path, int flags)

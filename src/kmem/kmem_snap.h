@@ -24,6 +24,7 @@ struct kmem_snap_cause {
 	const void *siginfo;  /* of the signal, or NULL */
 	const void *ucontext; /* where it struck, or NULL: here */
 	uint32_t exit_status;
+	int may_go_on; /* the thread, while another one takes the snapshot */
 };
 
 /** Answers whether another libkmem, preloaded, is the one in use. */
@@ -37,9 +38,12 @@ KM_HIDDEN unsigned kmem_snap_events(void);
  * so on stderr if it cannot be written.
  *
  * Does nothing in a child of vfork(), which has the memory of its parent; in
- * another thread, waits until the one that was first has finished.
+ * another thread, waits until the one that was first has finished, unless it
+ * may go on.
+ *
+ * Returns 1 when the process shall end, 0 when another thread will end it.
  */
-KM_HIDDEN void kmem_snap_last(const struct kmem_snap_cause *cause);
+KM_HIDDEN int kmem_snap_last(const struct kmem_snap_cause *cause);
 
 /** Called first in the handler of a fault: does not return if it was raised
  * by the snapshot's own look at damaged lists. */

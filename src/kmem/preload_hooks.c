@@ -86,7 +86,7 @@ static void on_end(uint32_t reason, int status)
 		.exit_status = (uint32_t)status & 0xff,
 	};
 
-	kmem_snap_last(&cause);
+	(void)kmem_snap_last(&cause); /* the caller ends */
 }
 
 static void at_exit(int status, void *arg)
@@ -150,6 +150,17 @@ static int strikes_again(int signo, const siginfo_t *si)
 	       (signo == SIGBUS && si->si_code != BUS_MCEERR_AO);
 }
 
+/* did somebody else, who knows nothing of this thread, send it?  What a thread
+ * does to itself, as abort(), it does not expect to come back from. */
+static int is_from_outside(int signo, const siginfo_t *si)
+{
+	if (strikes_again(signo, si))
+		return 0;
+	if (si->si_code == SI_USER || si->si_code == SI_QUEUE)
+		return si->si_pid != (pid_t)snap_sys(SYS_getpid);
+	return si->si_code == SI_KERNEL;
+}
+
 static void on_fatal(int signo, siginfo_t *si, void *uc)
 {
 	struct kernel_sigaction dfl = {.handler = SIG_DFL};
@@ -159,10 +170,14 @@ static void on_fatal(int signo, siginfo_t *si, void *uc)
 		.signo = signo,
 		.siginfo = si,
 		.ucontext = uc,
+		.may_go_on = is_from_outside(signo, si),
 	};
 
 	kmem_snap_recover();
-	kmem_snap_last(&cause);
+	if (!kmem_snap_last(&cause)) {
+		errno = saved;
+		return;
+	}
 	kernel_set(signo, &dfl, NULL);
 	/* I2: blocked here, so it is delivered where it struck first */
 	if (!strikes_again(signo, si))
@@ -175,7 +190,8 @@ static const struct kernel_sigaction fatal_action = {
 	.action = on_fatal,
 	.flags = SA_SIGINFO | SA_ONSTACK | KERNEL_RESTORER,
 	.restorer = snap_restore_rt,
-	.mask = ~(uint64_t)0,
+	/* but not the signal that stops threads */
+	.mask = ~((uint64_t)1 << (SNAP_STOP_SIGNAL - 1)),
 };
 
 /* what the program asks for becomes what the kernel gets */

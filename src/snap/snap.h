@@ -85,6 +85,16 @@ int snap_self(const struct snap_request *req);
 const char *snap_strerror(int err);
 
 /**
+ * Has the calling thread shown, in snapshots others take, as it was at a place
+ * it was interrupted at, for as long as it waits in a handler.
+ *
+ * @ucontext:  borrowed until the next call; NULL: as it is
+ *
+ * Returns what the call before said.
+ */
+const void *snap_show_as(const void *ucontext);
+
+/**
  * Collects a writer that snap_self() did not wait for, if it has ended.
  *
  * Called by snap_self() itself; a process that takes no other snapshot may

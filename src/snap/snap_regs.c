@@ -43,7 +43,6 @@
 
 #include "snap/snap_sys.h"
 
-#define STOP_SIGNAL      33  /* I1 */
 #define STOP_MS          200 /* for all threads together */
 #define ZOMBIE_MS        10  /* then look whether the silent ones are dead */
 #define ASK_MS           250 /* to find one that does not stop in the kernel */
@@ -140,6 +139,17 @@ void snap_own_bases(struct snap_thread *thread)
 	snap_sys(SYS_arch_prctl, ARCH_GET_GS_CODE, &thread->gs_base);
 }
 
+/* how this thread is to be shown, or NULL */
+static __thread const void *shown_as;
+
+const void *snap_show_as(const void *ucontext)
+{
+	const void *old = shown_as;
+
+	shown_as = ucontext;
+	return old;
+}
+
 /* ---- the handler --------------------------------------------------------- */
 
 /* the slot a signal is about, or NULL (I2) */
@@ -181,7 +191,7 @@ static void on_stop(int signo, siginfo_t *si, void *uc)
 	round = __atomic_load_n(&stop.round, __ATOMIC_SEQ_CST);
 	thread = slot_of(si);
 	if (thread) {
-		thread->ucontext = uc;
+		thread->ucontext = shown_as ? shown_as : uc;
 		snap_own_bases(thread);
 		thread->regs = SNAP_ALL_REGS;
 		__atomic_store_n(&thread->is_stopped, 1, __ATOMIC_RELEASE);
@@ -205,20 +215,20 @@ static void install(void)
 	struct kernel_sigaction now;
 
 	stop.is_installed = 0;
-	if (snap_sys(SYS_rt_sigaction, STOP_SIGNAL, NULL, &now,
+	if (snap_sys(SYS_rt_sigaction, SNAP_STOP_SIGNAL, NULL, &now,
 		     sizeof(sa.mask)))
 		return;
 	/* still ours after a thread did not answer (I4)? */
 	if (now.handler != on_stop)
 		stop.old = now;
-	stop.is_installed = snap_sys(SYS_rt_sigaction, STOP_SIGNAL, &sa, NULL,
-				     sizeof(sa.mask)) == 0;
+	stop.is_installed = snap_sys(SYS_rt_sigaction, SNAP_STOP_SIGNAL, &sa,
+				     NULL, sizeof(sa.mask)) == 0;
 }
 
 static void uninstall(void)
 {
 	if (stop.is_installed)
-		snap_sys(SYS_rt_sigaction, STOP_SIGNAL, &stop.old, NULL,
+		snap_sys(SYS_rt_sigaction, SNAP_STOP_SIGNAL, &stop.old, NULL,
 			 sizeof(stop.old.mask));
 }
 
@@ -273,14 +283,14 @@ static void add(struct snap_work *work, uint32_t tid)
 	memset(thread, 0, sizeof(*thread));
 	thread->tid = tid;
 	memset(&si, 0, sizeof(si));
-	si.si_signo = STOP_SIGNAL;
+	si.si_signo = SNAP_STOP_SIGNAL;
 	si.si_code = SI_QUEUE;
 	si.si_pid = work->pid;
 	si.si_uid = work->uid;
 	si.si_value.sival_ptr = thread;
 	do {
 		rc = snap_sys(SYS_rt_tgsigqueueinfo, work->pid, tid,
-			      STOP_SIGNAL, &si);
+			      SNAP_STOP_SIGNAL, &si);
 		/* the queue of signals is full: others are being received */
 		if (rc == -EAGAIN)
 			snap_sys(SYS_sched_yield);

@@ -9,6 +9,9 @@
 
 #include <sys/syscall.h>
 
+/* what stops threads; libc lets no program block it (snap_regs.c) */
+#define SNAP_STOP_SIGNAL 33
+
 static inline long snap_sys6(long nr, long a, long b, long c, long d, long e,
 			     long f)
 {

@@ -5,7 +5,7 @@
 set -u
 . "$TOP/tests/snap/lib.sh"
 build threads
-echo "1..25"
+echo "1..32"
 
 timeout 60 "$B/pmdb" run -o dump.core -- ./threads > out 2>&1
 is "status" $? 0
@@ -47,3 +47,22 @@ like "a crash: gdb says why" "$(gdb_core ./threads crash.core bt)" \
 is "a crash: all threads" \
 	"$(gdb_core ./threads crash.core 'thread apply all bt' |
 		grep -c '^#.*start_thread (')" 7
+
+# told to end twice and more, as by timeout(1): to the process and its group
+build twice
+for i in 1 2 3; do
+	rm -f ready t.core
+	"$B/pmdb" run -o t.core -- ./twice term > ready &
+	await_file ready
+	pid=$(pgrep -P $!)
+	for ((k = 0; k < 20; k++)); do kill -TERM "$pid" 2> /dev/null; done
+	wait $!
+	is "ended twice, $i: status" $? 143
+	timeout 60 "$B/pmdb" check t.core > out 2>&1
+	is "ended twice, $i: a verdict" "$? $(cat out)" \
+		"0 pmdb: t.core: $(grep -o 'clean.*' out)"
+done
+# gdb shows the current thread twice
+timeout 60 "$B/pmdb" run -o c.core -- ./twice crash > out 2>&1
+is "all crash: each where it did" "$(gdb_core ./twice c.core \
+	'thread apply all bt 1' | grep -c '^#0 .*in_crash (')" 5
