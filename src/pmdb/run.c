@@ -9,7 +9,7 @@
  *
  *   LD_PRELOAD      libkmem_preload.so, then what the user had
  *   KMEM_DEBUG      default, unless the user chose
- *   KMEM_LOGGING    transaction, unless the user chose
+ *   KMEM_LOGGING    transaction=1m, unless the user chose
  *   KMEM_SNAPSHOT   exit,_exit,fatal,panic,main=PID[,list=FILE],path=TEMPLATE
  *
  * Each process appends a record to FILE, since only the library knows which
@@ -49,7 +49,7 @@ struct run {
 	char **argv;         /* the program's */
 	char prog[PATH_MAX]; /* what is executed */
 	char lib[PATH_MAX];  /* the preload library */
-	char list[64];       /* file of records, or "" */
+	char list[256];      /* file of records, or "" */
 	size_t list_dir;     /* length of the part that is its directory */
 	char *cwd;           /* owned; for a relative name of the dump, or "" */
 	pid_t pid;           /* the program */
@@ -428,7 +428,8 @@ static int set_environment(const struct run *run)
 		return -1;
 	if (!getenv("UMEM_DEBUG") && setenv("KMEM_DEBUG", "default", 0))
 		return -1;
-	if (!getenv("UMEM_LOGGING") && setenv("KMEM_LOGGING", "transaction", 0))
+	if (!getenv("UMEM_LOGGING") &&
+	    setenv("KMEM_LOGGING", "transaction=1m", 0))
 		return -1;
 	return 0;
 }
@@ -465,19 +466,29 @@ static void become(const struct run *run, int fd)
 	_exit(PMDB_RUN_NOEXEC);
 }
 
+/* the terminal gives these to every process there is; sent to pmdb alone, they
+ * are meant for the program */
+static int is_from_terminal(const siginfo_t *si)
+{
+	return si->si_code == SI_KERNEL &&
+	       (si->si_signo == SIGINT || si->si_signo == SIGQUIT ||
+		si->si_signo == SIGHUP);
+}
+
 /* waits for the program to end, handing on the signals that come for it to
  * pmdb; all of set is blocked.  Returns the wait status. */
 static int await(pid_t pid, const sigset_t *set)
 {
+	siginfo_t si;
 	int status;
 
 	for (;;) {
-		int signo = sigwaitinfo(set, NULL);
+		int signo = sigwaitinfo(set, &si);
 
 		if (signo == SIGCHLD) {
 			if (waitpid(pid, &status, WNOHANG) == pid)
 				return status;
-		} else if (signo > 0) {
+		} else if (signo > 0 && !is_from_terminal(&si)) {
 			kill(pid, signo);
 		}
 	}
@@ -487,11 +498,8 @@ static int await(pid_t pid, const sigset_t *set)
  * *ret_started tells whether the program ran at all. */
 static int run_and_wait(struct run *run, int *ret_started)
 {
-	/* from the terminal these come to the program as well, which decides */
-	static const int left_to_it[] = {SIGINT, SIGQUIT};
-	/* these come to one process, and are meant for the program */
-	static const int handed_on[] = {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	static const int handed_on[] = {SIGTERM, SIGHUP,  SIGINT, SIGQUIT,
+					SIGUSR1, SIGUSR2, SIGALRM};
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	struct sigaction old_chld;
 	sigset_t set;
@@ -522,8 +530,6 @@ static int run_and_wait(struct run *run, int *ret_started)
 		complain("run", "cannot fork: %s", strerror(errno));
 		return PMDB_RUN_FAILED;
 	}
-	for (size_t i = 0; i < sizeof(left_to_it) / sizeof(int); i++)
-		sigaction(left_to_it[i], &ignore, NULL);
 	close(fds[1]);
 	*ret_started = read(fds[0], &err, sizeof(err)) != sizeof(err);
 	close(fds[0]);
@@ -547,7 +553,7 @@ static void list_create(struct run *run)
 	int fd = -1;
 
 	/* the name goes between commas */
-	if (!dir || dir[0] != '/' || strchr(dir, ',') || strlen(dir) > 32)
+	if (!dir || dir[0] != '/' || strchr(dir, ',') || strlen(dir) > 200)
 		dir = "/tmp";
 	snprintf(run->list, sizeof(run->list), "%s/pmdb-run.XXXXXX", dir);
 	if (mkdtemp(run->list)) {
