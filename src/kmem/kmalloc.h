@@ -15,6 +15,28 @@
 
 #include <stddef.h>
 
+/*
+ * The names are other libraries' too: in the library they have a prefix, so that
+ * its preloaded form takes nobody's place.
+ */
+#pragma redefine_extname kmalloc_2_6 kmem_as_kmalloc_2_6
+#pragma redefine_extname kzalloc_2_6 kmem_as_kzalloc_2_6
+#pragma redefine_extname kmalloc_array_2_6 kmem_as_kmalloc_array_2_6
+#pragma redefine_extname kcalloc_2_6 kmem_as_kcalloc_2_6
+#pragma redefine_extname krealloc_2_6 kmem_as_krealloc_2_6
+#pragma redefine_extname kfree kmem_as_kfree
+#pragma redefine_extname ksize kmem_as_ksize
+#pragma redefine_extname lk_kmem_cache_alloc_2_6 kmem_as_lk_kmem_cache_alloc_2_6
+#pragma redefine_extname lk_kmem_cache_zalloc_2_6 \
+	kmem_as_lk_kmem_cache_zalloc_2_6
+#ifndef KMALLOC_GFP_2_6
+#pragma redefine_extname kmalloc kmem_as_kmalloc
+#pragma redefine_extname kzalloc kmem_as_kzalloc
+#pragma redefine_extname kmalloc_array kmem_as_kmalloc_array
+#pragma redefine_extname kcalloc kmem_as_kcalloc
+#pragma redefine_extname krealloc kmem_as_krealloc
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -51,7 +73,7 @@ typedef unsigned int gfp_t;
 #define GFP_KERNEL (__GFP_WAIT | __GFP_IO | __GFP_FS)
 #define GFP_USER   (GFP_KERNEL | __GFP_HARDWALL)
 
-#define KMALLOC_ERA(name) __asm__(#name "_2_6")
+#define KMALLOC_ERA(name) __asm__("kmem_as_" #name "_2_6")
 
 #else
 

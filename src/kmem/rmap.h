@@ -9,6 +9,22 @@
 
 #include <stddef.h>
 
+/*
+ * The names are other libraries' too: in the library they have a prefix, so that
+ * its preloaded form takes nobody's place.
+ */
+#pragma redefine_extname rmallocmap kmem_as_rmallocmap
+#pragma redefine_extname rmallocmap_wait kmem_as_rmallocmap_wait
+#pragma redefine_extname rmfreemap kmem_as_rmfreemap
+#pragma redefine_extname rmalloc kmem_as_rmalloc
+#pragma redefine_extname rmalloc_wait kmem_as_rmalloc_wait
+#pragma redefine_extname rmalloc_locked kmem_as_rmalloc_locked
+#pragma redefine_extname rmget kmem_as_rmget
+#pragma redefine_extname rmfree kmem_as_rmfree
+#pragma redefine_extname rmsetwant kmem_as_rmsetwant
+#pragma redefine_extname rm_lock kmem_as_rm_lock
+#pragma redefine_extname rm_unlock kmem_as_rm_unlock
+
 #ifdef __cplusplus
 extern "C" {
 #endif

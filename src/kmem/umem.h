@@ -11,6 +11,22 @@
 #include <sys/types.h>
 #include "vmem.h"
 
+/*
+ * The names are other libraries' too: in the library they have a prefix, so that
+ * its preloaded form takes nobody's place.
+ */
+#pragma redefine_extname umem_alloc kmem_as_umem_alloc
+#pragma redefine_extname umem_zalloc kmem_as_umem_zalloc
+#pragma redefine_extname umem_free kmem_as_umem_free
+#pragma redefine_extname umem_alloc_align kmem_as_umem_alloc_align
+#pragma redefine_extname umem_free_align kmem_as_umem_free_align
+#pragma redefine_extname umem_cache_create kmem_as_umem_cache_create
+#pragma redefine_extname umem_cache_destroy kmem_as_umem_cache_destroy
+#pragma redefine_extname umem_cache_alloc kmem_as_umem_cache_alloc
+#pragma redefine_extname umem_cache_free kmem_as_umem_cache_free
+#pragma redefine_extname umem_nofail_callback kmem_as_umem_nofail_callback
+#pragma redefine_extname umem_reap kmem_as_umem_reap
+
 #ifdef __cplusplus
 extern "C" {
 #endif
