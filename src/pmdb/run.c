@@ -25,6 +25,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -32,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -42,6 +44,7 @@
 #define PRELOAD_NAME     "libkmem_preload.so"
 #define DEFAULT_DUMP     "pmdb.%c.%p.core"
 #define MAX_INTERPRETERS 4
+#define GROUP_MS         200 /* for the witness to tell */
 
 struct run {
 	const char *dump; /* template, as given */
@@ -466,29 +469,79 @@ static void become(const struct run *run, int fd)
 	_exit(PMDB_RUN_NOEXEC);
 }
 
-/* the terminal gives these to every process there is; sent to pmdb alone, they
- * are meant for the program */
-static int is_from_terminal(const siginfo_t *si)
+/*
+ * A signal sent to the whole process group comes to the program as well, and
+ * must not be handed on: a second SIGINT would strike while it cleans up.
+ * Nothing in the signal tells, so a process that does nothing else is in the
+ * group too, and writes down what it gets.
+ */
+struct witness {
+	pid_t pid;
+	int fd; /* a byte for each signal */
+};
+
+static void witness_start(struct witness *w, const sigset_t *set)
 {
-	return si->si_code == SI_KERNEL &&
-	       (si->si_signo == SIGINT || si->si_signo == SIGQUIT ||
-		si->si_signo == SIGHUP);
+	int fds[2];
+
+	w->pid = -1;
+	w->fd = -1;
+	if (pipe2(fds, O_CLOEXEC))
+		return;
+	w->pid = fork();
+	if (w->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* nobody may wait for the end of what we hold open */
+		if (dup2(fds[1], 0) < 0 || close_range(1, ~0U, 0))
+			_exit(0);
+		for (;;) {
+			char signo = (char)sigwaitinfo(set, NULL);
+
+			if (write(0, &signo, 1) != 1)
+				_exit(0);
+		}
+	}
+	close(fds[1]);
+	w->fd = fds[0];
+}
+
+static void witness_stop(struct witness *w)
+{
+	if (w->pid > 0) {
+		kill(w->pid, SIGKILL);
+		waitpid(w->pid, NULL, 0);
+	}
+	if (w->fd >= 0)
+		close(w->fd);
+}
+
+/* has the whole group got the signal? */
+static int is_for_group(const struct witness *w, int signo)
+{
+	struct pollfd in = {.fd = w->fd, .events = POLLIN};
+	char got = 0;
+
+	while (w->pid > 0 && poll(&in, 1, GROUP_MS) > 0 &&
+	       read(w->fd, &got, 1) == 1) {
+		if (got == signo)
+			return 1;
+	}
+	return 0;
 }
 
 /* waits for the program to end, handing on the signals that come for it to
  * pmdb; all of set is blocked.  Returns the wait status. */
-static int await(pid_t pid, const sigset_t *set)
+static int await(pid_t pid, const struct witness *w, const sigset_t *set)
 {
-	siginfo_t si;
 	int status;
 
 	for (;;) {
-		int signo = sigwaitinfo(set, &si);
+		int signo = sigwaitinfo(set, NULL);
 
 		if (signo == SIGCHLD) {
 			if (waitpid(pid, &status, WNOHANG) == pid)
 				return status;
-		} else if (signo > 0 && !is_from_terminal(&si)) {
+		} else if (signo > 0 && !is_for_group(w, signo)) {
 			kill(pid, signo);
 		}
 	}
@@ -502,6 +555,7 @@ static int run_and_wait(struct run *run, int *ret_started)
 					SIGUSR1, SIGUSR2, SIGALRM};
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	struct sigaction old_chld;
+	struct witness w;
 	sigset_t set;
 	sigset_t saved;
 	int fds[2];
@@ -520,6 +574,7 @@ static int run_and_wait(struct run *run, int *ret_started)
 		sigaddset(&set, handed_on[i]);
 	sigprocmask(SIG_BLOCK, &set, &saved);
 	sigaction(SIGCHLD, &dfl, &old_chld);
+	witness_start(&w, &set);
 	pid = fork();
 	if (pid == 0) {
 		sigaction(SIGCHLD, &old_chld, NULL);
@@ -528,13 +583,15 @@ static int run_and_wait(struct run *run, int *ret_started)
 	}
 	if (pid < 0) {
 		complain("run", "cannot fork: %s", strerror(errno));
+		witness_stop(&w);
 		return PMDB_RUN_FAILED;
 	}
 	close(fds[1]);
 	*ret_started = read(fds[0], &err, sizeof(err)) != sizeof(err);
 	close(fds[0]);
 	run->pid = pid;
-	status = await(pid, &set);
+	status = await(pid, &w, &set);
+	witness_stop(&w);
 	sigprocmask(SIG_SETMASK, &saved, NULL);
 	if (!*ret_started) {
 		complain(run->argv[0], "%s", strerror(err));
