@@ -71,6 +71,8 @@ static const char *const struct_names[K_MAX] = {
 	[K_kmem_patterns] = "kmem_patterns",
 	[K_vmem_kstat] = "vmem_kstat",
 	[K_kmem_cpu_log_header] = "kmem_cpu_log_header",
+	[K_kmem_thread] = "kmem_thread",
+	[K_kmem_thread_bin] = "kmem_thread_bin",
 };
 
 /* ---- reading --------------------------------------------------------- */

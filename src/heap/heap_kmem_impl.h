@@ -50,6 +50,8 @@ enum kmem_struct {
 	K_kmem_patterns,
 	K_vmem_kstat,
 	K_kmem_cpu_log_header,
+	K_kmem_thread,
+	K_kmem_thread_bin,
 	K_MAX
 };
 
@@ -85,6 +87,7 @@ struct kmem_cache {
 	uint64_t hash_mask, hash_shift;
 	taddr_t hash_table, complete, partial, magtype;
 	taddr_t full_list;
+	uint64_t size_class; /* + 1; threads keep some of it.  0: they do not */
 	uint64_t full_total;
 	bool has_buftag, has_deadbeef, has_redzone, is_lite;
 	bool is_hash;   /* the hash table was read */

@@ -141,6 +141,7 @@ static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)
 	kc.complete = G(complete_slabs);
 	kc.partial = G(partial_slabs);
 	kc.magtype = G(magtype);
+	kc.size_class = G(class);
 	kc.pub = (struct heap_cache){
 		.addr = addr,
 		.name = kc.name,
@@ -153,7 +154,7 @@ static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)
 		.buftotal = G(buftotal),
 		.slabs_created = G(slab_create),
 		.slabs_destroyed = G(slab_destroy),
-		.nalloc = G(slab_alloc) +
+		.nalloc = G(slab_alloc) - G(bin_fill) +
 			  kmem_get(kh, F_kmem_maglist_ml_alloc, full),
 		.nalloc_fail = G(alloc_fail),
 	};

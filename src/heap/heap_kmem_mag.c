@@ -2,8 +2,11 @@
 /*
  * Magazines: buffers the slab layer has given out and the program has given
  * back.  They lie in the loaded and the previous magazine of each CPU (as many
- * as cc_rounds and cc_prounds say) and in the full magazines of the depot (all
- * of them).
+ * as cc_rounds and cc_prounds say), in the full magazines of the depot (all
+ * of them), and in the bins of each thread (tb_rounds from tb_first on).
+ *
+ * A thread changes its bins without a lock, each time by one store; wherever it
+ * was stopped, a buffer is in the bin or in the thread's registers or stack.
  *
  * A round that is no buffer of the cache, or is free already, is damage; the
  * other rounds still count.
@@ -146,6 +149,92 @@ static struct err *take_depot(struct kmem_heap *kh, size_t cache,
 	return err;
 }
 
+/* the rounds of one bin; index_limit: how many rounds the thread has room for */
+static void take_bin(struct kmem_heap *kh, size_t cache, taddr_t thread,
+		     taddr_t bin, uint64_t index_limit)
+{
+	struct kmem_cache *kc = &kh->caches.v[cache];
+	taddr_t round =
+		thread + kh->names.row[F_kmem_thread_th_round].offset_bytes;
+	const void *raw = kmem_peek(kh, K_kmem_thread_bin, bin);
+
+	if (!raw)
+		return; /* the thread was read: it is within it */
+#define B(f) kmem_get(kh, F_kmem_thread_bin_tb_##f, raw)
+	uint64_t first = B(first);
+	uint64_t rounds = B(rounds);
+	uint64_t nalloc = B(alloc);
+	taddr_t owner = B(cache);
+#undef B
+	if (rounds == 0 && !owner)
+		return;
+	if (owner != kc->pub.addr || first > index_limit ||
+	    rounds > index_limit - first) {
+		kmem_damage(kh, bin, kc->pub.addr,
+			    "cache %s: thread 0x%" PRIx64 ": a bin of %" PRIu64
+			    " rounds cannot be",
+			    kc->name, thread, rounds);
+		return;
+	}
+	kc->pub.nalloc += nalloc;
+	for (uint64_t i = 0; i < rounds; i++) {
+		uint64_t buf = 0;
+		struct err *err =
+			target_read_u64(kh->t, round + (first + i) * 8, &buf);
+
+		if (err) {
+			kmem_damage(kh, bin, kc->pub.addr,
+				    "cache %s: thread 0x%" PRIx64 ": %s",
+				    kc->name, thread, err->msg);
+			err_free(err);
+			return;
+		}
+		take_round(kh, cache, bin, i, buf, BUF_FREE_MAG);
+	}
+}
+
+/* what threads keep of a cache */
+static struct err *take_threads(struct kmem_heap *kh, size_t cache)
+{
+	const struct kmem_cache *kc = &kh->caches.v[cache];
+	uint64_t class = kc->size_class - 1;
+	uint64_t nrounds =
+		(kh->names.struct_bytes[K_kmem_thread] -
+		 kh->names.row[F_kmem_thread_th_round].offset_bytes) /
+		8;
+	taddr_t thread = kmem_global(kh, S_kmem_threads, 8);
+	struct kmem_loop loop = {0};
+	struct err *err = NULL;
+
+	if (kc->size_class == 0 ||
+	    !kh->names.row[F_kmem_thread_th_round].is_bound)
+		return NULL;
+	while (!err && thread) {
+		const void *raw = kmem_peek(kh, K_kmem_thread, thread);
+
+		if (!raw || kmem_loop_seen(&loop, thread)) {
+			kmem_damage(kh, thread, kc->pub.addr,
+				    "thread 0x%" PRIx64 " %s", thread,
+				    raw ? "is in the list already"
+					: "is not in the dump");
+			break;
+		}
+		taddr_t next = kmem_get(kh, F_kmem_thread_th_next, raw);
+
+		if (class < kmem_get(kh, F_kmem_thread_th_nbins, raw))
+			take_bin(kh, cache, thread,
+				 thread +
+					 kh->names.row[F_kmem_thread_th_bin]
+						 .offset_bytes +
+					 class * kh->names.struct_bytes
+							 [K_kmem_thread_bin],
+				 nrounds);
+		thread = next;
+		err = interrupt_check();
+	}
+	return err;
+}
+
 struct err *kmem_load_magazines(struct kmem_heap *kh, size_t cache)
 {
 	struct kmem_cache *kc = &kh->caches.v[cache];
@@ -162,5 +251,7 @@ struct err *kmem_load_magazines(struct kmem_heap *kh, size_t cache)
 		if (size)
 			magsize = size;
 	}
-	return take_depot(kh, cache, magsize);
+	struct err *err = take_depot(kh, cache, magsize);
+
+	return err ? err : take_threads(kh, cache);
 }

@@ -13,12 +13,12 @@
  * Freeing by address alone goes through the page map: the slab says the cache,
  * and an oversize buffer's first page says its size.
  */
-#include "kmem_internal.h"
+#include "kmem_thread.h"
 
 #include <string.h>
 
 #define MAXBUF          ((size_t)131072)
-#define NCLASSES        46
+#define NCLASSES        KMEM_NCLASSES
 #define MAX_ALIGN_CACHE ((size_t)2048)
 #define MIN_ALIGN_SHIFT 5 /* 32: the first alignment with caches of its own */
 #define NALIGNS         7
@@ -51,6 +51,13 @@ static size_t class_align(size_t bytes)
 	return bytes >= 16 ? 16 : 8;
 }
 
+/** Do threads keep objects of a class?  Not if any is to be looked at. */
+static int has_bins(size_t bytes)
+{
+	return bytes <= KMEM_BIN_BYTES && !(kmem_flags & KMF_DEBUG) &&
+	       kmem_options.mtbf == 0;
+}
+
 void kmem_alloc_init(void)
 {
 	size_t size = 1;
@@ -67,10 +74,16 @@ void kmem_alloc_init(void)
 		(void)kmem_format(name, sizeof(name), "kmem_alloc_%u",
 				  class_bytes[i]);
 		spec.name = name;
+		if (has_bins(class_bytes[i]))
+			spec.size_class = (uint32_t)i + 1;
 		class_cache[i] = kmem_cache_create_spec(&spec);
+		kmem_thread_class((unsigned)i, class_cache[i]);
 		for (; size <= class_bytes[i]; size += 8)
 			class_of[(size - 1) / 8] = (uint8_t)i;
 	}
+	/* malloc's smallest is the class of 16 */
+	for (size_t i = 0; i <= KMEM_BIN_BYTES / 8; i++)
+		kmem_malloc_class[i] = class_of[i < 2 ? 1 : i - 1];
 }
 
 static inline kmem_cache_t *size_cache(size_t bytes)
@@ -128,6 +141,13 @@ void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
 {
 	void *buf;
 
+	if (cp->cache_class) {
+		buf = kmem_thread_pop(cp->cache_class - 1);
+		if (!buf)
+			buf = kmem_thread_refill(cp->cache_class - 1);
+		if (buf)
+			return buf;
+	}
 	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG)))
 		return kmem_cache_alloc_kind(cp, kmflag, kind);
 	kmem_gate_enter();
@@ -141,6 +161,8 @@ void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
 /** Frees a buffer of a cache of sizes; bytes SIZE_MAX: the caller did not say. */
 static void sized_free(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
 {
+	if (cp->cache_class && kmem_thread_overflow(cp->cache_class - 1, buf))
+		return;
 	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG))) {
 		kmem_cache_free_kind(cp, buf, kind);
 		return;

@@ -280,6 +280,7 @@ kmem_cache_t *kmem_cache_create_spec(const struct kmem_spec *s)
 	cp->cache_private = s->priv;
 	cp->cache_cflags = spec.cflags;
 	cp->cache_flags = choose_flags(&spec, align, arena);
+	cp->cache_class = spec.size_class;
 	cp->cache_arena =
 		cp->cache_flags & KMF_FIREWALL ? kmem_firewall_arena : arena;
 	if (arena != kmem_msb_arena && !(spec.cflags & KMC_QCACHE))
@@ -315,8 +316,8 @@ kmem_cache_t *kmem_cache_create(const char *name, size_t bufsize, size_t align,
 				void (*reclaim)(void *priv), void *priv,
 				vmem_t *vmp, int cflags)
 {
-	struct kmem_spec spec = {name,    bufsize, align, ctor,   dtor,
-				 reclaim, priv,    vmp,   cflags, VM_SLEEP};
+	struct kmem_spec spec = {name, bufsize, align,  ctor, dtor,    reclaim,
+				 priv, vmp,     cflags, 0,    VM_SLEEP};
 
 	kmem_ready_check();
 	return kmem_cache_create_spec(&spec);
@@ -379,26 +380,9 @@ static void *alloc_magazine(kmem_cache_t *cp)
 	void *buf = NULL;
 
 	kmem_mutex_enter(&ccp->cc_lock);
-	for (;;) {
-		kmem_magazine_t *mp;
-
-		if (KM_LIKELY(ccp->cc_rounds > 0)) {
-			buf = ccp->cc_loaded->mag_round[--ccp->cc_rounds];
-			ccp->cc_alloc++;
-			break;
-		}
-		if (ccp->cc_prounds > 0) {
-			kmem_cpu_reload(ccp, ccp->cc_ploaded, ccp->cc_prounds);
-			continue;
-		}
-		if (ccp->cc_magsize == 0)
-			break;
-		mp = kmem_depot_alloc(cp, &cp->cache_full);
-		if (!mp)
-			break;
-		if (ccp->cc_ploaded)
-			kmem_depot_free(cp, &cp->cache_empty, ccp->cc_ploaded);
-		kmem_cpu_reload(ccp, mp, ccp->cc_magsize);
+	if (KM_LIKELY(ccp->cc_rounds > 0) || kmem_cpu_refill(cp, ccp)) {
+		buf = ccp->cc_loaded->mag_round[--ccp->cc_rounds];
+		ccp->cc_alloc++;
 	}
 	kmem_mutex_exit(&ccp->cc_lock);
 	return buf;
@@ -497,45 +481,11 @@ static int free_magazine(kmem_cache_t *cp, void *buf)
 	int is_taken = 0;
 
 	kmem_mutex_enter(&ccp->cc_lock);
-	for (;;) {
-		kmem_magtype_t *mtp;
-		kmem_magazine_t *mp;
-
-		if (KM_LIKELY((uint32_t)ccp->cc_rounds <
-			      (uint32_t)ccp->cc_magsize)) {
-			ccp->cc_loaded->mag_round[ccp->cc_rounds++] = buf;
-			ccp->cc_free++;
-			is_taken = 1;
-			break;
-		}
-		if (ccp->cc_prounds == 0) {
-			kmem_cpu_reload(ccp, ccp->cc_ploaded, ccp->cc_prounds);
-			continue;
-		}
-		if (ccp->cc_magsize == 0)
-			break;
-		mp = kmem_depot_alloc(cp, &cp->cache_empty);
-		if (mp) {
-			if (ccp->cc_ploaded)
-				kmem_depot_free(cp, &cp->cache_full,
-						ccp->cc_ploaded);
-			kmem_cpu_reload(ccp, mp, 0);
-			continue;
-		}
-		/* a new magazine; the lock is dropped, so all may change */
-		mtp = cp->cache_magtype;
-		kmem_mutex_exit(&ccp->cc_lock);
-		mp = kmem_cache_alloc(mtp->mt_cache, KM_NOSLEEP);
-		kmem_mutex_enter(&ccp->cc_lock);
-		if (!mp)
-			break;
-		if ((uint32_t)ccp->cc_magsize == mtp->mt_magsize) {
-			kmem_depot_free(cp, &cp->cache_empty, mp);
-			continue;
-		}
-		kmem_mutex_exit(&ccp->cc_lock);
-		kmem_cache_free(mtp->mt_cache, mp);
-		kmem_mutex_enter(&ccp->cc_lock);
+	if (KM_LIKELY((uint32_t)ccp->cc_rounds < (uint32_t)ccp->cc_magsize) ||
+	    kmem_cpu_make_room(cp, ccp)) {
+		ccp->cc_loaded->mag_round[ccp->cc_rounds++] = buf;
+		ccp->cc_free++;
+		is_taken = 1;
 	}
 	kmem_mutex_exit(&ccp->cc_lock);
 	return is_taken;

@@ -192,6 +192,7 @@ static void after_fork_child(void)
 	kmem_gate_reset();
 	kmem_update_reset();
 	kmem_memory_reset();
+	kmem_thread_forked();
 	kmem_unlock_all();
 }
 

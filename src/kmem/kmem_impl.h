@@ -98,7 +98,7 @@ typedef struct kmem_slab {
 	kmem_bufctl_t *slab_head; /* first free bufctl */
 	uint32_t slab_refcnt;     /* buffers outside the slab layer */
 	uint32_t slab_chunks;     /* buffers in this slab */
-	uint32_t slab_flags;
+	uint32_t slab_flags;      /* cache_class */
 } kmem_slab_t;
 
 typedef struct kmem_magazine {
@@ -186,6 +186,9 @@ struct kmem_cache {
 	uint64_t cache_partial_slab_count;
 	kmem_cache_t *cache_bufctl_cache;
 	kmem_bufctl_t **cache_hash_table;
+	uint32_t cache_class; /* size class + 1 if threads keep some, else 0 */
+	uint64_t
+		cache_bin_fill; /* of cache_slab_alloc, how many went to bins */
 	/* depot */
 	kmem_mutex_t cache_depot_lock;
 	kmem_magtype_t *cache_magtype;
@@ -194,6 +197,33 @@ struct kmem_cache {
 	/* one element a CPU; kmem_max_ncpus of them */
 	kmem_cpu_cache_t cache_cpu[] __attribute__((aligned(64)));
 };
+
+/*
+ * What a thread keeps of a size class, and of all of them (kmem_thread.c).
+ * Objects in a bin are free; the program has taken tb_alloc out of it.
+ */
+#define KMEM_NCLASSES 46
+#define KMEM_NROUNDS  2048 /* of all bins of a thread */
+
+typedef struct kmem_thread_bin {
+	uint64_t tb_rounds : 16; /* these two change in one store */
+	uint64_t tb_alloc : 48;
+	kmem_cache_t *tb_cache; /* NULL: threads keep none of that class */
+	uint32_t tb_first;      /* its first round in th_round */
+	uint16_t tb_max;        /* rounds it may hold now */
+	uint16_t tb_limit;      /* and ever */
+	uint64_t tb_pad;
+} kmem_thread_bin_t;
+
+typedef struct kmem_thread {
+	struct kmem_thread *th_next; /* kmem_threads; never leaves it */
+	uint32_t th_tid;             /* whose it is; 0 nobody's */
+	uint32_t th_busy;            /* its thread is within it */
+	uint32_t th_nbins;
+	char th_pad[44];
+	kmem_thread_bin_t th_bin[KMEM_NCLASSES];
+	void *th_round[KMEM_NROUNDS];
+} kmem_thread_t;
 
 typedef struct kmem_cpu_log_header {
 	kmem_mutex_t clh_lock;
@@ -316,6 +346,7 @@ extern const kmem_patterns_t kmem_patterns;
 extern int kmem_ready; /* 0 untouched, 1 initialising, 2 ready */
 extern uint32_t kmem_max_ncpus;
 extern kmem_cache_t kmem_null_cache; /* anchor of the ring of caches */
+extern kmem_thread_t *kmem_threads;  /* every record of a thread */
 extern int kmem_flags;
 extern int kmem_logging;
 extern kmem_log_header_t *kmem_transaction_log;

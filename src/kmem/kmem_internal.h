@@ -171,7 +171,8 @@ struct kmem_spec {
 	void *priv;
 	vmem_t *arena;
 	int cflags;
-	int vmflag; /* VM_SLEEP, or VM_NOSLEEP: creation may fail */
+	uint32_t size_class; /* + 1; 0: none */
+	int vmflag;          /* VM_SLEEP, or VM_NOSLEEP: creation may fail */
 };
 
 extern KM_HIDDEN kmem_mutex_t kmem_list_lock; /* the ring of caches */
@@ -201,6 +202,10 @@ KM_HIDDEN unsigned long kmem_random(void);
 
 /** A raw buffer of the slab layer, or NULL; takes cache_lock. */
 KM_HIDDEN void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind);
+/** Moves up to n raw buffers of the slab layer to a bin of the calling thread;
+ * the cache has no debugging.  Returns how many. */
+KM_HIDDEN unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
+				  kmem_thread_bin_t *bin, unsigned n);
 /** Gives a buffer back to its slab; an empty slab is destroyed. */
 KM_HIDDEN void kmem_slab_free(kmem_cache_t *cp, void *buf, int kind);
 /** The slab of this cache that holds an address, or NULL; for reports: takes
@@ -248,6 +253,12 @@ KM_HIDDEN void kmem_depot_free(kmem_cache_t *cp, kmem_maglist_t *mlp,
 /** Makes loaded the previous one and mp the loaded one; cc_lock is held. */
 KM_HIDDEN void kmem_cpu_reload(kmem_cpu_cache_t *ccp, kmem_magazine_t *mp,
 			       int rounds);
+/** Makes the loaded magazine one that is not empty; 0: there is none.  cc_lock
+ * is held. */
+KM_HIDDEN int kmem_cpu_refill(kmem_cache_t *cp, kmem_cpu_cache_t *ccp);
+/** Makes the loaded magazine one with room; 0: there is none.  cc_lock is held,
+ * and may be dropped for a while. */
+KM_HIDDEN int kmem_cpu_make_room(kmem_cache_t *cp, kmem_cpu_cache_t *ccp);
 /** Opens the magazine layer of a cache, with its current magazine size. */
 KM_HIDDEN void kmem_magazine_enable(kmem_cache_t *cp);
 /** Empties and closes the magazine layer of a cache. */
@@ -260,6 +271,23 @@ KM_HIDDEN void kmem_depot_ws_reap(kmem_cache_t *cp);
 KM_HIDDEN void kmem_depot_ws_zero(kmem_cache_t *cp);
 /** Goes to the next magazine size if the depot lock was fought for. */
 KM_HIDDEN void kmem_magazine_resize(kmem_cache_t *cp);
+
+/* ---- what threads keep (kmem_thread.c) -------------------------------- */
+
+/** Opens the bins of a class: called for each class while starting. */
+KM_HIDDEN void kmem_thread_class(unsigned class, kmem_cache_t *cp);
+/**
+ * An object of a class for the calling thread, whose bin had none: refilled,
+ * and the record made at a thread's first call.  NULL: ask the cache.
+ */
+KM_HIDDEN void *kmem_thread_refill(unsigned class);
+/** Takes an object when the bin is full or the thread has none yet; 0: give it
+ * to the cache. */
+KM_HIDDEN int kmem_thread_overflow(unsigned class, void *buf);
+/** Gives back what the calling thread and threads that are gone hold. */
+KM_HIDDEN void kmem_thread_reap(void);
+/** Disowns what the threads had that a forked child has not. */
+KM_HIDDEN void kmem_thread_forked(void);
 
 /* ---- checks (kmem_debug.c) -------------------------------------------- */
 
@@ -334,6 +362,38 @@ KM_HIDDEN int kmem_pagemap_set(const void *addr, size_t bytes, uintptr_t entry);
 KM_HIDDEN void kmem_pagemap_clear(const void *addr, size_t bytes);
 /** The entry of an address' page: 0, a kmem_slab_t *, or KMEM_PAGE_OVERSIZE. */
 KM_HIDDEN uintptr_t kmem_pagemap_get(const void *addr);
+
+#define KMEM_LEVEL_BITS 12
+#define KMEM_LEVEL_SIZE ((size_t)1 << KMEM_LEVEL_BITS)
+#define KMEM_ADDR_BITS  48
+extern KM_HIDDEN uintptr_t *kmem_pagemap_root[KMEM_LEVEL_SIZE];
+
+/** The place of a page's entry, or NULL. */
+static inline uintptr_t *kmem_pagemap_slot(uintptr_t page)
+{
+	uintptr_t *node;
+
+	if (KM_UNLIKELY(page >> (KMEM_ADDR_BITS - 12)))
+		return NULL;
+	node = __atomic_load_n(&kmem_pagemap_root[page >> 2 * KMEM_LEVEL_BITS],
+			       __ATOMIC_ACQUIRE);
+	if (KM_LIKELY(node != NULL))
+		node = __atomic_load_n(
+			(uintptr_t **)&node[page >> KMEM_LEVEL_BITS &
+					    (KMEM_LEVEL_SIZE - 1)],
+			__ATOMIC_ACQUIRE);
+	return KM_LIKELY(node != NULL) ? &node[page & (KMEM_LEVEL_SIZE - 1)]
+				       : NULL;
+}
+
+/** kmem_pagemap_get() where speed matters. */
+static inline uintptr_t kmem_pagemap_entry(const void *addr)
+{
+	uintptr_t *slot = kmem_pagemap_slot((uintptr_t)addr >> 12);
+
+	return KM_LIKELY(slot != NULL) ? __atomic_load_n(slot, __ATOMIC_ACQUIRE)
+				       : 0;
+}
 
 /* an oversize buffer's first page; the bytes asked for are above the bit */
 #define KMEM_PAGE_OVERSIZE ((uintptr_t)1)

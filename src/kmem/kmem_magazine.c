@@ -93,6 +93,66 @@ void kmem_cpu_reload(kmem_cpu_cache_t *ccp, kmem_magazine_t *mp, int rounds)
 	ccp->cc_rounds = rounds;
 }
 
+int kmem_cpu_refill(kmem_cache_t *cp, kmem_cpu_cache_t *ccp)
+{
+	kmem_magazine_t *mp;
+
+	if (ccp->cc_rounds > 0)
+		return 1;
+	if (ccp->cc_prounds > 0) {
+		kmem_cpu_reload(ccp, ccp->cc_ploaded, ccp->cc_prounds);
+		return 1;
+	}
+	if (ccp->cc_magsize == 0)
+		return 0;
+	mp = kmem_depot_alloc(cp, &cp->cache_full);
+	if (!mp)
+		return 0;
+	if (ccp->cc_ploaded)
+		kmem_depot_free(cp, &cp->cache_empty, ccp->cc_ploaded);
+	kmem_cpu_reload(ccp, mp, ccp->cc_magsize);
+	return 1;
+}
+
+int kmem_cpu_make_room(kmem_cache_t *cp, kmem_cpu_cache_t *ccp)
+{
+	for (;;) {
+		kmem_magtype_t *mtp;
+		kmem_magazine_t *mp;
+
+		if ((uint32_t)ccp->cc_rounds < (uint32_t)ccp->cc_magsize)
+			return 1;
+		if (ccp->cc_prounds == 0) {
+			kmem_cpu_reload(ccp, ccp->cc_ploaded, ccp->cc_prounds);
+			continue;
+		}
+		if (ccp->cc_magsize == 0)
+			return 0;
+		mp = kmem_depot_alloc(cp, &cp->cache_empty);
+		if (mp) {
+			if (ccp->cc_ploaded)
+				kmem_depot_free(cp, &cp->cache_full,
+						ccp->cc_ploaded);
+			kmem_cpu_reload(ccp, mp, 0);
+			continue;
+		}
+		/* a new magazine; the lock is dropped, so all may change */
+		mtp = cp->cache_magtype;
+		kmem_mutex_exit(&ccp->cc_lock);
+		mp = kmem_cache_alloc(mtp->mt_cache, KM_NOSLEEP);
+		kmem_mutex_enter(&ccp->cc_lock);
+		if (!mp)
+			return 0;
+		if ((uint32_t)ccp->cc_magsize == mtp->mt_magsize) {
+			kmem_depot_free(cp, &cp->cache_empty, mp);
+			continue;
+		}
+		kmem_mutex_exit(&ccp->cc_lock);
+		kmem_cache_free(mtp->mt_cache, mp);
+		kmem_mutex_enter(&ccp->cc_lock);
+	}
+}
+
 /** Frees a magazine and what is in it.  From its removal on the caller is inside
  * the gate: its rounds are in no list an image would show them in. */
 static void magazine_destroy(kmem_cache_t *cp, kmem_magazine_t *mp, int nrounds)

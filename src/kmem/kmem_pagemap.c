@@ -16,14 +16,13 @@
  */
 #include "kmem_internal.h"
 
-#define LEVEL_BITS 12
-#define LEVEL_SIZE ((size_t)1 << LEVEL_BITS)
+#define LEVEL_BITS KMEM_LEVEL_BITS
+#define LEVEL_SIZE KMEM_LEVEL_SIZE
 #define LEVEL_MASK (LEVEL_SIZE - 1)
-#define ADDR_BITS  48
 #define PAGE_SHIFT 12
 
 /* published by compare and swap; never replaced */
-static uintptr_t *root[LEVEL_SIZE];
+uintptr_t *kmem_pagemap_root[KMEM_LEVEL_SIZE];
 
 static inline uintptr_t *node_load(uintptr_t *slot)
 {
@@ -53,21 +52,10 @@ static uintptr_t *entry_make(uintptr_t page)
 {
 	uintptr_t *node;
 
-	node = node_get((uintptr_t *)&root[page >> 2 * LEVEL_BITS]);
+	node = node_get(
+		(uintptr_t *)&kmem_pagemap_root[page >> 2 * LEVEL_BITS]);
 	if (node)
 		node = node_get(&node[page >> LEVEL_BITS & LEVEL_MASK]);
-	return node ? &node[page & LEVEL_MASK] : NULL;
-}
-
-static uintptr_t *entry_find(uintptr_t page)
-{
-	uintptr_t *node;
-
-	if (page >> (ADDR_BITS - PAGE_SHIFT))
-		return NULL;
-	node = node_load((uintptr_t *)&root[page >> 2 * LEVEL_BITS]);
-	if (node)
-		node = node_load(&node[page >> LEVEL_BITS & LEVEL_MASK]);
 	return node ? &node[page & LEVEL_MASK] : NULL;
 }
 
@@ -96,7 +84,7 @@ void kmem_pagemap_clear(const void *addr, size_t bytes)
 	uintptr_t last = ((uintptr_t)addr + bytes - 1) >> PAGE_SHIFT;
 
 	for (; page <= last; page++) {
-		uintptr_t *slot = entry_find(page);
+		uintptr_t *slot = kmem_pagemap_slot(page);
 
 		if (slot)
 			__atomic_store_n(slot, 0, __ATOMIC_RELEASE);
@@ -105,7 +93,5 @@ void kmem_pagemap_clear(const void *addr, size_t bytes)
 
 uintptr_t kmem_pagemap_get(const void *addr)
 {
-	uintptr_t *slot = entry_find((uintptr_t)addr >> PAGE_SHIFT);
-
-	return slot ? __atomic_load_n(slot, __ATOMIC_ACQUIRE) : 0;
+	return kmem_pagemap_entry(addr);
 }

@@ -237,6 +237,7 @@ static kmem_slab_t *header_create(kmem_cache_t *cp, void *memory, size_t color,
 	memset(sp, 0, sizeof(*sp));
 	sp->slab_cache = cp;
 	sp->slab_base = kmem_at(memory, color);
+	sp->slab_flags = cp->cache_class;
 	sp->slab_chunks = (uint32_t)(room / cp->cache_chunksize);
 	return sp;
 }
@@ -363,6 +364,29 @@ void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind)
 	buf = take_buffer(cp, stack, kind);
 	kmem_mutex_exit(&cp->cache_lock);
 	return buf;
+}
+
+unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
+			kmem_thread_bin_t *bin, unsigned n)
+{
+	void **round = &th->th_round[bin->tb_first];
+	unsigned done = 0;
+
+	kmem_mutex_enter(&cp->cache_lock);
+	while (!cp->cache_partial_slabs) {
+		kmem_mutex_exit(&cp->cache_lock);
+		kmem_update_if_due();
+		if (slab_add(cp, KM_NOSLEEP) != 0)
+			return 0;
+		kmem_mutex_enter(&cp->cache_lock);
+	}
+	for (; done < n && cp->cache_partial_slabs; done++) {
+		round[bin->tb_rounds] = take_buffer(cp, 0, 0);
+		bin->tb_rounds++;
+	}
+	cp->cache_bin_fill += done;
+	kmem_mutex_exit(&cp->cache_lock);
+	return done;
 }
 
 static int holds(const kmem_slab_t *sp, const void *buf)

@@ -168,6 +168,7 @@ void kmem_reap(void)
 {
 	if (kmem_ready != 2 || kmem_all_holder || !claim())
 		return;
+	kmem_thread_reap();
 	for_each_cache(reap_cache);
 	vmem_heap_trim();
 	release();

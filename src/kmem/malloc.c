@@ -22,7 +22,7 @@
  * that audit stacks begin with it.
  */
 #define _GNU_SOURCE
-#include "kmem_internal.h"
+#include "kmem_thread.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -62,6 +62,24 @@ static inline __attribute__((always_inline)) void *get(size_t size,
 	return p;
 }
 
+/** malloc(): a bin of the thread's if it has one, and all else out of line. */
+static inline __attribute__((always_inline)) void *get_fast(size_t size)
+{
+	if (KM_LIKELY(size <= KMEM_BIN_BYTES)) {
+		void *p = kmem_thread_pop(kmem_malloc_class[(size + 7) / 8]);
+
+		if (KM_LIKELY(p != NULL))
+			return p;
+	}
+	return get(size, 0, KMEM_KIND_MALLOC);
+}
+
+static inline __attribute__((always_inline)) void put(void *p)
+{
+	if (KM_UNLIKELY(!kmem_thread_push(p)))
+		kmem_free_impl(p, KMEM_KIND_MALLOC);
+}
+
 /** Zeros memory; whole pages of a large range are dropped, not written. */
 static void zero(char *p, size_t size)
 {
@@ -89,7 +107,7 @@ static inline __attribute__((always_inline)) void *get_zeroed(size_t n,
 		errno = ENOMEM;
 		return NULL;
 	}
-	p = get(total, 0, KMEM_KIND_MALLOC);
+	p = get_fast(total);
 	if (p)
 		zero(p, total);
 	return p;
@@ -130,7 +148,7 @@ static inline __attribute__((always_inline)) void *resize(void *p, size_t size)
 	void *q;
 
 	if (!p)
-		return get(size, 0, KMEM_KIND_MALLOC);
+		return get_fast(size);
 	if (size == 0) {
 		kmem_free_impl(p, KMEM_KIND_MALLOC);
 		return NULL;
@@ -138,12 +156,12 @@ static inline __attribute__((always_inline)) void *resize(void *p, size_t size)
 	usable = kmem_usable(p);
 	if (usable && can_stay(p, usable, size))
 		return p;
-	q = get(size, 0, KMEM_KIND_MALLOC);
+	q = get_fast(size);
 	if (!q)
 		return NULL;
 	keep = extent(p, usable);
 	memcpy(q, p, keep < size ? keep : size);
-	kmem_free_impl(p, KMEM_KIND_MALLOC); /* (M3) */
+	put(p); /* (M3) */
 	return q;
 }
 
@@ -194,7 +212,7 @@ static inline __attribute__((always_inline)) void *get_pages(size_t size)
 
 EXPORT void *malloc(size_t size)
 {
-	return get(size, 0, KMEM_KIND_MALLOC);
+	return get_fast(size);
 }
 
 EXPORT void *calloc(size_t n, size_t size)
@@ -220,13 +238,13 @@ EXPORT void *reallocarray(void *p, size_t n, size_t size)
 
 EXPORT void free(void *p)
 {
-	kmem_free_impl(p, KMEM_KIND_MALLOC);
+	put(p);
 	KEEP_FRAME();
 }
 
 EXPORT void cfree(void *p)
 {
-	kmem_free_impl(p, KMEM_KIND_MALLOC);
+	put(p);
 	KEEP_FRAME();
 }
 
@@ -264,7 +282,7 @@ EXPORT size_t malloc_usable_size(void *p)
 
 EXPORT void *__libc_malloc(size_t size)
 {
-	return get(size, 0, KMEM_KIND_MALLOC);
+	return get_fast(size);
 }
 
 EXPORT void *__libc_calloc(size_t n, size_t size)
@@ -279,7 +297,7 @@ EXPORT void *__libc_realloc(void *p, size_t size)
 
 EXPORT void __libc_free(void *p)
 {
-	kmem_free_impl(p, KMEM_KIND_MALLOC);
+	put(p);
 	KEEP_FRAME();
 }
 

@@ -14,7 +14,7 @@
  * architecture always has.
  */
 #define _GNU_SOURCE
-#include "kmem_internal.h"
+#include "kmem_thread.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -52,6 +52,13 @@ static void __attribute__((noreturn)) no_runtime(size_t size)
 static inline __attribute__((always_inline)) void *get(size_t size,
 						       size_t align, int kind)
 {
+	void *p;
+
+	if (KM_LIKELY(size <= KMEM_BIN_BYTES) && align <= 16) {
+		p = kmem_thread_pop(kmem_malloc_class[(size + 7) / 8]);
+		if (KM_LIKELY(p != NULL))
+			return p;
+	}
 	if (size > PTRDIFF_MAX)
 		return NULL;
 	return kmem_malloc_impl(size, align, kind);
@@ -133,12 +140,13 @@ NEW_ALIGNED_NOTHROW(op_new_array_al_nt, "_ZnamSt11align_val_tRKSt9nothrow_t",
 
 /* the size and alignment a sized delete brings are not needed: both are known
  * by address */
-#define DELETE(id, sym, kind)            \
-	NAME(void id(void *p), sym);     \
-	void id(void *p)                 \
-	{                                \
-		kmem_free_impl(p, kind); \
-		KEEP_FRAME();            \
+#define DELETE(id, sym, kind)                    \
+	NAME(void id(void *p), sym);             \
+	void id(void *p)                         \
+	{                                        \
+		if (!kmem_thread_push(p))        \
+			kmem_free_impl(p, kind); \
+		KEEP_FRAME();                    \
 	}
 
 DELETE(op_delete, "_ZdlPv", KMEM_KIND_NEW)

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a thread keeps: a stack of free objects, the bin, for each size class
+ * up to 32 KiB, above the magazine layer.
+ *
+ *   kmem_thread_self -> kmem_thread_t: th_bin[class] -> its part of th_round[]
+ *   kmem_threads     -> kmem_thread_t -> kmem_thread_t -> ...
+ *
+ * A bin that is empty takes half its size from the CPU's magazines, or else
+ * from the slabs; one that is full gives its older half to the CPU's magazines.
+ * Its size begins small and doubles each time, up to 16 KiB of objects, so a
+ * thread that allocates little keeps little.
+ *
+ * Only classes without any debugging have bins: nothing is checked, logged or
+ * made to fail on these paths (kmem_thread_class).
+ *
+ * Invariants
+ *   I1  A bin holds th_round[tb_first .. tb_first + tb_rounds).  tb_rounds and
+ *       tb_alloc change in one store, after the round is written and after it
+ *       is read; so wherever its thread is stopped, each buffer is either in
+ *       the bin or in the thread's hands, that is in a register or on its
+ *       stack, and a snapshot needs no more than that.
+ *   I2  Between bin and magazine or slab objects move while cc_lock or
+ *       cache_lock is held: who holds all locks (kmem_lock_all) finds each in
+ *       one of the two.
+ *   I3  Only its thread touches the bins of a record, and while th_busy is set
+ *       only the call that set it: a signal handler that comes between goes
+ *       past the bins.
+ *   I4  A record never leaves kmem_threads nor is freed, so the list is walked
+ *       without a lock; th_tid 0 says it is to be had, by compare and swap.
+ *
+ * A record lies in the allocator's own memory, not in TLS, which is a root for
+ * the leak checker: a round above tb_rounds is a pointer to memory that was
+ * given out since.
+ *
+ * A thread gives its bins back when it ends (a pthread key); what it frees or
+ * allocates after that goes past the bins.  A forked child has the forking
+ * thread only: the other records are nobody's there, with what is in them, and
+ * the next threads take them over (kmem_thread_forked).
+ *
+ * Instead: a linked list through the free objects needs no array, but a write
+ * after free then steers malloc, and the debugger would read user memory to
+ * learn what is free.
+ */
+#include "kmem_thread.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define BIN_KEEP   ((size_t)16384) /* bytes a bin holds, about */
+#define BIN_ROUNDS 128             /* at most */
+#define BIN_LEAST  2               /* and to begin with */
+
+kmem_thread_t *kmem_threads; /* pushed by compare and swap */
+__thread kmem_thread_t *kmem_thread_self;
+uint8_t kmem_malloc_class[KMEM_BIN_BYTES / 8 + 1];
+uint64_t kmem_class_magic[KMEM_NCLASSES];
+
+/* what a new record's bins are; written while starting */
+static kmem_thread_bin_t class_bin[KMEM_NCLASSES];
+static uint32_t nrounds;
+static pthread_key_t exit_key;
+static int has_key;
+
+/* no record for this thread: while one is made, and when it ends */
+static __thread char is_detached;
+
+/* ---- to and from the layers below ---- */
+
+static void fill_from_magazines(kmem_cache_t *cp, kmem_thread_t *th,
+				kmem_thread_bin_t *bin, unsigned n)
+{
+	kmem_cpu_cache_t *ccp = kmem_cpu_cache(cp);
+
+	kmem_mutex_enter(&ccp->cc_lock);
+	while (n > 0 && kmem_cpu_refill(cp, ccp)) {
+		unsigned k = (unsigned)ccp->cc_rounds;
+
+		if (k > n)
+			k = n;
+		ccp->cc_rounds -= (int)k;
+		memcpy(&th->th_round[bin->tb_first + bin->tb_rounds],
+		       &ccp->cc_loaded->mag_round[ccp->cc_rounds],
+		       k * sizeof(void *));
+		*kmem_bin_word(bin) += k;
+		n -= k;
+	}
+	kmem_mutex_exit(&ccp->cc_lock);
+}
+
+/** Gives back the n oldest rounds of a bin. */
+static void flush(kmem_thread_t *th, kmem_thread_bin_t *bin, unsigned n)
+{
+	kmem_cache_t *cp = bin->tb_cache;
+	void **round = &th->th_round[bin->tb_first];
+	kmem_cpu_cache_t *ccp = kmem_cpu_cache(cp);
+
+	kmem_mutex_enter(&ccp->cc_lock);
+	while (n > 0 && kmem_cpu_make_room(cp, ccp)) {
+		unsigned k = (unsigned)(ccp->cc_magsize - ccp->cc_rounds);
+
+		if (k > n)
+			k = n;
+		memcpy(&ccp->cc_loaded->mag_round[ccp->cc_rounds], round,
+		       k * sizeof(void *));
+		ccp->cc_rounds += (int)k;
+		memmove(round, round + k,
+			(bin->tb_rounds - k) * sizeof(void *));
+		*kmem_bin_word(bin) -= k;
+		n -= k;
+	}
+	kmem_mutex_exit(&ccp->cc_lock);
+	while (n-- > 0) { /* no memory for a magazine */
+		void *buf = round[bin->tb_rounds - 1];
+
+		*kmem_bin_word(bin) -= 1;
+		kmem_slab_free(cp, buf, KMEM_KIND_NONE);
+	}
+}
+
+static void grow(kmem_thread_bin_t *bin)
+{
+	unsigned max = 2 * (unsigned)bin->tb_max;
+
+	bin->tb_max = (uint16_t)(max < bin->tb_limit ? max : bin->tb_limit);
+}
+
+/** Empties the bins of a record that is the caller's. */
+static void drain(kmem_thread_t *th)
+{
+	for (unsigned i = 0; i < KMEM_NCLASSES; i++) {
+		kmem_thread_bin_t *bin = &th->th_bin[i];
+
+		if (bin->tb_rounds)
+			flush(th, bin, bin->tb_rounds);
+		if (bin->tb_max)
+			bin->tb_max = BIN_LEAST;
+	}
+}
+
+/* ---- records ---- */
+
+static int own(kmem_thread_t *th, uint32_t tid)
+{
+	uint32_t nobody = 0;
+
+	return __atomic_load_n(&th->th_tid, __ATOMIC_RELAXED) == 0 &&
+	       __atomic_compare_exchange_n(&th->th_tid, &nobody, tid, 0,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static void disown(kmem_thread_t *th)
+{
+	__atomic_store_n(&th->th_tid, 0, __ATOMIC_RELEASE);
+}
+
+/** A record nobody has, or a new one; NULL: no memory. */
+static kmem_thread_t *record_get(uint32_t tid)
+{
+	kmem_thread_t *th = __atomic_load_n(&kmem_threads, __ATOMIC_ACQUIRE);
+
+	for (; th; th = th->th_next)
+		if (own(th, tid))
+			return th;
+	th = kmem_pages_alloc(sizeof(*th));
+	if (!th)
+		return NULL;
+	th->th_tid = tid;
+	th->th_nbins = KMEM_NCLASSES;
+	memcpy(th->th_bin, class_bin, sizeof(class_bin));
+	th->th_next = __atomic_load_n(&kmem_threads, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&kmem_threads, &th->th_next, th, 0,
+					    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+	return th;
+}
+
+static void on_thread_exit(void *arg)
+{
+	kmem_thread_t *th = arg;
+
+	is_detached = 1;
+	kmem_thread_self = NULL;
+	th->th_busy = 1;
+	drain(th);
+	th->th_busy = 0;
+	disown(th);
+}
+
+/** The calling thread's record; NULL: it can have none now. */
+static kmem_thread_t *attach(void)
+{
+	kmem_thread_t *th = kmem_thread_self;
+
+	if (th)
+		return th;
+	if (is_detached || !has_key || kmem_ready != 2)
+		return NULL;
+	is_detached = 1; /* pthread_setspecific() may allocate */
+	th = record_get(kmem_tid());
+	if (!th) {
+		is_detached = 0;
+		return NULL;
+	}
+	if (pthread_setspecific(exit_key, th) != 0) {
+		disown(th);
+		return NULL;
+	}
+	is_detached = 0;
+	kmem_thread_self = th;
+	return th;
+}
+
+/* ---- for the files above and below ---- */
+
+void kmem_thread_class(unsigned class, kmem_cache_t *cp)
+{
+	kmem_thread_bin_t *bin = &class_bin[class];
+	size_t limit = BIN_KEEP / cp->cache_chunksize;
+
+	kmem_class_magic[class] = UINT64_MAX / cp->cache_chunksize + 1;
+	if (!cp->cache_class)
+		return;
+	if (limit < BIN_LEAST)
+		limit = BIN_LEAST;
+	if (limit > BIN_ROUNDS)
+		limit = BIN_ROUNDS;
+	if (!has_key)
+		has_key = pthread_key_create(&exit_key, on_thread_exit) == 0;
+	if (!has_key || nrounds + limit > KMEM_NROUNDS)
+		return;
+	bin->tb_cache = cp;
+	bin->tb_first = nrounds;
+	bin->tb_max = BIN_LEAST;
+	bin->tb_limit = (uint16_t)limit;
+	nrounds += (uint32_t)limit;
+}
+
+void *kmem_thread_refill(unsigned class)
+{
+	kmem_thread_t *th = attach();
+	kmem_thread_bin_t *bin;
+
+	if (!th || th->th_busy || !th->th_bin[class].tb_cache)
+		return NULL;
+	th->th_busy = 1;
+	KMEM_BARRIER();
+	bin = &th->th_bin[class];
+	if (!bin->tb_rounds) {
+		grow(bin);
+		fill_from_magazines(bin->tb_cache, th, bin, bin->tb_max / 2);
+		if (!bin->tb_rounds)
+			(void)kmem_slab_fill(bin->tb_cache, th, bin,
+					     bin->tb_max / 2);
+	}
+	KMEM_BARRIER();
+	th->th_busy = 0;
+	return kmem_thread_pop(class);
+}
+
+int kmem_thread_overflow(unsigned class, void *buf)
+{
+	kmem_thread_t *th = attach();
+	kmem_thread_bin_t *bin;
+
+	if (!th || th->th_busy || !th->th_bin[class].tb_cache)
+		return 0;
+	th->th_busy = 1;
+	KMEM_BARRIER();
+	bin = &th->th_bin[class];
+	if (bin->tb_rounds >= bin->tb_max) {
+		if (bin->tb_max == bin->tb_limit)
+			flush(th, bin, (bin->tb_max + 1) / 2);
+		grow(bin);
+	}
+	th->th_round[bin->tb_first + bin->tb_rounds] = buf;
+	KMEM_BARRIER();
+	*kmem_bin_word(bin) += KMEM_BIN_PUSH; /* I1 */
+	KMEM_BARRIER();
+	th->th_busy = 0;
+	return 1;
+}
+
+void kmem_thread_reap(void)
+{
+	kmem_thread_t *self = kmem_thread_self;
+	kmem_thread_t *th = __atomic_load_n(&kmem_threads, __ATOMIC_ACQUIRE);
+
+	if (self && !self->th_busy) {
+		self->th_busy = 1;
+		KMEM_BARRIER();
+		drain(self);
+		KMEM_BARRIER();
+		self->th_busy = 0;
+	}
+	for (; th; th = th->th_next) {
+		if (!own(th, kmem_tid()))
+			continue;
+		drain(th);
+		disown(th);
+	}
+}
+
+void kmem_thread_forked(void)
+{
+	for (kmem_thread_t *th = kmem_threads; th; th = th->th_next) {
+		if (th == kmem_thread_self) {
+			th->th_tid = kmem_tid();
+			continue;
+		}
+		th->th_busy = 0; /* I1: wherever it was stopped */
+		th->th_tid = 0;
+	}
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fast paths of sized allocation: a bin of the calling thread, no lock, no
+ * atomic operation, no line another thread writes.  Theory in kmem_thread.c.
+ */
+#ifndef KMEM_THREAD_H
+#define KMEM_THREAD_H
+
+#include "kmem_internal.h"
+
+#define KMEM_BIN_BYTES ((size_t)32768) /* the largest class with bins */
+
+/* how the word of tb_rounds and tb_alloc changes */
+#define KMEM_BIN_ROUNDS ((uint64_t)0xffff)
+#define KMEM_BIN_POP    ((uint64_t)0xffff) /* one round less, one more taken */
+#define KMEM_BIN_PUSH   ((uint64_t)1)
+
+#define KMEM_BARRIER() __asm__ volatile("" ::: "memory")
+
+/* NULL: no record yet, or no more */
+extern KM_HIDDEN __thread kmem_thread_t *kmem_thread_self;
+/* the class of a malloc() of at most KMEM_BIN_BYTES, by (size + 7) / 8 */
+extern KM_HIDDEN uint8_t kmem_malloc_class[KMEM_BIN_BYTES / 8 + 1];
+/* the smallest number above 2^64 / chunk - 1: see kmem_chunk_of() */
+extern KM_HIDDEN uint64_t kmem_class_magic[KMEM_NCLASSES];
+
+/** The word that holds tb_rounds and tb_alloc. */
+static inline uint64_t *kmem_bin_word(kmem_thread_bin_t *bin)
+{
+	return (uint64_t *)bin;
+}
+
+/** An object of the calling thread's bin, or NULL. */
+static inline __attribute__((always_inline)) void *
+kmem_thread_pop(unsigned class)
+{
+	kmem_thread_t *th = kmem_thread_self;
+	kmem_thread_bin_t *bin;
+	uint64_t word;
+	void *p = NULL;
+
+	if (KM_UNLIKELY(!th) || KM_UNLIKELY(th->th_busy))
+		return NULL;
+	th->th_busy = 1;
+	KMEM_BARRIER();
+	bin = &th->th_bin[class];
+	word = *kmem_bin_word(bin);
+	if (KM_LIKELY(word & KMEM_BIN_ROUNDS)) {
+		p = th->th_round[bin->tb_first + (word & KMEM_BIN_ROUNDS) - 1];
+		KMEM_BARRIER();
+		*kmem_bin_word(bin) = word + KMEM_BIN_POP; /* I1 */
+	}
+	KMEM_BARRIER();
+	th->th_busy = 0;
+	return p;
+}
+
+/** Does p begin a buffer of the slab, one of a class? */
+static inline __attribute__((always_inline)) int
+kmem_is_base(const kmem_slab_t *sp, unsigned class, const void *p)
+{
+	uint32_t offset = (uint32_t)((uintptr_t)p - (uintptr_t)sp->slab_base);
+	unsigned __int128 product =
+		(unsigned __int128)kmem_class_magic[class] * offset;
+
+	/* offset / chunk above, the rest, scaled, below */
+	return (uint64_t)(product >> 64) < sp->slab_chunks &&
+	       (uint64_t)product < kmem_class_magic[class];
+}
+
+/** Puts what malloc gave in the calling thread's bin; 0: that cannot be, or p
+ * is nothing that malloc gave. */
+static inline __attribute__((always_inline)) int kmem_thread_push(void *p)
+{
+	kmem_thread_t *th = kmem_thread_self;
+	uintptr_t entry = kmem_pagemap_entry(p);
+	const kmem_slab_t *sp = (const kmem_slab_t *)entry;
+	kmem_thread_bin_t *bin;
+	unsigned class;
+	uint64_t word;
+	unsigned n;
+
+	if (KM_UNLIKELY(!th) || KM_UNLIKELY(th->th_busy) ||
+	    KM_UNLIKELY(entry == 0 || (entry & KMEM_PAGE_OVERSIZE)))
+		return 0;
+	class = sp->slab_flags - 1;
+	if (KM_UNLIKELY(class >= KMEM_NCLASSES) ||
+	    KM_UNLIKELY(!kmem_is_base(sp, class, p)))
+		return 0;
+	th->th_busy = 1;
+	KMEM_BARRIER();
+	bin = &th->th_bin[class];
+	word = *kmem_bin_word(bin);
+	n = word & KMEM_BIN_ROUNDS;
+	if (KM_LIKELY(n < bin->tb_max)) {
+		th->th_round[bin->tb_first + n] = p;
+		KMEM_BARRIER();
+		*kmem_bin_word(bin) = word + KMEM_BIN_PUSH; /* I1 */
+	}
+	KMEM_BARRIER();
+	th->th_busy = 0;
+	return n < bin->tb_max;
+}
+
+#endif
