@@ -57,15 +57,25 @@ static int is_own_pc(uintptr_t pc)
 uint32_t kmem_stack_capture(void)
 {
 	uintptr_t pcs[KMEM_STACK_DEPTH + NOWN];
+	kmem_memo_table_t *table;
+	kmem_memo_t *memo = NULL;
 	unsigned first = 0;
 	unsigned depth;
+	uint32_t ticket = 0;
 	uint32_t id;
 	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
 
 	if (is_nested(frame) || kmem_ready != 2)
 		return 0;
 	capture_frame = frame;
-	depth = kmem_unwind(pcs, kmem_options.stack_depth + NOWN, 0);
+	table = kmem_thread_memo();
+	depth = kmem_options.stack_depth + NOWN;
+	depth = table ? kmem_unwind_memo(table, pcs, depth, &memo, &ticket)
+		      : kmem_unwind(pcs, depth, 0);
+	if (memo && depth == 0) {
+		capture_frame = 0;
+		return ticket;
+	}
 	if (is_own_object())
 		while (first + 1 < depth && is_own_pc(pcs[first + 1]))
 			first++;
@@ -73,6 +83,8 @@ uint32_t kmem_stack_capture(void)
 	if (depth > kmem_options.stack_depth)
 		depth = kmem_options.stack_depth;
 	id = kmem_stack_intern(pcs + first, depth);
+	if (memo)
+		kmem_memo_keep(memo, ticket, id);
 	capture_frame = 0;
 	return id;
 }

@@ -220,7 +220,8 @@ typedef struct kmem_thread {
 	uint32_t th_tid;             /* whose it is; 0 nobody's */
 	uint32_t th_busy;            /* its thread is within it */
 	uint32_t th_nbins;
-	char th_pad[44];
+	struct kmem_memo_table *th_memo; /* stacks it captured, or NULL */
+	char th_pad[32];
 	kmem_thread_bin_t th_bin[KMEM_NCLASSES];
 	void *th_round[KMEM_NROUNDS];
 } kmem_thread_t;
@@ -382,6 +383,50 @@ extern vmem_t *kmem_oversize_arena; /* requests beyond the largest cache */
  * Returns the number of frames stored.
  */
 KM_HIDDEN unsigned kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip);
+
+/*
+ * A stack that was captured before: what the walk read of it, from which
+ * everything it found follows.  A table of them belongs to one thread.
+ */
+#define KMEM_MEMO_WORDS 40
+#define KMEM_MEMO_SETS  16
+#define KMEM_MEMO_WAYS  4
+
+typedef struct kmem_memo {
+	uintptr_t mo_sp; /* where the walk began */
+	uintptr_t mo_bp;
+	uint64_t mo_generation;
+	uint64_t mo_key; /* ticket of who filled it above, depot id below; the
+			  * id is 0 until the entry is whole */
+	uint32_t mo_nwords;
+	uintptr_t mo_word[KMEM_MEMO_WORDS]; /* what was there */
+	uint16_t mo_at[KMEM_MEMO_WORDS];    /* words above mo_sp */
+} kmem_memo_t;
+
+typedef struct kmem_memo_table {
+	kmem_memo_t mt_memo[KMEM_MEMO_SETS][KMEM_MEMO_WAYS];
+	uint8_t mt_victim[KMEM_MEMO_SETS];
+	uint32_t mt_ticket;
+} kmem_memo_table_t;
+
+/**
+ * kmem_unwind() of a stack that may have been captured before.
+ *
+ * @table:       the calling thread's
+ * @ret_memo:    not NULL and nothing stored: the stack is known, and
+ *               *ret_ticket its id; not NULL else: kmem_memo_keep() may be told
+ *               its id; NULL: it cannot be remembered
+ * @ret_ticket:  for kmem_memo_keep()
+ *
+ * Returns the number of frames stored.
+ */
+KM_HIDDEN unsigned kmem_unwind_memo(kmem_memo_table_t *table, uintptr_t *pcs,
+				    unsigned max, kmem_memo_t **ret_memo,
+				    uint32_t *ret_ticket);
+
+/** Ends an entry kmem_unwind_memo() began, unless a signal handler came between
+ * and began it anew. */
+KM_HIDDEN void kmem_memo_keep(kmem_memo_t *memo, uint32_t ticket, uint32_t id);
 
 /**
  * Makes the unwinder forget what it knows of loaded code.  To be called after

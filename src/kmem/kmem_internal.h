@@ -274,6 +274,8 @@ KM_HIDDEN void kmem_magazine_resize(kmem_cache_t *cp);
 
 /* ---- what threads keep (kmem_thread.c) -------------------------------- */
 
+/** Where the calling thread remembers stacks; NULL: nowhere. */
+KM_HIDDEN kmem_memo_table_t *kmem_thread_memo(void);
 /** Opens the bins of a class: called for each class while starting. */
 KM_HIDDEN void kmem_thread_class(unsigned class, kmem_cache_t *cp);
 /**

@@ -219,14 +219,14 @@ void kmem_thread_class(unsigned class, kmem_cache_t *cp)
 	size_t limit = BIN_KEEP / cp->cache_chunksize;
 
 	kmem_class_magic[class] = UINT64_MAX / cp->cache_chunksize + 1;
+	if (!has_key)
+		has_key = pthread_key_create(&exit_key, on_thread_exit) == 0;
 	if (!cp->cache_class)
 		return;
 	if (limit < BIN_LEAST)
 		limit = BIN_LEAST;
 	if (limit > BIN_ROUNDS)
 		limit = BIN_ROUNDS;
-	if (!has_key)
-		has_key = pthread_key_create(&exit_key, on_thread_exit) == 0;
 	if (!has_key || nrounds + limit > KMEM_NROUNDS)
 		return;
 	bin->tb_cache = cp;
@@ -234,6 +234,15 @@ void kmem_thread_class(unsigned class, kmem_cache_t *cp)
 	bin->tb_max = BIN_LEAST;
 	bin->tb_limit = (uint16_t)limit;
 	nrounds += (uint32_t)limit;
+}
+
+kmem_memo_table_t *kmem_thread_memo(void)
+{
+	kmem_thread_t *th = attach();
+
+	if (th && !th->th_memo)
+		th->th_memo = kmem_pages_alloc(sizeof(*th->th_memo));
+	return th ? th->th_memo : NULL;
 }
 
 void *kmem_thread_refill(unsigned class)

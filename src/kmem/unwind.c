@@ -564,6 +564,26 @@ step_any(uint32_t rule, struct unwind_frame *f, struct unwind_stack *st)
 	}
 }
 
+/* a memo that takes no more */
+#define NO_WORDS (KMEM_MEMO_WORDS + 1)
+
+/* keeps a word that a walk has read */
+static inline void note(kmem_memo_t *memo, uintptr_t offset, uintptr_t word)
+{
+	unsigned n;
+
+	if (!memo)
+		return;
+	n = memo->mo_nwords;
+	if (n >= KMEM_MEMO_WORDS || offset / 8 > UINT16_MAX || offset % 8) {
+		memo->mo_nwords = NO_WORDS;
+		return;
+	}
+	memo->mo_at[n] = (uint16_t)(offset / 8);
+	memo->mo_word[n] = word;
+	memo->mo_nwords = n + 1;
+}
+
 /*
  * Walks up from f.  Stores frames from number skip on; returns how many were
  * met, skipped ones included.  *is_short is set when the walk must be made
@@ -572,9 +592,11 @@ step_any(uint32_t rule, struct unwind_frame *f, struct unwind_stack *st)
  * The loop holds the frame in registers and handles the two common rules within
  * the stack known so far; all else goes to step_any() and comes back.
  */
-static inline unsigned walk(struct unwind_frame f, uintptr_t *pcs, unsigned max,
-			    unsigned skip, bool *is_short)
+static inline __attribute__((always_inline)) unsigned
+walk(struct unwind_frame f, uintptr_t *pcs, unsigned max, unsigned skip,
+     bool *is_short, kmem_memo_t *memo)
 {
+	uintptr_t start = f.sp;
 	struct unwind_stack st;
 	enum step step;
 	uint64_t entry = 0;
@@ -601,18 +623,23 @@ static inline unsigned walk(struct unwind_frame f, uintptr_t *pcs, unsigned max,
 				if (UNWIND_UNLIKELY(cfa > hi))
 					break;
 				slot = entry & SLOT_MAX;
-				if (slot)
+				if (slot) {
 					bp = unwind_word(cfa - 8 - slot * 8);
+					note(memo, cfa - 8 - slot * 8 - start,
+					     bp);
+				}
 			} else if ((entry & RULE_MASK) == RULE_FRAME) {
 				cfa = bp + 16;
 				if (UNWIND_UNLIKELY(bp < sp || bp > hi - 16 ||
 						    bp % 8 != 0))
 					break;
+				note(memo, bp - start, unwind_word(bp));
 				bp = unwind_word(bp);
 			} else {
 				break;
 			}
 			pc = unwind_word(cfa - 8);
+			note(memo, cfa - 8 - start, pc);
 			if (UNWIND_UNLIKELY(pc < UNWIND_PAGE))
 				return n;
 			sp = cfa;
@@ -622,6 +649,9 @@ static inline unsigned walk(struct unwind_frame f, uintptr_t *pcs, unsigned max,
 		}
 		if (n == max + skip)
 			break;
+		/* what other rules read is not noted */
+		if (memo && (entry & RULE_KIND) != RULE_END)
+			memo->mo_nwords = NO_WORDS;
 		f = (struct unwind_frame){pc, sp, bp, is_exact};
 		step = step_any((uint32_t)entry & RULE_MASK, &f, &st);
 		*is_short = step == STEP_FULL;
@@ -647,7 +677,7 @@ kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip)
 	unsigned again;
 	unsigned n;
 
-	n = walk(f, pcs, max, skip, &is_short);
+	n = walk(f, pcs, max, skip, &is_short, NULL);
 	n = n > skip ? n - skip : 0;
 	if (UNWIND_UNLIKELY(is_short)) {
 		again = unwind_full(f.sp, pcs, max, skip);
@@ -656,5 +686,108 @@ kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip)
 	if (n && UNWIND_UNLIKELY(unwind_is_by_loader(pcs, n)) &&
 	    !unwind_objects_hold())
 		kmem_unwind_flush();
+	return n;
+}
+
+/* is the stack from sp on the one of a memo? */
+static inline bool is_same(const kmem_memo_t *memo, uintptr_t sp, uintptr_t bp,
+			   uint64_t now)
+{
+	const uintptr_t *at = (const uintptr_t *)sp;
+	unsigned n = memo->mo_nwords;
+
+	if ((uint32_t)memo->mo_key == 0 || memo->mo_bp != bp ||
+	    memo->mo_generation != now)
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		if (at[memo->mo_at[i]] != memo->mo_word[i])
+			return false;
+	return true;
+}
+
+/* is all that a memo would read on the stack that is known? */
+static inline bool is_reachable(const struct unwind_stack *st,
+				const kmem_memo_t *memo)
+{
+	unsigned n = memo->mo_nwords;
+
+	return n > 0 && n <= KMEM_MEMO_WORDS &&
+	       memo->mo_sp + memo->mo_at[n - 1] * 8u + 8 <= st->hi;
+}
+
+/* takes the place of the entry that was filled longest ago */
+static kmem_memo_t *memo_begin(kmem_memo_table_t *table, unsigned set,
+			       const struct unwind_frame *f, uint64_t now)
+{
+	unsigned way = table->mt_victim[set]++ % KMEM_MEMO_WAYS;
+	kmem_memo_t *memo = &table->mt_memo[set][way];
+
+	__atomic_store_n(&memo->mo_key, (uint64_t)++table->mt_ticket << 32,
+			 __ATOMIC_RELAXED);
+	memo->mo_sp = f->sp;
+	memo->mo_bp = f->bp;
+	memo->mo_generation = now;
+	memo->mo_nwords = 0;
+	return memo;
+}
+
+void kmem_memo_keep(kmem_memo_t *memo, uint32_t ticket, uint32_t id)
+{
+	uint64_t key = (uint64_t)ticket << 32;
+
+	/* another ticket: words of two stacks may be mixed in it */
+	if (!__atomic_compare_exchange_n(&memo->mo_key, &key, key | id, 0,
+					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		__atomic_store_n(&memo->mo_key, 0, __ATOMIC_RELAXED);
+}
+
+unsigned __attribute__((noinline))
+kmem_unwind_memo(kmem_memo_table_t *table, uintptr_t *pcs, unsigned max,
+		 kmem_memo_t **ret_memo, uint32_t *ret_ticket)
+{
+	const uintptr_t *frame = __builtin_frame_address(0);
+	struct unwind_frame f = {
+		.pc = frame[1],
+		.sp = (uintptr_t)(frame + 2),
+		.bp = frame[0],
+	};
+	uint64_t now = __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+	unsigned set = (f.sp >> 4) % KMEM_MEMO_SETS;
+	struct unwind_stack st;
+	bool is_short = false;
+	bool is_kept;
+	kmem_memo_t *memo;
+	unsigned again;
+	unsigned n;
+
+	*ret_memo = NULL;
+	if (!unwind_stack_find(&st, f.sp))
+		return 0;
+	for (unsigned i = 0; i < KMEM_MEMO_WAYS; i++) {
+		memo = &table->mt_memo[set][i];
+		if (memo->mo_sp == f.sp && is_reachable(&st, memo) &&
+		    is_same(memo, f.sp, f.bp, now)) {
+			*ret_memo = memo;
+			*ret_ticket = (uint32_t)memo->mo_key;
+			return 0;
+		}
+	}
+	memo = memo_begin(table, set, &f, now);
+	*ret_ticket = (uint32_t)(memo->mo_key >> 32);
+	n = walk(f, pcs, max, 0, &is_short, memo);
+	is_kept = memo->mo_nwords <= KMEM_MEMO_WORDS && !is_short;
+	if (UNWIND_UNLIKELY(is_short)) {
+		again = unwind_full(f.sp, pcs, max, 0);
+		n = again > n ? again : n;
+	}
+	if (n && UNWIND_UNLIKELY(unwind_is_by_loader(pcs, n))) {
+		is_kept = false; /* each such call is to be looked at */
+		if (!unwind_objects_hold())
+			kmem_unwind_flush();
+	}
+	if (is_kept && n)
+		*ret_memo = memo;
+	else
+		__atomic_store_n(&memo->mo_key, 0, __ATOMIC_RELAXED);
 	return n;
 }
