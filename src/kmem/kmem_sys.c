@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 static __thread uint32_t self_tid;
@@ -53,15 +52,6 @@ int kmem_sys_zero(void *addr, size_t bytes)
 
 	errno = saved;
 	return rc;
-}
-
-hrtime_t kmem_now(void)
-{
-	struct timespec ts = {0, 0};
-
-	/* cannot fail for this clock, so errno stays */
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (hrtime_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
 uint32_t kmem_tid(void)

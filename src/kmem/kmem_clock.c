@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The time of a transaction: CLOCK_MONOTONIC in nanoseconds, from the time
+ * stamp counter where the kernel itself trusts that.  A call to the kernel's
+ * page costs twice as much, most of it for an ordering nobody needs here.
+ *
+ *   time = base.ns + (counter - base.tsc) * base.mult / 2^32
+ *
+ * The rate is the one between now and the first call; until 10 ms have gone by
+ * the clock is asked.  After each period, at most half a second, the clock is
+ * asked again and the next period's rate leads from what was said to what the
+ * clock will say, so time neither stops nor goes back.  After a suspension or
+ * when a counter jumps, what the clock says counts.
+ *
+ * Base is read under a sequence number: odd while it is being changed, and
+ * whoever meets that asks the clock, so that nobody waits, a signal handler
+ * least of all.
+ */
+#define _GNU_SOURCE
+#include "kmem_internal.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIRST_NS  ((int64_t)10 * 1000 * 1000)
+#define PERIOD_NS ((int64_t)500 * 1000 * 1000)
+#define JUMP_NS   ((int64_t)1000 * 1000) /* more is no drift */
+#define TIGHT     ((uint64_t)20000)      /* cycles of an undisturbed look */
+
+/* no lock: see seq */
+static struct {
+	uint32_t seq;   /* odd: being changed */
+	uint64_t tsc;   /* when this began */
+	int64_t ns;     /* the same as time */
+	uint64_t mult;  /* nanoseconds in 2^32 cycles; 0: not known */
+	uint64_t limit; /* cycles it is good for */
+} base;
+
+/* changed while base.seq is odd */
+static uint64_t first_tsc;
+static int64_t first_ns;
+static int is_usable = -1; /* not known yet */
+
+static int64_t clock_ns(void)
+{
+	struct timespec ts = {0, 0};
+
+	/* cannot fail for this clock, so errno stays */
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/** Does the kernel's clock run by the counter, and may we read that? */
+static int find_out(void)
+{
+	unsigned a, b, c, d;
+	int mode = 0;
+	char name[4] = "";
+	int saved = errno;
+	long fd;
+
+	if (!__get_cpuid(0x80000007, &a, &b, &c, &d) || !(d & 1u << 8))
+		return 0;
+	fd = syscall(SYS_open,
+		     "/sys/devices/system/clocksource/clocksource0/"
+		     "current_clocksource",
+		     O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (syscall(SYS_read, fd, name, 4) != 4)
+			name[0] = '\0';
+		(void)syscall(SYS_close, fd);
+	}
+	if (syscall(SYS_prctl, PR_GET_TSC, &mode) != 0)
+		mode = 0;
+	errno = saved;
+	return name[0] == 't' && name[1] == 's' && name[2] == 'c' &&
+	       name[3] == '\n' && mode == PR_TSC_ENABLE;
+}
+
+static uint64_t rate(int64_t ns, uint64_t cycles)
+{
+	return (uint64_t)(((unsigned __int128)ns << 32) / cycles);
+}
+
+static uint64_t cycles_of(int64_t ns, uint64_t mult)
+{
+	return (uint64_t)(((unsigned __int128)ns << 32) / mult);
+}
+
+static int64_t elapsed(uint64_t cycles)
+{
+	return (int64_t)((unsigned __int128)cycles * base.mult >> 32);
+}
+
+static void start(uint64_t tsc, int64_t ns)
+{
+	first_tsc = tsc;
+	first_ns = ns;
+	base.mult = 0;
+}
+
+/** Sets base anew from the clock and the counter, read together. */
+static void set_base(uint64_t tsc, int64_t ns)
+{
+	int64_t age = ns - first_ns;
+	int64_t period = age < PERIOD_NS ? age : PERIOD_NS;
+	int64_t said = base.mult ? base.ns + elapsed(tsc - base.tsc) : ns;
+	uint64_t mult;
+
+	if (first_tsc == 0 || tsc <= first_tsc || said - ns > JUMP_NS ||
+	    ns - said > JUMP_NS) {
+		start(tsc, ns);
+		return;
+	}
+	if (age < FIRST_NS)
+		return;
+	mult = rate(age, tsc - first_tsc);
+	base.tsc = tsc;
+	base.ns = said;
+	base.limit = cycles_of(period, mult);
+	/* said + period * mult' = ns + period */
+	base.mult = rate(period + (ns - said), base.limit);
+}
+
+static int64_t __attribute__((noinline)) ask(void)
+{
+	uint32_t seq = __atomic_load_n(&base.seq, __ATOMIC_RELAXED);
+	uint64_t before, after;
+	int64_t ns;
+
+	if (is_usable == 0)
+		return clock_ns();
+	if ((seq & 1) ||
+	    !__atomic_compare_exchange_n(&base.seq, &seq, seq + 1, 0,
+					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return clock_ns();
+	if (is_usable < 0)
+		is_usable = find_out();
+	if (is_usable) {
+		before = __builtin_ia32_rdtsc();
+		ns = clock_ns();
+		after = __builtin_ia32_rdtsc();
+		if (after - before < TIGHT)
+			set_base(before + (after - before) / 2, ns);
+		if (base.mult) /* as the others are told */
+			ns = base.ns + elapsed(after - base.tsc);
+	} else {
+		ns = clock_ns();
+	}
+	__atomic_store_n(&base.seq, seq + 2, __ATOMIC_RELEASE);
+	return ns;
+}
+
+hrtime_t kmem_now(void)
+{
+	uint32_t seq = __atomic_load_n(&base.seq, __ATOMIC_ACQUIRE);
+	uint64_t cycles;
+	int64_t ns;
+
+	if (KM_UNLIKELY((seq & 1) || base.mult == 0))
+		return ask();
+	cycles = __builtin_ia32_rdtsc() - base.tsc;
+	ns = base.ns + elapsed(cycles);
+	if (KM_UNLIKELY(cycles > base.limit))
+		return ask();
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (KM_UNLIKELY(__atomic_load_n(&base.seq, __ATOMIC_RELAXED) != seq))
+		return ask();
+	return ns;
+}
