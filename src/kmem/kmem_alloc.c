@@ -159,17 +159,18 @@ void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
 }
 
 /** Frees a buffer of a cache of sizes; bytes SIZE_MAX: the caller did not say. */
-static void sized_free(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
+static void sized_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
+		       size_t bytes, int kind)
 {
 	if (cp->cache_class && kmem_thread_overflow(cp->cache_class - 1, buf))
 		return;
 	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG))) {
-		kmem_cache_free_kind(cp, buf, kind);
+		kmem_cache_put(cp, buf, kind);
 		return;
 	}
 	kmem_gate_enter();
-	if (kmem_size_check(cp, buf, bytes) == 0)
-		kmem_cache_free_kind(cp, buf, kind);
+	if (kmem_debug_free_sized(cp, sp, buf, bytes, kind) == 0)
+		kmem_cache_put(cp, buf, kind);
 	kmem_gate_exit();
 }
 
@@ -205,7 +206,9 @@ void *kmem_zalloc(size_t size, int kmflag)
 /** Frees what kmem_alloc() gave; the size must be the one asked for. */
 void kmem_free(void *buf, size_t size)
 {
+	kmem_slab_t *sp;
 	kmem_cache_t *cp;
+	void *base;
 
 	kmem_ready_check();
 	if (!buf && size == 0)
@@ -218,11 +221,14 @@ void kmem_free(void *buf, size_t size)
 		return;
 	}
 	cp = size_cache(size);
-	if (kmem_addr_cache(buf, NULL, NULL) != cp) {
+	if (kmem_addr_cache(buf, &sp, &base) != cp) {
 		kmem_error_at(KMERR_BADCACHE, cp, buf);
 		return;
 	}
-	sized_free(cp, buf, size, KMEM_KIND_KMEM);
+	if (base != buf && (cp->cache_flags & KMF_BUFTAG))
+		kmem_error_at(KMERR_BADADDR, cp, buf);
+	else
+		sized_free(cp, sp, buf, size, KMEM_KIND_KMEM);
 }
 
 /* ---- malloc ---- */
@@ -318,22 +324,26 @@ void *kmem_malloc_flags(size_t size, size_t align, int kmflag, int kind)
 
 kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab, void **base)
 {
-	uintptr_t entry = kmem_pagemap_get(p);
+	uintptr_t entry = kmem_pagemap_entry(p);
 	kmem_slab_t *sp = (kmem_slab_t *)entry;
 	kmem_cache_t *cp;
 	size_t offset;
+	size_t i;
 
 	if (entry == 0 || (entry & KMEM_PAGE_OVERSIZE))
 		return NULL;
 	cp = sp->slab_cache;
+	/* a p below the first buffer makes these huge */
 	offset = (uintptr_t)p - (uintptr_t)sp->slab_base;
-	if (offset >= sp->slab_chunks * cp->cache_chunksize)
+	i = (uint64_t)((unsigned __int128)cp->cache_magic * offset >> 64);
+	if (KM_UNLIKELY(cp->cache_slabsize > UINT32_MAX))
+		i = offset / cp->cache_chunksize; /* magic is not that exact */
+	if (i >= sp->slab_chunks)
 		return NULL;
 	if (slab)
 		*slab = sp;
 	if (base)
-		*base = kmem_at(sp->slab_base,
-				offset - offset % cp->cache_chunksize);
+		*base = kmem_at(sp->slab_base, i * cp->cache_chunksize);
 	return cp;
 }
 
@@ -359,12 +369,13 @@ static void free_oversize(void *p, size_t size)
 static inline __attribute__((always_inline)) void free_any(void *p, size_t size,
 							   int kind)
 {
+	kmem_slab_t *sp;
 	kmem_cache_t *cp;
 	void *base;
 
 	if (!p)
 		return;
-	cp = kmem_addr_cache(p, NULL, &base);
+	cp = kmem_addr_cache(p, &sp, &base);
 	if (KM_UNLIKELY(!cp)) {
 		free_oversize(p, size);
 		return;
@@ -374,7 +385,7 @@ static inline __attribute__((always_inline)) void free_any(void *p, size_t size,
 			      p);
 		return;
 	}
-	sized_free(cp, p, size, kind);
+	sized_free(cp, sp, p, size, kind);
 }
 
 void kmem_free_impl(void *p, int kind)

@@ -7,7 +7,7 @@
  * stored.  In a program that has the library linked in statically there is no
  * telling them apart, and nothing is dropped.
  */
-#include "kmem_internal.h"
+#include "kmem_thread.h"
 
 #include <elf.h>
 #include <string.h>
@@ -68,7 +68,9 @@ uint32_t kmem_stack_capture(void)
 	if (is_nested(frame) || kmem_ready != 2)
 		return 0;
 	capture_frame = frame;
-	table = kmem_thread_memo();
+	table = kmem_thread_self ? kmem_thread_self->th_memo : NULL;
+	if (KM_UNLIKELY(!table))
+		table = kmem_thread_memo();
 	depth = kmem_options.stack_depth + NOWN;
 	depth = table ? kmem_unwind_memo(table, pcs, depth, &memo, &ticket)
 		      : kmem_unwind(pcs, depth, 0);
@@ -102,7 +104,7 @@ void kmem_audit(kmem_cache_t *cp, kmem_bufctl_t *bcp, uint32_t stack, int what,
 	bcap->bc_what = (unsigned)what & 0xf;
 	bcap->bc_stack = stack;
 	/* the copy holds the record before it, which makes a history */
-	record = kmem_log_enter(kmem_transaction_log, bcap, sizeof(*bcap));
+	record = kmem_log_record(kmem_transaction_log, bcap);
 	if (record)
 		bcap->bc_lastlog = record;
 }

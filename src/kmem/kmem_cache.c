@@ -200,6 +200,7 @@ static void choose_chunk(kmem_cache_t *cp)
 			cp->cache_contents = kmem_options.content_maxsave;
 	}
 	cp->cache_chunksize = roundup(chunk, cp->cache_align);
+	cp->cache_magic = UINT64_MAX / cp->cache_chunksize + 1;
 }
 
 static void init_depot(kmem_cache_t *cp)
@@ -491,15 +492,20 @@ static int free_magazine(kmem_cache_t *cp, void *buf)
 	return is_taken;
 }
 
+void kmem_cache_put(kmem_cache_t *cp, void *buf, int kind)
+{
+	if (KM_LIKELY(free_magazine(cp, buf)))
+		return;
+	if (kmem_object_undo(cp, buf) == 0)
+		kmem_slab_free(cp, buf, kind);
+}
+
 static void cache_free(kmem_cache_t *cp, void *buf, int kind)
 {
 	if ((cp->cache_flags & KMF_BUFTAG) &&
 	    kmem_debug_free(cp, buf, kind) != 0)
 		return;
-	if (KM_LIKELY(free_magazine(cp, buf)))
-		return;
-	if (kmem_object_undo(cp, buf) == 0)
-		kmem_slab_free(cp, buf, kind);
+	kmem_cache_put(cp, buf, kind);
 }
 
 void kmem_cache_free_kind(kmem_cache_t *cp, void *buf, int kind)

@@ -27,20 +27,45 @@
 /* bytes in front of a buffer that are looked at when it is freed */
 #define PADDING_MAX 64
 
+/* eight words a turn, without a branch between them */
+#define TURN_BYTES 64
+
+/** Do the 64 bytes at p hold nothing but the pattern? */
+static inline int is_turn(const uint64_t *p, uint64_t pattern)
+{
+	return ((p[0] ^ pattern) | (p[1] ^ pattern) | (p[2] ^ pattern) |
+		(p[3] ^ pattern) | (p[4] ^ pattern) | (p[5] ^ pattern) |
+		(p[6] ^ pattern) | (p[7] ^ pattern)) == 0;
+}
+
+static inline void put_turn(uint64_t *p, uint64_t pattern)
+{
+	p[0] = p[1] = p[2] = p[3] = pattern;
+	p[4] = p[5] = p[6] = p[7] = pattern;
+}
+
 void kmem_pattern_fill(uint64_t pattern, void *buf, size_t bytes)
 {
 	uint64_t *p = buf;
 	uint64_t *end = kmem_at(buf, bytes);
 
+	for (; (size_t)((char *)end - (char *)p) >= TURN_BYTES;
+	     p = kmem_at(p, TURN_BYTES))
+		put_turn(p, pattern);
 	while (p < end)
 		*p++ = pattern;
 }
 
 uint64_t *kmem_pattern_verify(uint64_t pattern, void *buf, size_t bytes)
 {
+	uint64_t *p = buf;
 	uint64_t *end = kmem_at(buf, bytes);
 
-	for (uint64_t *p = buf; p < end; p++)
+	for (; (size_t)((char *)end - (char *)p) >= TURN_BYTES;
+	     p = kmem_at(p, TURN_BYTES))
+		if (KM_UNLIKELY(!is_turn(p, pattern)))
+			break;
+	for (; p < end; p++)
 		if (*p != pattern)
 			return p;
 	return NULL;
@@ -51,9 +76,16 @@ uint64_t *kmem_pattern_verify(uint64_t pattern, void *buf, size_t bytes)
 static uint64_t *pattern_replace(uint64_t old, uint64_t new, void *buf,
 				 size_t bytes)
 {
+	uint64_t *p = buf;
 	uint64_t *end = kmem_at(buf, bytes);
 
-	for (uint64_t *p = buf; p < end; p++) {
+	for (; (size_t)((char *)end - (char *)p) >= TURN_BYTES;
+	     p = kmem_at(p, TURN_BYTES)) {
+		if (KM_UNLIKELY(!is_turn(p, old)))
+			break;
+		put_turn(p, new);
+	}
+	for (; p < end; p++) {
 		if (KM_UNLIKELY(*p != old)) {
 			kmem_pattern_fill(old, buf,
 					  (size_t)((char *)p - (char *)buf));
@@ -62,6 +94,19 @@ static uint64_t *pattern_replace(uint64_t old, uint64_t new, void *buf,
 		*p = new;
 	}
 	return NULL;
+}
+
+/**
+ * The stack of an audited call.  What the checks will read is fetched into the
+ * CPU's cache meanwhile: of a buffer that was not used for a while, waiting for
+ * that is most of their cost.
+ */
+static inline uint32_t capture(kmem_cache_t *cp, void *buf)
+{
+	__builtin_prefetch(kmem_buftag_of(cp, buf), 1);
+	if (cp->cache_flags & KMF_DEADBEEF)
+		__builtin_prefetch(buf, 1);
+	return cp->cache_flags & KMF_AUDIT ? kmem_stack_capture() : 0;
 }
 
 static intptr_t bxstat(const kmem_buftag_t *btp, unsigned long state)
@@ -121,6 +166,7 @@ int kmem_debug_alloc(kmem_cache_t *cp, void *buf, int kmflag, int construct,
 		     int kind)
 {
 	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
+	uint32_t stack = capture(cp, buf);
 
 	if (btp->bt_bxstat != bxstat(btp, KMEM_BUFTAG_FREE))
 		return report(KMERR_BADBUFTAG, cp, buf);
@@ -142,8 +188,7 @@ int kmem_debug_alloc(kmem_cache_t *cp, void *buf, int kmflag, int construct,
 		return 1;
 	}
 	if (cp->cache_flags & KMF_AUDIT)
-		kmem_audit(cp, btp->bt_bufctl, kmem_stack_capture(),
-			   KMEM_WHAT_ALLOC, kind);
+		kmem_audit(cp, btp->bt_bufctl, stack, KMEM_WHAT_ALLOC, kind);
 	return 0;
 }
 
@@ -190,12 +235,12 @@ static int check_base(kmem_cache_t *cp, void *buf)
 	return report(KMERR_BADADDR, cp, buf);
 }
 
-int kmem_debug_free(kmem_cache_t *cp, void *buf, int kind)
+/** kmem_debug_free() of what is known to be a buffer of the cache. */
+static int check_and_poison(kmem_cache_t *cp, void *buf, uint32_t stack,
+			    int kind)
 {
 	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
 
-	if (check_base(cp, buf) != 0)
-		return -1;
 	if (btp->bt_bxstat != bxstat(btp, KMEM_BUFTAG_ALLOC))
 		return report(btp->bt_bxstat == bxstat(btp, KMEM_BUFTAG_FREE)
 				      ? KMERR_DUPFREE
@@ -210,8 +255,7 @@ int kmem_debug_free(kmem_cache_t *cp, void *buf, int kind)
 		if (cp->cache_flags & KMF_CONTENTS)
 			((kmem_bufctl_audit_t *)btp->bt_bufctl)->bc_contents =
 				kmem_audit_contents(cp, buf);
-		kmem_audit(cp, btp->bt_bufctl, kmem_stack_capture(),
-			   KMEM_WHAT_FREE, kind);
+		kmem_audit(cp, btp->bt_bufctl, stack, KMEM_WHAT_FREE, kind);
 	}
 	if (cp->cache_flags & KMF_LITE) {
 		btp->bt_redzone = *(uint64_t *)buf;
@@ -222,6 +266,13 @@ int kmem_debug_free(kmem_cache_t *cp, void *buf, int kind)
 		kmem_pattern_fill(KMEM_FREE_PATTERN, buf, cp->cache_verify);
 	}
 	return 0;
+}
+
+int kmem_debug_free(kmem_cache_t *cp, void *buf, int kind)
+{
+	if (check_base(cp, buf) != 0)
+		return -1;
+	return check_and_poison(cp, buf, capture(cp, buf), kind);
 }
 
 int kmem_debug_undo(kmem_cache_t *cp, void *buf)
@@ -273,29 +324,29 @@ static int unsized_code(kmem_cache_t *cp, void *buf)
 }
 
 /** Is what lies between the mark and the redzone as it was filled? */
-static int is_slack_whole(const kmem_cache_t *cp, const void *buf,
-			  size_t marked)
+static int is_slack_whole(const kmem_cache_t *cp, void *buf, size_t marked)
 {
 	const unsigned char *p = buf;
 	const uint64_t pattern = KMEM_UNINITIALIZED_PATTERN;
+	size_t i;
 
 	if ((cp->cache_flags & (KMF_DEADBEEF | KMF_LITE)) != KMF_DEADBEEF)
 		return 1;
-	for (size_t i = marked + 1; i < cp->cache_verify; i++)
+	for (i = marked + 1; i < cp->cache_verify && i % 8 != 0; i++)
 		if (p[i] != ((pattern >> (i % 8 * 8)) & 0xff))
 			return 0;
-	return 1;
+	return i >= cp->cache_verify ||
+	       !kmem_pattern_verify(pattern, kmem_at(buf, i),
+				    cp->cache_verify - i);
 }
 
-int kmem_size_check(kmem_cache_t *cp, void *buf, size_t bytes)
+/** Checks and removes the mark of kmem_size_mark(); 0, or -1: reported. */
+static int size_check(kmem_cache_t *cp, void *buf, size_t bytes)
 {
 	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
 	uint32_t *word = (uint32_t *)btp;
-	size_t marked;
+	size_t marked = kmem_size_marked(cp, buf);
 
-	if (check_base(cp, buf) != 0)
-		return -1;
-	marked = kmem_size_marked(cp, buf);
 	if (marked == SIZE_MAX)
 		return report(unsized_code(cp, buf), cp, buf);
 	if (bytes != SIZE_MAX && marked != bytes) {
@@ -320,4 +371,14 @@ int kmem_size_check(kmem_cache_t *cp, void *buf, size_t bytes)
 	if (marked == cp->cache_buftag)
 		*(unsigned char *)btp = KMEM_REDZONE_PATTERN & 0xff;
 	return 0;
+}
+
+int kmem_debug_free_sized(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
+			  size_t bytes, int kind)
+{
+	uint32_t stack = capture(cp, buf);
+
+	if (check_before(cp, sp, buf) != 0 || size_check(cp, buf, bytes) != 0)
+		return -1;
+	return check_and_poison(cp, buf, stack, kind);
 }

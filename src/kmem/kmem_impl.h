@@ -187,8 +187,9 @@ struct kmem_cache {
 	kmem_cache_t *cache_bufctl_cache;
 	kmem_bufctl_t **cache_hash_table;
 	uint32_t cache_class; /* size class + 1 if threads keep some, else 0 */
-	uint64_t
-		cache_bin_fill; /* of cache_slab_alloc, how many went to bins */
+	uint64_t cache_magic; /* 2^64 / cache_chunksize, rounded up */
+	/* of cache_slab_alloc, how many went to bins */
+	uint64_t cache_bin_fill;
 	/* depot */
 	kmem_mutex_t cache_depot_lock;
 	kmem_magtype_t *cache_magtype;

@@ -190,6 +190,8 @@ KM_HIDDEN kmem_cache_t *kmem_cache_create_spec(const struct kmem_spec *spec);
 /** kmem_cache_alloc() and kmem_cache_free() for a given kind of call. */
 KM_HIDDEN void *kmem_cache_alloc_kind(kmem_cache_t *cp, int kmflag, int kind);
 KM_HIDDEN void kmem_cache_free_kind(kmem_cache_t *cp, void *buf, int kind);
+/** The rest of that, for a buffer that was checked. */
+KM_HIDDEN void kmem_cache_put(kmem_cache_t *cp, void *buf, int kind);
 /** Turns a free object back into memory for the slab layer: destructor, last
  * check.  Returns 0, or -1 when damage was reported: then keep it out. */
 KM_HIDDEN int kmem_object_undo(kmem_cache_t *cp, void *buf);
@@ -314,9 +316,11 @@ KM_HIDDEN int kmem_debug_free(kmem_cache_t *cp, void *buf, int kind);
 KM_HIDDEN void kmem_size_mark(kmem_cache_t *cp, void *buf, size_t bytes);
 /** The size kmem_size_mark() left, or SIZE_MAX when there is none. */
 KM_HIDDEN size_t kmem_size_marked(const kmem_cache_t *cp, const void *buf);
-/** Checks and removes that mark; bytes is SIZE_MAX when the caller of free did
- * not say the size.  Returns 0, or -1 when damage was reported. */
-KM_HIDDEN int kmem_size_check(kmem_cache_t *cp, void *buf, size_t bytes);
+/** kmem_debug_free() of what is known to begin a sized buffer of the cache;
+ * checks and removes that mark first.  bytes is SIZE_MAX when the caller of
+ * free did not say the size. */
+KM_HIDDEN int kmem_debug_free_sized(kmem_cache_t *cp, const kmem_slab_t *sp,
+				    void *buf, size_t bytes, int kind);
 /** kmem_object_undo() of a cache with KMF_DEADBEEF. */
 KM_HIDDEN int kmem_debug_undo(kmem_cache_t *cp, void *buf);
 
@@ -352,7 +356,11 @@ KM_HIDDEN void kmem_log_event(kmem_log_header_t *lhp, kmem_cache_t *cp,
 			      kmem_slab_t *sp, void *addr, int what, int kind);
 /** Creates a log of about so many bytes; NULL for 0 or for want of memory. */
 KM_HIDDEN kmem_log_header_t *kmem_log_init(size_t bytes);
-/** Copies a record into a log; returns where it is, NULL without a log. */
+/** Copies the record of a transaction into a log; returns where it is, NULL
+ * without a log. */
+KM_HIDDEN kmem_bufctl_audit_t *
+kmem_log_record(kmem_log_header_t *lhp, const kmem_bufctl_audit_t *record);
+/** Copies any bytes into a log; returns where it is, NULL without a log. */
 KM_HIDDEN void *kmem_log_enter(kmem_log_header_t *lhp, const void *data,
 			       size_t bytes);
 

@@ -76,7 +76,10 @@ static void exchange_chunk(kmem_log_header_t *lhp, kmem_cpu_log_header_t *clhp)
 	kmem_mutex_exit(&lhp->lh_lock);
 }
 
-void *kmem_log_enter(kmem_log_header_t *lhp, const void *data, size_t bytes)
+/** Room for bytes in the caller's chunk, with clh_lock held, and that in
+ * *ret_clhp; NULL, nothing held, without a log. */
+static inline void *reserve(kmem_log_header_t *lhp, size_t bytes,
+			    kmem_cpu_log_header_t **ret_clhp)
 {
 	kmem_cpu_log_header_t *clhp;
 	void *record;
@@ -84,17 +87,42 @@ void *kmem_log_enter(kmem_log_header_t *lhp, const void *data, size_t bytes)
 	if (!lhp || !kmem_logging)
 		return NULL;
 	clhp = &lhp->lh_cpu[kmem_cpu_index()];
-	if (bytes > lhp->lh_chunksize)
-		bytes = lhp->lh_chunksize;
 	kmem_mutex_enter(&clhp->clh_lock);
 	clhp->clh_hits++;
 	if (bytes > clhp->clh_avail)
 		exchange_chunk(lhp, clhp);
 	record = clhp->clh_current;
-	memcpy(record, data, bytes);
-	bytes = (bytes + 7) & ~(size_t)7;
 	clhp->clh_current += bytes;
-	clhp->clh_avail -= bytes < clhp->clh_avail ? bytes : clhp->clh_avail;
+	clhp->clh_avail -= bytes;
+	*ret_clhp = clhp;
+	return record;
+}
+
+kmem_bufctl_audit_t *kmem_log_record(kmem_log_header_t *lhp,
+				     const kmem_bufctl_audit_t *record)
+{
+	kmem_cpu_log_header_t *clhp;
+	kmem_bufctl_audit_t *copy = reserve(lhp, sizeof(*copy), &clhp);
+
+	if (!copy)
+		return NULL;
+	*copy = *record;
+	kmem_mutex_exit(&clhp->clh_lock);
+	return copy;
+}
+
+void *kmem_log_enter(kmem_log_header_t *lhp, const void *data, size_t bytes)
+{
+	kmem_cpu_log_header_t *clhp;
+	void *record;
+
+	if (lhp && bytes > lhp->lh_chunksize)
+		bytes = lhp->lh_chunksize;
+	/* the chunk size is a multiple of a page */
+	record = reserve(lhp, (bytes + 7) & ~(size_t)7, &clhp);
+	if (!record)
+		return NULL;
+	memcpy(record, data, bytes);
 	kmem_mutex_exit(&clhp->clh_lock);
 	return record;
 }
