@@ -23,7 +23,8 @@
  *       vm_freemap says that list k has any
  *   I4  an allocated segment ends where the request ended; what is left up to
  *       the quantum belongs to it and is added back when it is freed
- *   I5  an imported span that becomes one free segment goes back to its source
+ *   I5  an imported span that becomes one free segment goes back to its source,
+ *       except what the heap keeps (keeps_free)
  *   I6  before an operation an arena has VMEM_MINFREE tags of its own, so no
  *       operation stops half way for want of a tag
  *
@@ -47,6 +48,8 @@
 #define ISP2(x)            (((x) & ((x)-1)) == 0)
 
 #define NSEG0 200 /* tags there are before there is any memory */
+
+#define HEAP_KEEP ((size_t)8 << 20) /* bytes: see keeps_free() */
 
 kmem_mutex_t vmem_list_lock;     /* vmem_list, populators, ids */
 kmem_mutex_t vmem_populate_lock; /* who may use the reserves */
@@ -401,6 +404,17 @@ static void span_destroy(vmem_t *vmp, vmem_seg_t *vsp)
 	seg_destroy(vmp, span);
 }
 
+/** Does the heap keep what it has free?  To give it back and ask for it again
+ * costs a fault a page, so some of it stays: HEAP_KEEP or, if that is more, a
+ * quarter of what is in use. */
+static int keeps_free(const vmem_t *vmp)
+{
+	size_t inuse = vmp->vm_kstat.vk_mem_inuse;
+	size_t nfree = vmp->vm_kstat.vk_mem_total - inuse;
+
+	return vmp == vmem_heap && (nfree <= HEAP_KEEP || nfree <= inuse / 4);
+}
+
 /** Does a free segment fill a span that must go back (I5)? */
 static int fills_import(vmem_t *vmp, const vmem_seg_t *vsp)
 {
@@ -408,7 +422,7 @@ static int fills_import(vmem_t *vmp, const vmem_seg_t *vsp)
 
 	return vmp->vm_source_free && span->vs_type == VMEM_SPAN &&
 	       span->vs_import && span->vs_start == vsp->vs_start &&
-	       span->vs_end == vsp->vs_end;
+	       span->vs_end == vsp->vs_end && !keeps_free(vmp);
 }
 
 /**
