@@ -174,14 +174,6 @@ static void sized_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	kmem_gate_exit();
 }
 
-static inline void *sized_alloc(kmem_cache_t *cp, size_t bytes, int kmflag,
-				int kind)
-{
-	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG)))
-		return kmem_cache_alloc_kind(cp, kmflag, kind);
-	return kmem_cache_alloc_sized(cp, bytes, kmflag, kind);
-}
-
 /** Allocates size bytes; NULL for 0, and with KM_NOSLEEP. */
 void *kmem_alloc(size_t size, int kmflag)
 {
@@ -190,7 +182,8 @@ void *kmem_alloc(size_t size, int kmflag)
 		return NULL;
 	if (KM_UNLIKELY(size > MAXBUF))
 		return oversize_alloc(size, 0, kmflag, KMEM_KIND_KMEM);
-	return sized_alloc(size_cache(size), size, kmflag, KMEM_KIND_KMEM);
+	return kmem_cache_alloc_sized(size_cache(size), size, kmflag,
+				      KMEM_KIND_KMEM);
 }
 
 /** kmem_alloc() of memory that is all zeros. */
@@ -309,7 +302,7 @@ malloc_any(size_t size, size_t align, int kmflag, int kind)
 		/* the smallest class is aligned to 8 only */
 		cp = size_cache(size > 8 ? size : 16);
 	}
-	return cp ? sized_alloc(cp, size, kmflag, kind) : NULL;
+	return cp ? kmem_cache_alloc_sized(cp, size, kmflag, kind) : NULL;
 }
 
 void *kmem_malloc_impl(size_t size, size_t align, int kind)

@@ -290,6 +290,8 @@ KM_HIDDEN void *kmem_thread_refill(unsigned class);
 KM_HIDDEN int kmem_thread_overflow(unsigned class, void *buf);
 /** Gives back what the calling thread and threads that are gone hold. */
 KM_HIDDEN void kmem_thread_reap(void);
+/** Ends the use of bins: memory has a limit from now on. */
+KM_HIDDEN void kmem_thread_close(void);
 /** Disowns what the threads had that a forked child has not. */
 KM_HIDDEN void kmem_thread_forked(void);
 

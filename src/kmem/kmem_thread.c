@@ -38,6 +38,10 @@
  * thread only: the other records are nobody's there, with what is in them, and
  * the next threads take them over (kmem_thread_forked).
  *
+ * When memory is limited, others may wait for what lies in a bin.  Bins are
+ * closed then (kmem_thread_close): tb_max 0 sends each free to the slow path,
+ * which empties the bin, and no bin is filled again.
+ *
  * Instead: a linked list through the free objects needs no array, but a write
  * after free then steers malloc, and the debugger would read user memory to
  * learn what is free.
@@ -127,7 +131,7 @@ static void flush(kmem_thread_t *th, kmem_thread_bin_t *bin, unsigned n)
 
 static void grow(kmem_thread_bin_t *bin)
 {
-	unsigned max = 2 * (unsigned)bin->tb_max;
+	unsigned max = kmem_is_limited ? 0 : 2 * (unsigned)bin->tb_max;
 
 	bin->tb_max = (uint16_t)(max < bin->tb_limit ? max : bin->tb_limit);
 }
@@ -141,7 +145,7 @@ static void drain(kmem_thread_t *th)
 		if (bin->tb_rounds)
 			flush(th, bin, bin->tb_rounds);
 		if (bin->tb_max)
-			bin->tb_max = BIN_LEAST;
+			bin->tb_max = kmem_is_limited ? 0 : BIN_LEAST;
 	}
 }
 
@@ -238,7 +242,7 @@ void kmem_thread_class(unsigned class, kmem_cache_t *cp)
 		return;
 	bin->tb_cache = cp;
 	bin->tb_first = nrounds;
-	bin->tb_max = BIN_LEAST;
+	bin->tb_max = kmem_is_limited ? 0 : BIN_LEAST;
 	bin->tb_limit = (uint16_t)limit;
 	nrounds += (uint32_t)limit;
 }
@@ -257,7 +261,8 @@ void *kmem_thread_refill(unsigned class)
 	kmem_thread_t *th = attach();
 	kmem_thread_bin_t *bin;
 
-	if (!th || th->th_busy || !th->th_bin[class].tb_cache)
+	if (!th || th->th_busy || !th->th_bin[class].tb_cache ||
+	    kmem_is_limited)
 		return NULL;
 	th->th_busy = 1;
 	KMEM_BARRIER();
@@ -284,6 +289,12 @@ int kmem_thread_overflow(unsigned class, void *buf)
 	th->th_busy = 1;
 	KMEM_BARRIER();
 	bin = &th->th_bin[class];
+	if (KM_UNLIKELY(kmem_is_limited)) {
+		bin->tb_max = 0;
+		flush(th, bin, bin->tb_rounds);
+		th->th_busy = 0;
+		return 0;
+	}
 	if (bin->tb_rounds >= bin->tb_max) {
 		if (bin->tb_max == bin->tb_limit)
 			flush(th, bin, (bin->tb_max + 1) / 2);
@@ -315,6 +326,19 @@ void kmem_thread_reap(void)
 		drain(th);
 		disown(th);
 	}
+}
+
+void kmem_thread_close(void)
+{
+	kmem_thread_t *th = __atomic_load_n(&kmem_threads, __ATOMIC_ACQUIRE);
+
+	for (unsigned i = 0; i < KMEM_NCLASSES; i++)
+		class_bin[i].tb_max = 0;
+	for (; th; th = th->th_next)
+		for (unsigned i = 0; i < KMEM_NCLASSES; i++)
+			__atomic_store_n(&th->th_bin[i].tb_max, 0,
+					 __ATOMIC_RELAXED);
+	kmem_thread_reap();
 }
 
 void kmem_thread_forked(void)

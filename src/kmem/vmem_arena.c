@@ -303,8 +303,10 @@ void vmem_set_limit(vmem_t *vmp, size_t limit)
 	vmp->vm_limit = limit;
 	kmem_cv_broadcast(&vmp->vm_cv);
 	kmem_mutex_exit(&vmp->vm_lock);
-	if (limit)
+	if (limit) {
 		kmem_is_limited = 1;
+		kmem_thread_close();
+	}
 	kmem_memory_freed();
 }
 
