@@ -142,6 +142,39 @@ static inline int check_slab(kmem_cache_t *cp, kmem_slab_t *sp)
 	return nbroken;
 }
 
+/* What threads keep of a cache: buffers of it, each once, no more than they
+ * may; only while no other thread uses its bins. */
+static inline int check_bins(kmem_cache_t *cp)
+{
+	int nbroken = 0;
+
+	for (kmem_thread_t *th = kmem_threads; th; th = th->th_next) {
+		kmem_thread_bin_t *bin =
+			&th->th_bin[cp->cache_class ? cp->cache_class - 1 : 0];
+
+		if (!cp->cache_class || bin->tb_cache != cp)
+			continue;
+		if (bin->tb_rounds > bin->tb_limit ||
+		    bin->tb_max > bin->tb_limit ||
+		    bin->tb_first + bin->tb_limit > KMEM_NROUNDS)
+			BROKEN("%s: bin of %u rounds", cp->cache_name,
+			       (unsigned)bin->tb_rounds);
+		for (unsigned i = 0; i < bin->tb_rounds; i++) {
+			void **round = &th->th_round[bin->tb_first];
+			void *base = NULL;
+
+			if (kmem_addr_cache(round[i], NULL, &base) != cp ||
+			    base != round[i])
+				BROKEN("%s: round %u", cp->cache_name, i);
+			for (unsigned k = 0; k < i; k++)
+				if (round[k] == round[i])
+					BROKEN("%s: round %u twice",
+					       cp->cache_name, i);
+		}
+	}
+	return nbroken;
+}
+
 /* Every slab, the hash, the magazines and the statistics of one cache. */
 static inline int check_cache(kmem_cache_t *cp)
 {
@@ -195,6 +228,7 @@ static inline int check_cache(kmem_cache_t *cp)
 			    cp->cache_magtype->mt_cache)
 			BROKEN("%s: magazine of no cache", cp->cache_name);
 	}
+	nbroken += check_bins(cp);
 	return nbroken;
 }
 
