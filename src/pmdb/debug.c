@@ -155,6 +155,10 @@ static int open_session(const struct options *opt, struct session **ret)
 		target = target_mem_create();
 	if (err)
 		return no_verdict(err);
+	/* in every mode: what is shown is not all there was */
+	if (target_info(target)->incomplete)
+		fprintf(stderr, "pmdb: %s: the dump is incomplete: %s\n",
+			opt->core, target_info(target)->incomplete);
 	to.exe = opt->exe;
 	err = types_open(target, &to, &types);
 	if (err) {
@@ -175,8 +179,6 @@ static void banner(struct session *s, bool is_quiet)
 	fprintf(stderr, "core of %s (pid %u), %zu thread%s; ::help\n",
 		info->fname[0] ? info->fname : "?", info->pid,
 		target_nthreads(t), target_nthreads(t) == 1 ? "" : "s");
-	if (info->incomplete)
-		fprintf(stderr, "pmdb: warning: %s\n", info->incomplete);
 }
 
 /* the exit status: mdb's, but that lost output is said */

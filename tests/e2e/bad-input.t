@@ -152,6 +152,8 @@ for ((i = ${#cuts[@]} - 1; i >= 0; i--)); do # downwards: truncate only shortens
 		bad+="check, $c of $size bytes: status $rc, $(grep -c '' err) lines: $(head -2 err)"$'\n'
 	timeout -k 1 20 "$P" -e '::status' cut.core > out 2> err < /dev/null
 	rc=$?
+	grep -q '^pmdb: cut.core: ' err ||
+		bad+="debugger, $c of $size bytes: not a word on stderr"$'\n'
 	[ $rc -le 3 ] || bad+="debugger, $c of $size bytes: status $rc: $(tail -1 err)"$'\n'
 done
 if [ -z "$bad" ] && [ $ncut -gt 50 ]; then
