@@ -228,55 +228,15 @@ static void print_section(const struct find_arg *f, enum section section,
 
 /* ---- details --------------------------------------------------------- */
 
-struct name_arg {
-	taddr_t addr;
-	const char *name;
-};
-
-static struct err *match_cache(void *arg, const struct heap_cache *c)
-{
-	struct name_arg *n = arg;
-
-	if (c->addr == n->addr)
-		n->name = c->name;
-	return NULL;
-}
-
-static struct err *match_arena(void *arg, const struct heap_arena *a)
-{
-	struct name_arg *n = arg;
-
-	if (a->addr == n->addr)
-		n->name = a->name;
-	return NULL;
-}
-
-static struct err *name_of(struct heap *heap, const struct heap_buf *b,
-			   const char **ret)
-{
-	struct name_arg n = {b->cache, "?"};
-	struct err *err = NULL;
-
-	if (b->kind == BUF_OVERSIZE) {
-		n.addr = b->arena;
-		err = heap->ops->arenas(heap, match_arena, &n);
-	} else {
-		err = heap->ops->caches(heap, match_cache, &n);
-	}
-	*ret = n.name;
-	return err;
-}
-
 static struct err *detail(const struct find_arg *f, const struct shown *s)
 {
 	const struct leak *l = s->leak;
 	struct out *o = f->call->out;
 	const char *noun = s->section == SECTION_BIG ? "vmem_seg" : "buffer";
-	const char *name = NULL;
-	struct err *err = name_of(f->heap, &s->rep, &name);
+	const struct heap_buf *b = &s->rep;
+	const char *name = heap_name(
+		f->heap, b->kind == BUF_OVERSIZE ? b->arena : b->cache);
 
-	if (err)
-		return err;
 	out_text(o, "%s leak: %zu %s%s, ", name, l->nbufs, noun,
 		 plural(l->nbufs));
 	if (l->nbufs > 1 && l->min_bytes == l->max_bytes)

@@ -148,3 +148,36 @@ struct err *heap_arenas_tree(struct heap *heap, heap_arena_fn *fn, void *arg)
 	VEC_FREE(&tree.list);
 	return err;
 }
+
+struct name_arg {
+	taddr_t addr;
+	const char *name;
+};
+
+static struct err *match_cache(void *arg, const struct heap_cache *c)
+{
+	struct name_arg *n = arg;
+
+	if (c->addr == n->addr)
+		n->name = c->name;
+	return NULL;
+}
+
+static struct err *match_arena(void *arg, const struct heap_arena *a)
+{
+	struct name_arg *n = arg;
+
+	if (a->addr == n->addr)
+		n->name = a->name;
+	return NULL;
+}
+
+const char *heap_name(struct heap *heap, taddr_t addr)
+{
+	struct name_arg n = {addr, NULL};
+
+	err_free(heap->ops->caches(heap, match_cache, &n));
+	if (!n.name && heap->ops->arenas)
+		err_free(heap->ops->arenas(heap, match_arena, &n));
+	return n.name ? n.name : "?";
+}

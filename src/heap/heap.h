@@ -240,6 +240,8 @@ taddr_t heap_caller_of(struct heap *heap, uint32_t stack);
  * it.  ERR_NOSUP when the heap has no arenas. */
 struct err *heap_arenas_tree(struct heap *heap, heap_arena_fn *fn,
 			     void *arg) must_use;
+/** The name of the cache or arena at addr; "?" when there is none.  Borrowed. */
+const char *heap_name(struct heap *heap, taddr_t addr);
 /** Notes damage met while walking: counted, the first kept as text. */
 void heap_damage(struct heap *heap, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

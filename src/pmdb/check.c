@@ -133,41 +133,6 @@ static void verdict_fini(struct verdict *v)
 	mem_free(v->reason);
 }
 
-/* ---- names ----------------------------------------------------------- */
-
-struct name_arg {
-	taddr_t addr;
-	const char *name;
-};
-
-static struct err *match_cache(void *arg, const struct heap_cache *c)
-{
-	struct name_arg *n = arg;
-
-	if (c->addr == n->addr)
-		n->name = c->name;
-	return NULL;
-}
-
-static struct err *match_arena(void *arg, const struct heap_arena *a)
-{
-	struct name_arg *n = arg;
-
-	if (a->addr == n->addr)
-		n->name = a->name;
-	return NULL;
-}
-
-static const char *owner_name(const struct verdict *v, taddr_t addr)
-{
-	struct name_arg n = {addr, NULL};
-
-	err_free(v->heap->ops->caches(v->heap, match_cache, &n));
-	if (!n.name && v->heap->ops->arenas)
-		err_free(v->heap->ops->arenas(v->heap, match_arena, &n));
-	return n.name ? n.name : "?";
-}
-
 static bool get_stack(const struct verdict *v, uint32_t id,
 		      struct heap_stack *ret)
 {
@@ -283,7 +248,7 @@ static void print_leak(const struct verdict *v, FILE *out, const struct leak *l)
 		plural(l->bytes), l->nbufs, plural(l->nbufs));
 	if (l->is_direct && l->ndirect < l->nbufs)
 		fprintf(out, " (%zu of them indirect)", l->nbufs - l->ndirect);
-	fprintf(out, " of %s%s%s%s\n", owner_name(v, l->cache),
+	fprintf(out, " of %s%s%s%s\n", heap_name(v->heap, l->cache),
 		*kind ? ", allocated by " : ", allocated at:", kind,
 		*kind ? " at:" : "");
 	print_stack(v, out, l->stack);
@@ -357,7 +322,7 @@ static void print_damage(const struct verdict *v, FILE *out)
 
 		if (f->kind == FINDING_BUFFER) {
 			fprintf(out, "Heap corruption in %s: %s\n",
-				owner_name(v, f->cache), f->text);
+				heap_name(v->heap, f->cache), f->text);
 			print_record(v, out, f->addr);
 		} else {
 			fprintf(out, "Heap corruption: %s\n", f->text);
@@ -538,7 +503,7 @@ static json_t *json_leak(const struct verdict *v, const struct leak *l)
 	json_object_set_new(j, "bytes", json_integer((json_int_t)l->bytes));
 	json_object_set_new(j, "direct_buffers",
 			    json_integer((json_int_t)l->ndirect));
-	json_object_set_new(j, "cache", text(owner_name(v, l->cache)));
+	json_object_set_new(j, "cache", text(heap_name(v->heap, l->cache)));
 	json_object_set_new(j, "allocated_by", text_or_null(alloc_kind(v, l)));
 	json_object_set_new(j, "addr", hex(v->leaks->set->v[l->buf].addr));
 	json_object_set_new(j, "stack", json_stack(v, l->stack));
@@ -571,8 +536,9 @@ static json_t *json_damage(const struct verdict *v)
 		json_object_set_new(j, "addr", hex(f->addr));
 		json_object_set_new(j, "at", f->at ? hex(f->at) : json_null());
 		json_object_set_new(j, "cache",
-				    f->cache ? text(owner_name(v, f->cache))
-					     : json_null());
+				    f->cache
+					    ? text(heap_name(v->heap, f->cache))
+					    : json_null());
 		json_array_append_new(list, j);
 	}
 	return list;
