@@ -2,7 +2,8 @@
 # The Debian packages the project needs, in one list: to build, and to test and
 # measure.  tests/deps installs those that are missing.
 DEPS_BUILD := gcc make libc6-dev git \
-	libelf-dev libdw-dev libiberty-dev libreadline-dev libjansson-dev
+	libelf-dev libdw-dev libcapstone-dev libiberty-dev libreadline-dev \
+	libjansson-dev
 DEPS_TEST := \
 	g++ libc6-dbg libcmocka-dev python3 python3-pexpect perl sqlite3 tar \
 	xz-utils binutils gdb elfutils pahole dwz valgrind clang \

@@ -22,6 +22,7 @@
 #include "graph/graph.h"
 #include "heap/heap.h"
 #include "target/target.h"
+#include "types/disasm.h"
 #include "types/types.h"
 
 struct session;

@@ -5,37 +5,12 @@
  */
 #include "shell/shell_impl.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 struct err *eval_read_file(struct session *s, taddr_t addr, void *buf,
 			   size_t len)
 {
-	const struct target_map *m = target_map_at(s->target, addr);
-	const struct object *o =
-		s->types ? types_object_at(s->types, addr) : NULL;
-	ssize_t n = 0;
-	int fd = -1;
-
-	if (!m || !m->path || !o || !o->file || o->state != OBJECT_OK)
-		return err_new(ERR_FAULT,
-			       "failed to read from address 0x%" PRIx64
-			       ": no object file holds it",
-			       addr);
-	if (len > m->end - addr)
-		len = m->end - addr;
-	fd = open(o->file, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_new(ERR_IO, "%s: %s", o->file, strerror(errno));
-	n = pread(fd, buf, len, (off_t)(m->file_off + (addr - m->start)));
-	(void)close(fd);
-	if (n < 0 || (size_t)n != len)
-		return err_new(ERR_FAULT,
-			       "failed to read from address 0x%" PRIx64
-			       " of %s",
-			       addr, o->file);
-	return NULL;
+	if (!s->types)
+		return err_new(ERR_NOSUP, "there is no object file");
+	return types_read_file(s->types, addr, buf, len);
 }
 
 static struct err *eval_read(struct session *s, const struct expr *e,

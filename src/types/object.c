@@ -666,6 +666,22 @@ static bool read_file(void *arg, const char *path, uint64_t off, void *buf,
 	return false;
 }
 
+struct err *types_read_file(struct types *types, taddr_t addr, void *buf,
+			    size_t len)
+{
+	const struct target_map *map = target_map_at(types->target, addr);
+	const struct object_impl *obj = object_at(types, addr);
+
+	if (!map || !map->path || !obj || len > map->end - addr ||
+	    !read_file(types, map->path, map->file_off + (addr - map->start),
+		       buf, len))
+		return err_new(ERR_FAULT,
+			       "failed to read from address 0x%" PRIx64
+			       ": no object file holds it",
+			       addr);
+	return NULL;
+}
+
 struct err *objects_find(struct types *types)
 {
 	struct err *err;

@@ -42,6 +42,7 @@ void types_close(struct types *types)
 {
 	if (!types)
 		return;
+	disasm_release(types);
 	types_release(types);
 	objects_release(types);
 	if (types->dwfl)

@@ -67,6 +67,15 @@ const struct object *types_object_named(const struct types *types,
 /** True when there is debug information for an object; looks for it now. */
 bool types_object_has_dwarf(struct types *types, const struct object *object);
 
+/**
+ * Reads the object file whose bytes are mapped at addr, not the memory.
+ *
+ * @len:  must not go beyond the mapping
+ * Errors: ERR_FAULT when no file that was found is mapped there.
+ */
+struct err *types_read_file(struct types *types, taddr_t addr, void *buf,
+			    size_t len) must_use;
+
 /* ---- symbols --------------------------------------------------------- */
 
 struct symbol {

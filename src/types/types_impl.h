@@ -50,6 +50,7 @@ struct symtab {
 };
 
 struct type_index;
+struct disasm;
 
 struct object_impl {
 	struct object pub;
@@ -82,6 +83,7 @@ struct types {
 	unsigned char machine_header[64]; /* its bytes */
 	bool is_attached;                 /* to our callbacks: see unwind.c */
 	const struct target_thread *unwinding; /* whose registers they give */
+	struct disasm *disasm;                 /* NULL: not yet needed */
 	VEC(struct type *) all;                /* every type made */
 	struct hash by_die;   /* address of a DIE -> index in all, + 1 */
 	struct hash by_parts; /* what a derived type is made of -> same */
@@ -134,6 +136,11 @@ Dwarf *object_dwarf(struct object_impl *obj);
 
 /** Undoes what the first walk attached; after the Dwfl has ended. */
 void unwind_release(struct types *types);
+
+/* ---- disasm.c ------------------------------------------------------------ */
+
+/** Closes the disassembler. */
+void disasm_release(struct types *types);
 
 /* ---- symbol.c ------------------------------------------------------------ */
 
