@@ -68,8 +68,8 @@ static void put_address(struct dcmd_call *call, taddr_t addr)
 
 /* ---- types named by arguments ---------------------------------------- */
 
-static struct err *lookup(struct session *s, const char *name,
-			  const struct type **ret)
+static struct err *try_lookup(struct session *s, const char *name,
+			      const struct type **ret)
 {
 	const char *mark = strrchr(name, '`');
 	const struct object *scope = NULL;
@@ -88,6 +88,20 @@ static struct err *lookup(struct session *s, const char *name,
 	err = types_lookup(session_types(s), scope, mark ? mark + 1 : name,
 			   ret);
 	return err_prefix(err, "failed to look up type %s", name);
+}
+
+/* the same, and on failure the type that may have been meant */
+static struct err *lookup(struct session *s, const char *name,
+			  const struct type **ret)
+{
+	const char *mark = strrchr(name, '`');
+	_err_free_ struct err *err = try_lookup(s, name, ret);
+	_free_ char *meant = NULL;
+
+	if (!err)
+		return NULL;
+	meant = types_suggest_type(session_types(s), mark ? mark + 1 : name);
+	return err_new(err->code, "%s%s", err->msg, meant);
 }
 
 /* "struct foo" may be two words; *first moves past what was used.  Owned. */
@@ -227,11 +241,13 @@ static struct err *into_member(struct print *p, struct place *pl,
 			return err;
 	}
 	if (!type_find_member(type_resolve(pl->type), name, &m)) {
+		_free_ char *meant = types_suggest_member(pl->type, name);
+
 		session_stop_loop(p->s);
 		return err_new(ERR_NOTFOUND,
 			       "failed to find member %s of %s: no such member "
-			       "of structure or union",
-			       name, type_name(pl->type));
+			       "of structure or union%s",
+			       name, type_name(pl->type), meant);
 	}
 	*pl = member_place(pl, &m);
 	return NULL;
@@ -905,7 +921,6 @@ static struct err *print_type(struct print *p, size_t *first, struct place *ret)
 	size_t next = *first;
 	_free_ char *name = NULL;
 	struct err *err = NULL;
-	struct err *err2 = NULL;
 
 	ret->addr = p->immediate ? 0 : call->addr;
 	if (next == call->argc || call->argv[next].type == ARG_NUMBER) {
@@ -915,20 +930,21 @@ static struct err *print_type(struct print *p, size_t *first, struct place *ret)
 		return type_at(p->s, call->addr, &ret->type);
 	}
 	name = type_words(call, &next);
-	err = lookup(p->s, name, &ret->type);
+	err = try_lookup(p->s, name, &ret->type);
 	if (!err) {
 		*first = next;
 		return NULL;
 	}
-	if (p->has_values)
-		err2 = type_at(p->s, call->addr, &ret->type);
-	if (p->has_values && !err2) {
+	err_free(err);
+	/* one word may be a member of what lies at the address */
+	if (p->has_values && next == *first + 1) {
+		err = type_at(p->s, call->addr, &ret->type);
+		if (!err)
+			return NULL;
 		err_free(err);
-		return NULL;
 	}
-	err_free(err2);
 	session_stop_loop(p->s); /* it will be unknown the next time, too */
-	return err;
+	return lookup(p->s, name, &ret->type);
 }
 
 /* the member that holds byte offset off: $[off] */

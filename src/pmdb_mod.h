@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "base/strbuf.h"
 #include "graph/graph.h"
 #include "heap/heap.h"
@@ -77,6 +78,9 @@ struct err *session_parse_number(struct session *s, const char *text,
 
 /** A symbol name, scoped or not, as expressions read it; false: none. */
 bool session_symbol(struct session *s, const char *name, struct symbol *ret);
+
+/** " (did you mean main?)" for a symbol there is not, or "".  Owned. */
+char *session_suggest_symbol(struct session *s, const char *name);
 
 /*
  * The loop of a pipeline.  A dcmd that wants more of its input than its own

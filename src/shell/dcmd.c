@@ -2,7 +2,6 @@
 /* Dcmds by name: look-up, the nearest other name, usage lines, calls. */
 #include "shell/shell_impl.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 
 const struct dcmd *dcmd_find(const char *name)
@@ -32,67 +31,21 @@ const struct group *dcmd_group(const struct dcmd *d)
 	return NULL;
 }
 
-static bool same(char a, char b)
-{
-	return tolower((unsigned char)a) == tolower((unsigned char)b);
-}
-
-/* edit distance, two swapped neighbours count one; bounded by length 32 */
-static unsigned distance(const char *a, const char *b)
-{
-	enum {
-		MAX = 32
-	};
-	unsigned d[MAX + 1][MAX + 1];
-	size_t n = strlen(a);
-	size_t m = strlen(b);
-
-	if (n > MAX || m > MAX)
-		return MAX;
-	for (size_t i = 0; i <= n; i++)
-		for (size_t j = 0; j <= m; j++) {
-			unsigned best = (unsigned)(i + j);
-
-			if (i > 0 && j > 0) {
-				best = d[i - 1][j - 1] +
-				       !same(a[i - 1], b[j - 1]);
-				if (d[i - 1][j] + 1 < best)
-					best = d[i - 1][j] + 1;
-				if (d[i][j - 1] + 1 < best)
-					best = d[i][j - 1] + 1;
-			}
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
-			    a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
-				best = d[i - 2][j - 2] + 1;
-			d[i][j] = best;
-		}
-	return d[n][m];
-}
-
 struct err *dcmd_unknown(const char *name)
 {
 	const char *colons = name[0] == '$' || name[0] == ':' ? "" : "::";
-	unsigned best = strlen(name) < 4 ? 2 : 3; /* must be below */
-	const char *nearest = NULL;
+	struct nearest near = nearest_to(name);
+	_free_ char *meant = NULL;
 
-	for (size_t i = 0; dcmd_groups[i]; i++)
+	for (size_t i = 0; dcmd_groups[i] && colons[0]; i++)
 		for (const struct dcmd *d = dcmd_groups[i]->dcmds; d && d->name;
-		     d++) {
-			unsigned n = distance(name, d->name);
-
-			if (d->name[0] != '$' && n < best) {
-				best = n;
-				nearest = d->name;
-			}
-		}
-	if (nearest && colons[0])
-		return err_new(ERR_NOTFOUND,
-			       "invalid command '::%s': unknown dcmd name "
-			       "(did you mean ::%s?)",
-			       name, nearest);
+		     d++)
+			if (d->name[0] != '$')
+				nearest_try(&near, d->name);
+	meant = nearest_text(&near, "::");
 	return err_new(ERR_NOTFOUND,
-		       "invalid command '%s%s': unknown dcmd name", colons,
-		       name);
+		       "invalid command '%s%s': unknown dcmd name%s", colons,
+		       name, meant);
 }
 
 char *dcmd_usage(const struct dcmd *d)

@@ -44,6 +44,7 @@ static struct err *eval_symbol(struct session *s, const struct expr *e,
 			       uint64_t *ret)
 {
 	_err_free_ struct err *err = NULL;
+	_free_ char *meant = NULL;
 	struct symbol sym;
 
 	if (session_symbol(s, e->name, &sym)) {
@@ -53,9 +54,11 @@ static struct err *eval_symbol(struct session *s, const struct expr *e,
 	err = lex_number(e->name, strlen(e->name), s->radix, ret);
 	if (!err)
 		return NULL;
+	meant = session_suggest_symbol(s, e->name);
 	return err_new(ERR_NOTFOUND,
-		       "failed to dereference symbol '%s': unknown symbol name",
-		       e->name);
+		       "failed to dereference symbol '%s': unknown symbol "
+		       "name%s",
+		       e->name, meant);
 }
 
 static struct err *divide(uint64_t a, uint64_t b, uint64_t *ret)

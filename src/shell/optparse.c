@@ -2,6 +2,8 @@
 /* Options of a dcmd, from its table: "-dv", "-n 5", "-n5", "--". */
 #include "shell/shell_impl.h"
 
+#include <ctype.h>
+
 struct scan {
 	const struct dcmd_call *call;
 	const struct opt *opts;
@@ -63,6 +65,20 @@ static struct err *take(struct scan *sc, size_t o, const char *rest,
 	return NULL;
 }
 
+/* the usage line follows; the slip that it hides best is the other case */
+static struct err *illegal(const struct scan *sc, char letter)
+{
+	char other = (char)(isupper((unsigned char)letter)
+				    ? tolower((unsigned char)letter)
+				    : toupper((unsigned char)letter));
+
+	if (other != letter && sc->opts[find(sc, other)].letter)
+		return err_new(ERR_USAGE,
+			       "illegal option -- %c (did you mean -%c?)",
+			       letter, other);
+	return err_new(ERR_USAGE, "illegal option -- %c", letter);
+}
+
 struct err *dcmd_options(const struct dcmd_call *call, const struct opt *opts,
 			 void *const values[], size_t *ret_first)
 {
@@ -87,8 +103,7 @@ struct err *dcmd_options(const struct dcmd_call *call, const struct opt *opts,
 			struct err *err = NULL;
 
 			if (!sc.opts[o].letter || !values[o])
-				return err_new(ERR_USAGE,
-					       "illegal option -- %c", *p);
+				return illegal(&sc, *p);
 			err = take(&sc, o, p + 1, &ate);
 			if (err)
 				return err;

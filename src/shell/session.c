@@ -181,6 +181,21 @@ bool session_symbol(struct session *s, const char *name, struct symbol *ret)
 	return o && types_symbol_named(s->types, o, mark + 1, ret);
 }
 
+char *session_suggest_symbol(struct session *s, const char *name)
+{
+	const char *mark = strrchr(name, '`');
+	const struct object *o = NULL;
+	_free_ char *scope = NULL;
+
+	if (!s->types)
+		return mem_strdup("");
+	if (!mark)
+		return types_suggest_symbol(s->types, NULL, name);
+	scope = mem_strndup(name, (size_t)(mark - name));
+	o = types_object_named(s->types, scope);
+	return o ? types_suggest_symbol(s->types, o, mark + 1) : mem_strdup("");
+}
+
 char *session_frame_name(struct session *s, taddr_t pc)
 {
 	return out_frame_name(&s->base_out, pc);

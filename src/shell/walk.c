@@ -51,18 +51,31 @@ static const struct walker *find(struct session *s, const char *name)
 	return NULL;
 }
 
+static struct err *unknown(struct session *s, const char *name)
+{
+	struct nearest near = nearest_to(name);
+	const struct walker *const *v = NULL;
+	size_t n = session_walkers(s, &v);
+	_free_ char *meant = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		nearest_try(&near, v[i]->name);
+	mem_free((void *)v);
+	meant = nearest_text(&near, "");
+	session_stop_loop(s);
+	return err_new(ERR_NOTFOUND,
+		       "failed to perform walk '%s': unknown walk name%s", name,
+		       meant);
+}
+
 struct err *walk_run(struct session *s, const char *name, bool has_addr,
 		     taddr_t addr, walk_fn *fn, void *arg)
 {
 	const struct walker *w = find(s, name);
 	struct err *err = NULL;
 
-	if (!w) {
-		session_stop_loop(s);
-		return err_new(ERR_NOTFOUND,
-			       "failed to perform walk '%s': unknown walk name",
-			       name);
-	}
+	if (!w)
+		return unknown(s, name);
 	if (w->addr == ADDR_REQUIRED && !has_addr)
 		return err_new(ERR_USAGE,
 			       "failed to perform walk '%s': walker requires "

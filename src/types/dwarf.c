@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/interrupt.h"
 #include "types/names.h"
 
 struct named {
@@ -205,7 +206,8 @@ static void each_unit(struct object_impl *obj, Dwarf *dwarf, unit_fn *fn)
 	Dwarf_CU *cu = NULL;
 	Dwarf_Die root;
 
-	while (dwarf_get_units(dwarf, cu, &cu, NULL, NULL, &root, NULL) == 0) {
+	while (!interrupt_flag &&
+	       dwarf_get_units(dwarf, cu, &cu, NULL, NULL, &root, NULL) == 0) {
 		root = whole_unit(&root);
 		fn(obj, &root);
 	}
@@ -229,6 +231,8 @@ static struct type_index *type_index(struct object_impl *obj)
 	alt = dwarf_getalt(dwarf); /* dwz moved what several files share */
 	if (alt)
 		each_unit(obj, alt, index_unit);
+	if (interrupt_flag) /* half of it would be taken for all */
+		index_free(obj);
 	return obj->index;
 }
 
@@ -246,6 +250,25 @@ bool index_find(struct object_impl *obj, int tag, const char *name,
 	*ret = named->die;
 	*ret_is_declaration = named->is_declaration;
 	return true;
+}
+
+struct err *index_names(struct object_impl *obj, type_name_fn *fn, void *arg)
+{
+	const struct type_index *index = type_index(obj);
+	struct err *err = interrupt_check();
+	size_t i;
+
+	for (i = 0; index && i < index->all.n && !err; i++) {
+		const struct named *named = &index->all.v[i];
+
+		err = fn(arg,
+			 named->tag == DW_TAG_structure_type     ? "struct "
+			 : named->tag == DW_TAG_union_type       ? "union "
+			 : named->tag == DW_TAG_enumeration_type ? "enum "
+								 : "",
+			 named->name);
+	}
+	return err;
 }
 
 /* ---- the index of variables ---------------------------------------------- */

@@ -205,6 +205,20 @@ struct err *types_lookup(struct types *types, const struct object *scope,
 struct err *types_of_symbol(struct types *types, const struct symbol *sym,
 			    const struct type **ret) must_use;
 
+/* takes a name in two parts: "struct ", "union ", "enum " or "", and the rest */
+typedef struct err *type_name_fn(void *arg, const char *tag, const char *name);
+/** Calls fn for each named type of an object; NULL: of every object.  fn
+ * returning non-NULL ends it.  Reads the debug information if need be. */
+struct err *types_names(struct types *types, const struct object *object,
+			type_name_fn *fn, void *arg) must_use;
+/** " (did you mean struct foo?)" for a type there is not, or "".  Owned. */
+char *types_suggest_type(struct types *types, const char *name);
+/** The same for a member, anonymous aggregates and bases searched through. */
+char *types_suggest_member(const struct type *type, const char *name);
+/** The same for a symbol of an object; NULL: of every object. */
+char *types_suggest_symbol(struct types *types, const struct object *object,
+			   const char *name);
+
 /** The name: "struct foo *", "int [4]".  Borrowed. */
 const char *type_name(const struct type *type);
 /** Facts after typedefs and qualifiers are stripped. */

@@ -159,6 +159,9 @@ void index_free(struct object_impl *obj);
  */
 bool index_find(struct object_impl *obj, int tag, const char *name,
 		Dwarf_Die *ret, bool *ret_is_declaration);
+/** Calls fn for the name of every type of an object; see types_names(). */
+struct err *index_names(struct object_impl *obj, type_name_fn *fn,
+			void *arg) must_use;
 /** The variable that lies at addr. */
 bool variable_at(struct object_impl *obj, taddr_t addr, Dwarf_Die *ret);
 /** The function that begins at addr. */

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "base/strbuf.h"
 
 static void an_error_carries_code_and_prefixes(void **state)
@@ -125,6 +126,42 @@ static void an_interrupt_is_an_error_until_cleared(void **state)
 	assert_null(interrupt_check());
 }
 
+/* what is offered for name, given these */
+static void offers(const char *name, const char *const *names, const char *want)
+{
+	struct nearest n = nearest_to(name);
+	char *text;
+
+	for (; *names; names++)
+		nearest_try(&n, *names);
+	text = nearest_text(&n, "::");
+	assert_string_equal(text, want);
+	mem_free(text);
+}
+
+static void a_slip_is_told_from_another_name(void **state)
+{
+	static const char *const names[] = {
+		"walk",
+		"findleaks",
+		"kmem_cache",
+		"list",
+		"a_name_of_more_than_thirty_two_characters",
+		NULL};
+
+	(void)state;
+	offers("wlak", names, " (did you mean ::walk?)");
+	offers("FINDLEAKS", names, " (did you mean ::findleaks?)");
+	offers("findlaek", names, " (did you mean ::findleaks?)");
+	offers("kmem_cash", names, " (did you mean ::kmem_cache?)");
+	offers("lst", names, " (did you mean ::list?)");
+	offers("ls", names, "");
+	offers("x", names, "");
+	offers("", names, "");
+	offers("findls", names, "");
+	offers("a_name_of_more_than_thirty_two_character", names, "");
+}
+
 static void no_memory_ends_with_status_3(void **state)
 {
 	int status;
@@ -150,6 +187,7 @@ int main(void)
 		cmocka_unit_test(bytes_hash_as_fnv1a_does),
 		cmocka_unit_test(a_vector_keeps_order),
 		cmocka_unit_test(an_interrupt_is_an_error_until_cleared),
+		cmocka_unit_test(a_slip_is_told_from_another_name),
 		cmocka_unit_test(no_memory_ends_with_status_3),
 	};
 
