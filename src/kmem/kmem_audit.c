@@ -12,8 +12,6 @@
 #include <elf.h>
 #include <string.h>
 
-#define NOWN 8 /* frames of ours a stack may begin with */
-
 /* the linker's: where this object begins and its code ends */
 extern const Elf64_Ehdr __ehdr_start KM_HIDDEN;
 extern const char etext[] KM_HIDDEN;
@@ -54,39 +52,76 @@ static int is_own_pc(uintptr_t pc)
 	return pc >= (uintptr_t)&__ehdr_start && pc < (uintptr_t)etext;
 }
 
-uint32_t kmem_stack_capture(void)
+/**
+ * The frame that called the library, and the return address in the function it
+ * called.  All of the library has frame pointers.  False when the chain of them
+ * looks broken.
+ */
+static inline int find_caller(const uintptr_t *frame, kmem_frame_t *from,
+			      uintptr_t *ret_own)
 {
-	uintptr_t pcs[KMEM_STACK_DEPTH + NOWN];
-	kmem_memo_table_t *table;
-	kmem_memo_t *memo = NULL;
-	unsigned first = 0;
-	unsigned depth;
-	uint32_t ticket = 0;
-	uint32_t id;
-	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+	const uintptr_t *next;
 
-	if (is_nested(frame) || kmem_ready != 2)
-		return 0;
-	capture_frame = frame;
-	table = kmem_thread_self ? kmem_thread_self->th_memo : NULL;
-	if (KM_UNLIKELY(!table))
-		table = kmem_thread_memo();
-	depth = kmem_options.stack_depth + NOWN;
-	depth = table ? kmem_unwind_memo(table, pcs, depth, &memo, &ticket)
-		      : kmem_unwind(pcs, depth, 0);
-	if (memo && depth == 0) {
-		capture_frame = 0;
-		return ticket;
-	}
+	*ret_own = 0;
 	if (is_own_object())
-		while (first + 1 < depth && is_own_pc(pcs[first + 1]))
-			first++;
-	depth -= first;
-	if (depth > kmem_options.stack_depth)
-		depth = kmem_options.stack_depth;
+		while (is_own_pc(frame[1])) {
+			next = (const uintptr_t *)frame[0];
+			if ((uintptr_t)next - (uintptr_t)frame - 1 >=
+			    NEST_BYTES)
+				return 0;
+			*ret_own = frame[1];
+			frame = next;
+		}
+	from->fr_pc = frame[1];
+	from->fr_sp = (uintptr_t)(frame + 2);
+	from->fr_bp = frame[0];
+	return 1;
+}
+
+/** The number of a stack that is not remembered. */
+static uint32_t __attribute__((noinline))
+capture_new(kmem_memo_table_t *table, const kmem_frame_t *from, uintptr_t own)
+{
+	uintptr_t pcs[KMEM_STACK_DEPTH + 1];
+	unsigned first = own ? 0 : 1;
+	kmem_memo_t *memo = NULL;
+	uint32_t ticket = 0;
+	unsigned depth;
+	uint32_t id;
+
+	if (table)
+		memo = kmem_memo_begin(table, from, own, &ticket);
+	pcs[0] = own;
+	depth = kmem_options.stack_depth - (first ? 0 : 1);
+	if (depth > 0)
+		depth = kmem_unwind_from(from, pcs + 1, depth, memo);
+	depth += first ? 0 : 1;
 	id = kmem_stack_intern(pcs + first, depth);
 	if (memo)
 		kmem_memo_keep(memo, ticket, id);
+	return id;
+}
+
+uint32_t kmem_stack_capture(void)
+{
+	const uintptr_t *frame = __builtin_frame_address(0);
+	kmem_memo_table_t *table;
+	kmem_frame_t from;
+	uintptr_t own;
+	uint32_t id = 0;
+
+	if (is_nested((uintptr_t)frame) || kmem_ready != 2)
+		return 0;
+	capture_frame = (uintptr_t)frame;
+	table = kmem_thread_self ? kmem_thread_self->th_memo : NULL;
+	if (KM_UNLIKELY(!table))
+		table = kmem_thread_memo();
+	if (KM_LIKELY(find_caller(frame, &from, &own))) {
+		if (KM_LIKELY(table != NULL))
+			id = kmem_memo_find(table, &from, own);
+		if (!id)
+			id = capture_new(table, &from, own);
+	}
 	capture_frame = 0;
 	return id;
 }

@@ -385,23 +385,36 @@ extern vmem_t *kmem_oversize_arena; /* requests beyond the largest cache */
  */
 KM_HIDDEN unsigned kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip);
 
+/* a frame as its caller will find it: where the call returns to, the stack
+ * pointer and rbp then */
+typedef struct kmem_frame {
+	uintptr_t fr_pc;
+	uintptr_t fr_sp;
+	uintptr_t fr_bp;
+} kmem_frame_t;
+
 /*
  * A stack that was captured before: what the walk read of it, from which
- * everything it found follows.  A table of them belongs to one thread.
+ * everything it found follows (unwind_memo.c).  A table of them belongs to one
+ * thread.
  */
-#define KMEM_MEMO_WORDS 40
-#define KMEM_MEMO_SETS  16
-#define KMEM_MEMO_WAYS  4
+#define KMEM_MEMO_WORDS 32
+#define KMEM_MEMO_NONE  ((uint16_t)(KMEM_MEMO_WORDS + 1)) /* too many */
+#define KMEM_MEMO_SETS  64
+#define KMEM_MEMO_WAYS  2
 
 typedef struct kmem_memo {
-	uintptr_t mo_sp; /* where the walk began */
-	uintptr_t mo_bp;
-	uint64_t mo_generation;
-	uint64_t mo_key; /* ticket of who filled it above, depot id below; the
+	uint64_t mo_key;  /* ticket of who filled it above, depot id below; the
 			  * id is 0 until the entry is whole */
-	uint32_t mo_nwords;
-	uintptr_t mo_word[KMEM_MEMO_WORDS]; /* what was there */
+	uintptr_t mo_tag; /* what the caller says of the stack beside */
+	uintptr_t mo_pc;  /* where the walk began */
+	uintptr_t mo_sp;
+	uintptr_t mo_bp; /* counts when mo_has_bp */
+	uint64_t mo_generation;
+	uint16_t mo_nwords;
+	uint16_t mo_has_bp;
 	uint16_t mo_at[KMEM_MEMO_WORDS];    /* words above mo_sp */
+	uintptr_t mo_word[KMEM_MEMO_WORDS]; /* what was there */
 } kmem_memo_t;
 
 typedef struct kmem_memo_table {
@@ -411,22 +424,33 @@ typedef struct kmem_memo_table {
 } kmem_memo_table_t;
 
 /**
- * kmem_unwind() of a stack that may have been captured before.
+ * Captures a stack from a given frame of the calling thread on.
  *
- * @table:       the calling thread's
- * @ret_memo:    not NULL and nothing stored: the stack is known, and
- *               *ret_ticket its id; not NULL else: kmem_memo_keep() may be told
- *               its id; NULL: it cannot be remembered
- * @ret_ticket:  for kmem_memo_keep()
+ * @from:  a frame that has not returned
+ * @pcs:   set to fr_pc and return addresses
+ * @max:   room in pcs, at least 1
+ * @memo:  NULL, or what kmem_memo_begin() gave
  *
- * Returns the number of frames stored.
+ * Otherwise as kmem_unwind().
  */
-KM_HIDDEN unsigned kmem_unwind_memo(kmem_memo_table_t *table, uintptr_t *pcs,
-				    unsigned max, kmem_memo_t **ret_memo,
-				    uint32_t *ret_ticket);
+KM_HIDDEN unsigned kmem_unwind_from(const kmem_frame_t *from, uintptr_t *pcs,
+				    unsigned max, kmem_memo_t *memo);
 
-/** Ends an entry kmem_unwind_memo() began, unless a signal handler came between
- * and began it anew. */
+/**
+ * The depot id of a stack that is in the table; 0: it is not.
+ *
+ * @tag:  what distinguishes two stacks with the same frames
+ */
+KM_HIDDEN uint32_t kmem_memo_find(const kmem_memo_table_t *table,
+				  const kmem_frame_t *from, uintptr_t tag);
+
+/** Begins an entry for a stack, to be filled by kmem_unwind_from(). */
+KM_HIDDEN kmem_memo_t *kmem_memo_begin(kmem_memo_table_t *table,
+				       const kmem_frame_t *from, uintptr_t tag,
+				       uint32_t *ret_ticket);
+
+/** Ends an entry kmem_memo_begin() began, unless the walk could not be kept or
+ * a signal handler came between and began the entry anew. */
 KM_HIDDEN void kmem_memo_keep(kmem_memo_t *memo, uint32_t ticket, uint32_t id);
 
 /**

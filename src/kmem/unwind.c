@@ -129,7 +129,7 @@ enum step {
 
 /* (I1); no lock */
 static uint64_t cache[1 << CACHE_BITS];
-static uint64_t generation;
+uint64_t unwind_generation;
 
 /* return address << 1 | does a call end there; (I1), (I2) as for cache; no
  * lock */
@@ -139,11 +139,10 @@ static uint64_t calls[1 << CALL_BITS];
 static uint64_t ext_rules[EXT_MAX];
 
 /*
- * Ranges of this thread known to be readable, page << SPAN_BITS | pages; one
+ * Ranges of this thread known to be readable, page << UNWIND_SPAN_BITS | pages; one
  * word each, since a signal handler may come between.
  */
-#define SPAN_BITS 28
-static __thread uint64_t spans[2];
+__thread uint64_t unwind_spans[2];
 
 /* ---- what may be read -------------------------------------------------- */
 
@@ -159,28 +158,29 @@ static bool is_page_readable(uintptr_t page)
 
 static bool span_get(unsigned i, struct unwind_stack *st)
 {
-	uint64_t span = __atomic_load_n(&spans[i], __ATOMIC_RELAXED);
+	uint64_t span = __atomic_load_n(&unwind_spans[i], __ATOMIC_RELAXED);
 
-	st->lo = (span >> SPAN_BITS) * UNWIND_PAGE;
+	st->lo = (span >> UNWIND_SPAN_BITS) * UNWIND_PAGE;
 	st->hi = st->lo +
-		 (span & ((UINT64_C(1) << SPAN_BITS) - 1)) * UNWIND_PAGE;
+		 (span & ((UINT64_C(1) << UNWIND_SPAN_BITS) - 1)) * UNWIND_PAGE;
 	return span != 0;
 }
 
 static void span_put(const struct unwind_stack *st)
 {
-	uint64_t span = st->lo / UNWIND_PAGE << SPAN_BITS |
+	uint64_t span = st->lo / UNWIND_PAGE << UNWIND_SPAN_BITS |
 			(st->hi - st->lo) / UNWIND_PAGE;
 	struct unwind_stack old;
 	unsigned i;
 
 	for (i = 0; i < 2; i++)
 		if (span_get(i, &old) && old.lo < st->hi && st->lo < old.hi) {
-			__atomic_store_n(&spans[i], span, __ATOMIC_RELAXED);
+			__atomic_store_n(&unwind_spans[i], span,
+					 __ATOMIC_RELAXED);
 			return;
 		}
-	__atomic_store_n(&spans[1], spans[0], __ATOMIC_RELAXED);
-	__atomic_store_n(&spans[0], span, __ATOMIC_RELAXED);
+	__atomic_store_n(&unwind_spans[1], unwind_spans[0], __ATOMIC_RELAXED);
+	__atomic_store_n(&unwind_spans[0], span, __ATOMIC_RELAXED);
 }
 
 /* sp is in no known range: a deeper or another stack */
@@ -412,7 +412,7 @@ static inline uint64_t *cache_slot(uintptr_t pc)
 static void store(uint64_t *slot, uint64_t entry, uint64_t before)
 {
 	__atomic_store_n(slot, entry, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&generation, __ATOMIC_SEQ_CST) != before)
+	if (__atomic_load_n(&unwind_generation, __ATOMIC_SEQ_CST) != before)
 		__atomic_compare_exchange_n(slot, &entry, 0, 0,
 					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
@@ -428,7 +428,7 @@ bool unwind_call_get(uintptr_t ra, bool *is_call)
 
 uint64_t unwind_call_begin(void)
 {
-	return __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&unwind_generation, __ATOMIC_ACQUIRE);
 }
 
 void unwind_call_put(uintptr_t ra, bool is_call,
@@ -447,7 +447,7 @@ void kmem_unwind_flush(void)
 {
 	size_t i;
 
-	__atomic_fetch_add(&generation, 1, __ATOMIC_SEQ_CST); /* (I2) */
+	__atomic_fetch_add(&unwind_generation, 1, __ATOMIC_SEQ_CST); /* (I2) */
 	unwind_objects_forget();
 	for (i = 0; i < (size_t)1 << CACHE_BITS; i++)
 		__atomic_store_n(&cache[i], 0, __ATOMIC_RELAXED);
@@ -458,7 +458,7 @@ void kmem_unwind_flush(void)
 /* the rule of a pc the cache does not have */
 static uint32_t __attribute__((noinline)) miss(uintptr_t pc)
 {
-	uint64_t before = __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+	uint64_t before = __atomic_load_n(&unwind_generation, __ATOMIC_ACQUIRE);
 	uint32_t rule = RULE_PLAIN;
 	struct unwind_object obj;
 	struct unwind_row row;
@@ -564,24 +564,32 @@ step_any(uint32_t rule, struct unwind_frame *f, struct unwind_stack *st)
 	}
 }
 
-/* a memo that takes no more */
-#define NO_WORDS (KMEM_MEMO_WORDS + 1)
+/* rbp as a walk has it: where it was loaded from */
+#define BP_START ((uintptr_t)0) /* it is the one the walk began with */
+#define BP_NOTED ((uintptr_t)1) /* loaded from a word that is noted */
 
-/* keeps a word that a walk has read */
-static inline void note(kmem_memo_t *memo, uintptr_t offset, uintptr_t word)
+/* keeps a word that a walk has read, and that what it found depends on */
+static inline void note(kmem_memo_t *memo, uintptr_t addr, uintptr_t word)
 {
-	unsigned n;
+	uintptr_t offset = addr - memo->mo_sp;
+	unsigned n = memo->mo_nwords;
 
-	if (!memo)
-		return;
-	n = memo->mo_nwords;
 	if (n >= KMEM_MEMO_WORDS || offset / 8 > UINT16_MAX || offset % 8) {
-		memo->mo_nwords = NO_WORDS;
+		memo->mo_nwords = KMEM_MEMO_NONE;
 		return;
 	}
 	memo->mo_at[n] = (uint16_t)(offset / 8);
 	memo->mo_word[n] = word;
-	memo->mo_nwords = n + 1;
+	memo->mo_nwords = (uint16_t)(n + 1);
+}
+
+/* notes that a frame was found by rbp, which was loaded from bp_at */
+static inline void note_bp(kmem_memo_t *memo, uintptr_t bp_at, uintptr_t bp)
+{
+	if (bp_at == BP_START)
+		memo->mo_has_bp = 1;
+	else if (bp_at != BP_NOTED)
+		note(memo, bp_at, bp);
 }
 
 /*
@@ -596,7 +604,7 @@ static inline __attribute__((always_inline)) unsigned
 walk(struct unwind_frame f, uintptr_t *pcs, unsigned max, unsigned skip,
      bool *is_short, kmem_memo_t *memo)
 {
-	uintptr_t start = f.sp;
+	uintptr_t bp_at = BP_START;
 	struct unwind_stack st;
 	enum step step;
 	uint64_t entry = 0;
@@ -624,22 +632,24 @@ walk(struct unwind_frame f, uintptr_t *pcs, unsigned max, unsigned skip,
 					break;
 				slot = entry & SLOT_MAX;
 				if (slot) {
-					bp = unwind_word(cfa - 8 - slot * 8);
-					note(memo, cfa - 8 - slot * 8 - start,
-					     bp);
+					bp_at = cfa - 8 - slot * 8;
+					bp = unwind_word(bp_at);
 				}
 			} else if ((entry & RULE_MASK) == RULE_FRAME) {
 				cfa = bp + 16;
 				if (UNWIND_UNLIKELY(bp < sp || bp > hi - 16 ||
 						    bp % 8 != 0))
 					break;
-				note(memo, bp - start, unwind_word(bp));
+				if (memo)
+					note_bp(memo, bp_at, bp);
+				bp_at = bp;
 				bp = unwind_word(bp);
 			} else {
 				break;
 			}
 			pc = unwind_word(cfa - 8);
-			note(memo, cfa - 8 - start, pc);
+			if (memo)
+				note(memo, cfa - 8, pc);
 			if (UNWIND_UNLIKELY(pc < UNWIND_PAGE))
 				return n;
 			sp = cfa;
@@ -651,7 +661,7 @@ walk(struct unwind_frame f, uintptr_t *pcs, unsigned max, unsigned skip,
 			break;
 		/* what other rules read is not noted */
 		if (memo && (entry & RULE_KIND) != RULE_END)
-			memo->mo_nwords = NO_WORDS;
+			memo->mo_nwords = KMEM_MEMO_NONE;
 		f = (struct unwind_frame){pc, sp, bp, is_exact};
 		step = step_any((uint32_t)entry & RULE_MASK, &f, &st);
 		*is_short = step == STEP_FULL;
@@ -660,6 +670,19 @@ walk(struct unwind_frame f, uintptr_t *pcs, unsigned max, unsigned skip,
 		if (n >= skip)
 			pcs[n - skip] = f.pc;
 		n++;
+	}
+	return n;
+}
+
+/* after a walk: again with all registers if it needs them */
+static inline unsigned finish(unsigned n, bool is_short, uintptr_t from,
+			      uintptr_t *pcs, unsigned max, unsigned skip)
+{
+	unsigned again;
+
+	if (UNWIND_UNLIKELY(is_short)) {
+		again = unwind_full(from, pcs, max, skip);
+		n = again > n ? again : n;
 	}
 	return n;
 }
@@ -674,120 +697,41 @@ kmem_unwind(uintptr_t *pcs, unsigned max, unsigned skip)
 		.bp = frame[0],
 	};
 	bool is_short = false;
-	unsigned again;
 	unsigned n;
 
 	n = walk(f, pcs, max, skip, &is_short, NULL);
-	n = n > skip ? n - skip : 0;
-	if (UNWIND_UNLIKELY(is_short)) {
-		again = unwind_full(f.sp, pcs, max, skip);
-		n = again > n ? again : n;
-	}
+	n = finish(n > skip ? n - skip : 0, is_short, f.sp, pcs, max, skip);
 	if (n && UNWIND_UNLIKELY(unwind_is_by_loader(pcs, n)) &&
 	    !unwind_objects_hold())
 		kmem_unwind_flush();
 	return n;
 }
 
-/* is the stack from sp on the one of a memo? */
-static inline bool is_same(const kmem_memo_t *memo, uintptr_t sp, uintptr_t bp,
-			   uint64_t now)
-{
-	const uintptr_t *at = (const uintptr_t *)sp;
-	unsigned n = memo->mo_nwords;
-
-	if ((uint32_t)memo->mo_key == 0 || memo->mo_bp != bp ||
-	    memo->mo_generation != now)
-		return false;
-	for (unsigned i = 0; i < n; i++)
-		if (at[memo->mo_at[i]] != memo->mo_word[i])
-			return false;
-	return true;
-}
-
-/* is all that a memo would read on the stack that is known? */
-static inline bool is_reachable(const struct unwind_stack *st,
-				const kmem_memo_t *memo)
-{
-	unsigned n = memo->mo_nwords;
-
-	return n > 0 && n <= KMEM_MEMO_WORDS &&
-	       memo->mo_sp + memo->mo_at[n - 1] * 8u + 8 <= st->hi;
-}
-
-/* takes the place of the entry that was filled longest ago */
-static kmem_memo_t *memo_begin(kmem_memo_table_t *table, unsigned set,
-			       const struct unwind_frame *f, uint64_t now)
-{
-	unsigned way = table->mt_victim[set]++ % KMEM_MEMO_WAYS;
-	kmem_memo_t *memo = &table->mt_memo[set][way];
-
-	__atomic_store_n(&memo->mo_key, (uint64_t)++table->mt_ticket << 32,
-			 __ATOMIC_RELAXED);
-	memo->mo_sp = f->sp;
-	memo->mo_bp = f->bp;
-	memo->mo_generation = now;
-	memo->mo_nwords = 0;
-	return memo;
-}
-
-void kmem_memo_keep(kmem_memo_t *memo, uint32_t ticket, uint32_t id)
-{
-	uint64_t key = (uint64_t)ticket << 32;
-
-	/* another ticket: words of two stacks may be mixed in it */
-	if (!__atomic_compare_exchange_n(&memo->mo_key, &key, key | id, 0,
-					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		__atomic_store_n(&memo->mo_key, 0, __ATOMIC_RELAXED);
-}
-
 unsigned __attribute__((noinline))
-kmem_unwind_memo(kmem_memo_table_t *table, uintptr_t *pcs, unsigned max,
-		 kmem_memo_t **ret_memo, uint32_t *ret_ticket)
+kmem_unwind_from(const kmem_frame_t *from, uintptr_t *pcs, unsigned max,
+		 kmem_memo_t *memo)
 {
-	const uintptr_t *frame = __builtin_frame_address(0);
 	struct unwind_frame f = {
-		.pc = frame[1],
-		.sp = (uintptr_t)(frame + 2),
-		.bp = frame[0],
+		.pc = from->fr_pc,
+		.sp = from->fr_sp,
+		.bp = from->fr_bp,
 	};
-	uint64_t now = __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
-	unsigned set = (f.sp >> 4) % KMEM_MEMO_SETS;
-	struct unwind_stack st;
 	bool is_short = false;
-	bool is_kept;
-	kmem_memo_t *memo;
-	unsigned again;
-	unsigned n;
+	unsigned n = 1;
 
-	*ret_memo = NULL;
-	if (!unwind_stack_find(&st, f.sp))
-		return 0;
-	for (unsigned i = 0; i < KMEM_MEMO_WAYS; i++) {
-		memo = &table->mt_memo[set][i];
-		if (memo->mo_sp == f.sp && is_reachable(&st, memo) &&
-		    is_same(memo, f.sp, f.bp, now)) {
-			*ret_memo = memo;
-			*ret_ticket = (uint32_t)memo->mo_key;
-			return 0;
-		}
-	}
-	memo = memo_begin(table, set, &f, now);
-	*ret_ticket = (uint32_t)(memo->mo_key >> 32);
-	n = walk(f, pcs, max, 0, &is_short, memo);
-	is_kept = memo->mo_nwords <= KMEM_MEMO_WORDS && !is_short;
-	if (UNWIND_UNLIKELY(is_short)) {
-		again = unwind_full(f.sp, pcs, max, 0);
-		n = again > n ? again : n;
-	}
-	if (n && UNWIND_UNLIKELY(unwind_is_by_loader(pcs, n))) {
-		is_kept = false; /* each such call is to be looked at */
+	pcs[0] = f.pc;
+	if (memo)
+		n += walk(f, pcs + 1, max - 1, 0, &is_short, memo);
+	else
+		n += walk(f, pcs + 1, max - 1, 0, &is_short, NULL);
+	n = 1 + finish(n - 1, is_short, f.sp, pcs + 1, max - 1, 0);
+	if (memo && is_short)
+		memo->mo_nwords = KMEM_MEMO_NONE;
+	if (UNWIND_UNLIKELY(unwind_is_by_loader(pcs, n))) {
+		if (memo) /* each such call is to be looked at */
+			memo->mo_nwords = KMEM_MEMO_NONE;
 		if (!unwind_objects_hold())
 			kmem_unwind_flush();
 	}
-	if (is_kept && n)
-		*ret_memo = memo;
-	else
-		__atomic_store_n(&memo->mo_key, 0, __ATOMIC_RELAXED);
 	return n;
 }

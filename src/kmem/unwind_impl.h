@@ -3,6 +3,7 @@
  * What the files of the unwinder know of each other.
  *
  *   unwind.c        the walk, its cache of rules, stack limits   (theory there)
+ *   unwind_memo.c   stacks captured before: recognised, not walked
  *   unwind_full.c   the walk with every register, for rare frames
  *   unwind_obj.c    which object holds an address
  *   unwind_cfi.c    .eh_frame: the rules of one address
@@ -201,6 +202,15 @@ KM_HIDDEN unsigned unwind_full(uintptr_t from, uintptr_t *pcs, unsigned max,
 			       unsigned skip);
 
 /* ---- unwind.c ---------------------------------------------------------- */
+
+/* changes whenever what is known of loaded code is forgotten */
+extern KM_HIDDEN uint64_t unwind_generation;
+
+/* parts of this thread's last two stacks known to be readable:
+ * page << UNWIND_SPAN_BITS | pages; one word each, since a signal handler may
+ * come between */
+#define UNWIND_SPAN_BITS 28
+extern KM_HIDDEN __thread uint64_t unwind_spans[2];
 
 /** Sets st to what is known of the stack sp is on; false: not readable. */
 KM_HIDDEN bool unwind_stack_find(struct unwind_stack *st, uintptr_t sp);
