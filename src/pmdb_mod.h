@@ -94,10 +94,37 @@ bool session_next(struct dcmd_call *call);
 /** The running dcmd is not called again in this loop. */
 void session_stop_loop(struct session *s);
 
+/* what -o, -s, -I, -L, -P and ::set set */
+#define LIMIT_NONE UINT64_MAX
+struct settings {
+	uint64_t array_mem_limit; /* elements of arrays ::print shows */
+	uint64_t array_str_limit; /* chars of an array that is a string */
+	uint64_t symdist;         /* of a symbol before an address; 0: smart */
+	uint64_t page_width;      /* columns; 0: the terminal's, or 80 */
+	char *prompt;             /* as given; see session_prompt() */
+	char *macro_path;         /* directories, ":" between; of $<name */
+	char *module_path;        /* the same, of ::load */
+	bool pager, autowrap, ignoreeof, repeatlast, nomods;
+};
+/** The session's settings.  Borrowed. */
+const struct settings *session_settings(const struct session *s);
+/** Sets options, "pager,array_mem_limit=100", or clears them. */
+struct err *session_option(struct session *s, const char *text,
+			   bool is_on) must_use;
+/** Sets what one letter of ::set sets: s, I, L or P; also w, the width. */
+struct err *session_setting(struct session *s, char letter,
+			    const char *text) must_use;
+/** Columns of a line of output. */
+size_t session_page_width(const struct session *s);
+
+/** ::formats: prints the format characters. */
+void session_formats(struct session *s);
+
 /* variables: ">name" and "<name" */
 struct variable {
 	const char *name; /* borrowed */
 	uint64_t value;
+	bool is_persistent, is_readonly, is_tagged;
 };
 /** Sets a variable, made if it is new; registers cannot be set. */
 struct err *session_set_var(struct session *s, const char *name,
@@ -106,6 +133,11 @@ struct err *session_set_var(struct session *s, const char *name,
  * on carries what the variable was then. */
 struct err *session_bind_var(struct session *s, const char *name,
 			     uint64_t value) must_use;
+/** Tags a variable, made if it is new, or takes the tag away. */
+struct err *session_tag_var(struct session *s, const char *name,
+			    bool is_tagged) must_use;
+/** Forgets a variable; those of the language itself cannot be. */
+struct err *session_unset_var(struct session *s, const char *name) must_use;
 /** All variables by name, registers not among them.  *ret owned. */
 size_t session_vars(struct session *s, struct variable **ret);
 

@@ -477,13 +477,15 @@ static struct err *run_command(struct session *s, struct command *cmd,
 		goto out;
 	}
 	if (is_lone) {
-		err = run_pipeline(s, s->last, true, count);
+		/* what it runs may be followed by another last one */
+		command_free(cmd);
+		cmd = command_hold(s->last);
+		err = run_pipeline(s, cmd, true, count);
 		goto out;
 	}
 	if (kind == INPUT_LINES && cmd->stages.n > 0) {
 		command_free(s->last);
-		s->last = cmd;
-		return run_pipeline(s, cmd, has_addr, count);
+		s->last = command_hold(cmd);
 	}
 	err = run_pipeline(s, cmd, has_addr, count);
 out:
@@ -537,6 +539,12 @@ struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 			out_finish(s->out);
 		exec_report(s, err); /* another command follows it */
 		err = next;
+		if (is_syntax && kind == INPUT_LINES) {
+			exec_report(s, err);
+			err = NULL;
+			lex_skip_command(&lx);
+			continue;
+		}
 		if (is_syntax || err_is(err, ERR_STOP))
 			break;
 	}

@@ -7,81 +7,15 @@
  *	main:           55      48 ...        label to column 16, then fields
  *	                e5      41 ...        next lines begin there, too
  *
- * A field that would go beyond column 80 begins a new line.  In a pipe only the
- * values travel.
+ * A field that would go beyond the page's width begins a new line.  In a pipe
+ * only the values travel.
  */
-#include "shell/shell_impl.h"
-
-#include <ctype.h>
-#include <time.h>
+#include "shell/fmt_impl.h"
 
 enum {
-	INDENT = 16,
-	PAGE = 80,
-	STRING_MAX = 1 << 20
+	STRING_MAX = 1 << 20,
+	INSN_MAX = 15, /* bytes of the longest instruction */
 };
-
-struct fmt {
-	struct session *s;
-	struct out *o;
-	char verb;
-	taddr_t dot;
-	uint64_t increment; /* size of the last item */
-};
-
-/* how a value looks */
-enum look {
-	LOOK_HEX,
-	LOOK_DEC,
-	LOOK_SDEC,
-	LOOK_OCT, /* 010 */
-	LOOK_SOCT,
-	LOOK_BARE_OCT, /* 10 */
-	LOOK_BARE_SOCT,
-	LOOK_BIN,
-	LOOK_RADIX,
-	LOOK_SYM,
-	LOOK_TIME,
-	LOOK_FLOAT,
-	LOOK_SWAP,
-	LOOK_CHAR,
-	LOOK_ESC,
-	LOOK_JAZZ,
-};
-
-static const struct value_format {
-	char c;
-	unsigned char size_bytes;
-	enum look look;
-	int width;
-} formats[] = {
-	{'B', 1, LOOK_HEX, 8},    {'C', 1, LOOK_ESC, 0},
-	{'D', 4, LOOK_SDEC, 16},  {'E', 8, LOOK_DEC, 21},
-	{'F', 8, LOOK_FLOAT, 0},  {'G', 8, LOOK_BARE_OCT, 23},
-	{'H', 4, LOOK_SWAP, 16},  {'J', 8, LOOK_HEX, 16},
-	{'K', 8, LOOK_HEX, 16},   {'O', 4, LOOK_OCT, 16},
-	{'P', 8, LOOK_SYM, 19},   {'p', 8, LOOK_SYM, 19},
-	{'Q', 4, LOOK_SOCT, 16},  {'R', 8, LOOK_BIN, 64},
-	{'U', 4, LOOK_DEC, 16},   {'V', 1, LOOK_DEC, 8},
-	{'W', 4, LOOK_RADIX, 16}, {'X', 4, LOOK_HEX, 16},
-	{'Y', 4, LOOK_TIME, 24},  {'Z', 8, LOOK_HEX, 16},
-	{'b', 1, LOOK_OCT, 8},    {'c', 1, LOOK_CHAR, 0},
-	{'d', 2, LOOK_SDEC, 8},   {'e', 8, LOOK_SDEC, 21},
-	{'f', 4, LOOK_FLOAT, 0},  {'g', 8, LOOK_BARE_SOCT, 24},
-	{'h', 2, LOOK_SWAP, 8},   {'j', 8, LOOK_JAZZ, 0},
-	{'o', 2, LOOK_OCT, 8},    {'q', 2, LOOK_SOCT, 8},
-	{'u', 2, LOOK_DEC, 8},    {'v', 1, LOOK_SDEC, 8},
-	{'w', 2, LOOK_RADIX, 8},  {'x', 2, LOOK_HEX, 8},
-	{'y', 8, LOOK_TIME, 24},
-};
-
-static const struct value_format *format_find(char c)
-{
-	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
-		if (formats[i].c == c)
-			return &formats[i];
-	return NULL;
-}
 
 /* ---- layout ---------------------------------------------------------- */
 
@@ -94,194 +28,82 @@ static void indent(struct fmt *f)
 {
 	size_t at = column(f);
 
-	if (at < INDENT)
-		out_text(f->o, "%*s", (int)(INDENT - at), "");
+	if (at < FMT_INDENT)
+		out_text(f->o, "%*s", (int)(FMT_INDENT - at), "");
 }
 
-/* a field, left aligned in width */
-static void put(struct fmt *f, const char *text, int width)
+/* a number, left aligned in width, on a new line if this one is full */
+static void put_field(struct fmt *f, const char *text, int width)
 {
 	size_t n = strlen(text);
 
-	if (out_is_pipe(f->o))
-		return;
 	if (n < (size_t)width)
 		n = (size_t)width;
 	else if (width > 0)
 		n++; /* a blank after a value that fills its field */
 	indent(f);
-	if (width > 0 && column(f) > INDENT && column(f) + n > PAGE) {
+	if (column(f) > FMT_INDENT &&
+	    column(f) + n > session_page_width(f->s)) {
 		out_text(f->o, "\n");
 		indent(f);
 	}
 	out_text(f->o, "%-*s", (int)n, text);
 }
 
+static void put_text(struct fmt *f, const char *text)
+{
+	if (out_is_pipe(f->o))
+		return;
+	indent(f);
+	out_text(f->o, "%s", text);
+}
+
+char *fmt_name(struct fmt *f, taddr_t addr)
+{
+	struct symbol sym;
+
+	if (f->s->types && types_symbol_at(f->s->types, addr, &sym))
+		vars_offset(f->s, addr - sym.value);
+	return out_addr_name(f->o, addr);
+}
+
 /* "name:" up to the next stop of 16 columns */
 static void put_label(struct fmt *f, taddr_t addr)
 {
-	_free_ char *name = out_addr_name(f->o, addr);
+	_free_ char *name = fmt_name(f, addr);
 	int n = (int)strlen(name) + 1;
 
-	out_text(f->o, "%s:%*s", name, n % INDENT ? INDENT - n % INDENT : 0,
-		 "");
+	out_text(f->o, "%s:%*s", name, FMT_INDENT - n % FMT_INDENT, "");
 }
 
-static void put_heading(struct fmt *f)
+static void put_heading(struct fmt *f, bool has_label)
 {
 	struct symbol sym;
 
 	if (f->s->types && types_symbol_at(f->s->types, f->dot, &sym) &&
 	    sym.value == f->dot) {
-		_free_ char *name = out_addr_name(f->o, f->dot);
+		_free_ char *name = fmt_name(f, f->dot);
 
 		out_text(f->o, "%s:\n", name);
 	}
-	put_label(f, f->dot);
-}
-
-/* ---- values as text -------------------------------------------------- */
-
-static char *in_radix(uint64_t v, unsigned radix)
-{
-	char buf[65];
-	size_t i = sizeof(buf) - 1;
-
-	buf[i] = '\0';
-	do {
-		buf[--i] = "0123456789abcdef"[v % radix];
-		v /= radix;
-	} while (v > 0);
-	return mem_strdup(buf + i);
-}
-
-static int64_t sign_extend(uint64_t v, unsigned size_bytes)
-{
-	unsigned shift = 64 - size_bytes * 8;
-
-	return (int64_t)(v << shift) >> shift;
-}
-
-static char *octal(int64_t v, bool prefix)
-{
-	uint64_t magnitude = v < 0 ? -(uint64_t)v : (uint64_t)v;
-
-	return mem_printf("%s%s%" PRIo64, v < 0 ? "-" : "",
-			  prefix && v != 0 ? "0" : "", magnitude);
-}
-
-static char *date(int64_t t)
-{
-	time_t when = t;
-	struct tm tm;
-	char buf[64];
-
-	if (!localtime_r(&when, &tm) ||
-	    strftime(buf, sizeof(buf), "%Y %b %e %H:%M:%S", &tm) == 0)
-		return mem_printf("0x%" PRIx64, (uint64_t)t);
-	return mem_strdup(buf);
-}
-
-static char *floating(uint64_t v, unsigned size_bytes)
-{
-	double d = 0;
-
-	if (size_bytes == 4) {
-		uint32_t bits = (uint32_t)v;
-		float fl = 0;
-
-		memcpy(&fl, &bits, sizeof(fl));
-		return mem_printf("%e", (double)fl);
-	}
-	memcpy(&d, &v, sizeof(d));
-	return mem_printf("%g", d);
-}
-
-/* a byte as a C programmer writes it */
-static void escape(struct strbuf *sb, unsigned char c)
-{
-	static const char from[] = "\a\b\f\n\r\t\v\"\\";
-	static const char to[] = "abfnrtv\"\\";
-	const char *p = c ? strchr(from, c) : NULL;
-
-	if (p)
-		strbuf_printf(sb, "\\%c", to[p - from]);
-	else if (c == '\0')
-		strbuf_puts(sb, "\\0");
-	else if (isprint(c))
-		strbuf_putc(sb, (char)c);
-	else
-		strbuf_printf(sb, "\\%03o", c);
-}
-
-static char *byte_text(uint64_t v, bool escaped)
-{
-	struct strbuf sb = {0};
-
-	if (escaped)
-		escape(&sb, (unsigned char)v);
-	else
-		strbuf_putc(&sb, (char)v);
-	return sb.s;
-}
-
-static char *value_text(struct fmt *f, const struct value_format *vf,
-			uint64_t v)
-{
-	switch (vf->look) {
-	case LOOK_HEX:
-		return in_radix(v, 16);
-	case LOOK_DEC:
-		return in_radix(v, 10);
-	case LOOK_SDEC:
-		return mem_printf("%" PRId64, sign_extend(v, vf->size_bytes));
-	case LOOK_OCT:
-		return mem_printf("%s%" PRIo64, v ? "0" : "", v);
-	case LOOK_SOCT:
-		return octal(sign_extend(v, vf->size_bytes), true);
-	case LOOK_BARE_OCT:
-		return in_radix(v, 8);
-	case LOOK_BARE_SOCT:
-		return octal(sign_extend(v, vf->size_bytes), false);
-	case LOOK_BIN:
-		return in_radix(v, 2);
-	case LOOK_RADIX:
-		return in_radix(v, (unsigned)f->s->radix);
-	case LOOK_SYM:
-		return out_addr_name(f->o, v);
-	case LOOK_TIME:
-		return date(sign_extend(v, vf->size_bytes));
-	case LOOK_FLOAT:
-		return floating(v, vf->size_bytes);
-	case LOOK_SWAP:
-		v = vf->size_bytes == 4 ? __builtin_bswap32((uint32_t)v)
-					: __builtin_bswap16((uint16_t)v);
-		return in_radix(v, 16);
-	case LOOK_CHAR:
-	case LOOK_ESC:
-		return byte_text(v, vf->look == LOOK_ESC);
-	case LOOK_JAZZ:
-		break;
-	}
-	return mem_strdup("");
+	if (has_label)
+		put_label(f, f->dot);
 }
 
 /* the bits, and under each that is set a line that leads to its number */
 static void put_jazz(struct fmt *f, uint64_t v)
 {
-	_free_ char *bits = in_radix(v, 2);
-	_free_ char *hex = in_radix(v, 16);
+	_free_ char *bits = format_radix(v, 2);
+	_free_ char *hex = format_radix(v, 16);
 	int n = (int)strlen(bits);
 	struct strbuf sb = {0};
 
-	if (out_is_pipe(f->o))
-		return;
-	put(f, bits, 0);
+	put_text(f, bits);
 	if (v == 0)
 		return;
 	for (int i = 0; i < n; i++)
 		strbuf_putc(&sb, bits[i] == '1' ? '|' : ' ');
-	out_text(f->o, "\n%*s%s", INDENT, "", sb.s);
+	out_text(f->o, "\n%*s%s", FMT_INDENT, "", sb.s);
 	for (int bit = 0; bit < n; bit++) {
 		int at = n - 1 - bit;
 
@@ -293,8 +115,8 @@ static void put_jazz(struct fmt *f, uint64_t v)
 		strbuf_putc(&sb, '+');
 		for (int i = at + 1; i < n + 2; i++)
 			strbuf_putc(&sb, '-');
-		out_text(f->o, "\n%*s%s bit %-*d mask 0x%0*" PRIx64, INDENT, "",
-			 sb.s, n > 10 ? 2 : 1, bit, (int)strlen(hex),
+		out_text(f->o, "\n%*s%s bit %-*d mask 0x%0*" PRIx64, FMT_INDENT,
+			 "", sb.s, n > 10 ? 2 : 1, bit, (int)strlen(hex),
 			 (uint64_t)1 << bit);
 	}
 	strbuf_free(&sb);
@@ -313,7 +135,7 @@ static struct err *no_mapping(struct err *err, taddr_t addr)
 		       addr);
 }
 
-static struct err *read_bytes(struct fmt *f, void *buf, size_t n)
+struct err *fmt_read(struct fmt *f, void *buf, size_t n)
 {
 	uint64_t value = f->s->dot;
 	taddr_t at = f->dot;
@@ -331,40 +153,33 @@ static struct err *read_bytes(struct fmt *f, void *buf, size_t n)
 	return NULL;
 }
 
-static void emit(struct fmt *f, uint64_t value)
-{
-	/* it is there: session_create() made it */
-	err_free(session_set_var(f->s, "0", value));
-	if (out_is_pipe(f->o))
-		out_value(f->o, value);
-}
-
-static struct err *put_value(struct fmt *f, const struct value_format *vf)
+static struct err *put_value(struct fmt *f, const struct format *row)
 {
 	_free_ char *text = NULL;
 	uint64_t value = 0;
 	struct err *err = NULL;
-	int width = vf->width;
 
 	if (f->verb == '=') {
 		value = f->s->dot;
-		if (vf->size_bytes < 8)
-			value &= (1ull << (vf->size_bytes * 8)) - 1;
+		if (row->size_bytes < 8)
+			value &= (1ull << (row->size_bytes * 8)) - 1;
 	} else {
-		err = read_bytes(f, &value, vf->size_bytes);
+		err = fmt_read(f, &value, row->size_bytes);
 	}
 	if (err)
 		return err;
-	if (vf->look == LOOK_JAZZ)
+	text = format_text(f, row, value);
+	if (out_is_pipe(f->o))
+		out_value(f->o, value);
+	else if (row->look == LOOK_JAZZ)
 		put_jazz(f, value);
-	text = value_text(f, vf, value);
-	if (strlen(text) == (size_t)width)
-		width++;
-	if (vf->look != LOOK_JAZZ)
-		put(f, text, width);
-	emit(f, value);
-	f->dot += f->verb == '=' ? 0 : vf->size_bytes;
-	f->increment = vf->size_bytes;
+	else if (row->look == LOOK_CHAR || row->look == LOOK_ESC)
+		put_text(f, text);
+	else
+		put_field(f, text, row->width);
+	vars_last_value(f->s, value);
+	f->dot += f->verb == '=' ? 0 : row->size_bytes;
+	f->increment = row->size_bytes;
 	return NULL;
 }
 
@@ -378,18 +193,18 @@ static struct err *put_string(struct fmt *f, bool escaped)
 	for (;;) {
 		unsigned char c = 0;
 
-		err = read_bytes(f, &c, 1);
+		err = fmt_read(f, &c, 1);
 		f->dot++;
 		if (err || c == '\0' || sb.n > STRING_MAX)
 			break;
 		if (escaped)
-			escape(&sb, c);
+			format_escape(&sb, c);
 		else
 			strbuf_putc(&sb, (char)c);
 	}
 	f->increment = f->dot - start;
 	if (!err)
-		put(f, sb.s, 0);
+		put_text(f, sb.s);
 	strbuf_free(&sb);
 	return err;
 }
@@ -411,150 +226,121 @@ static void put_blank(struct fmt *f, char c, uint64_t count)
 		out_text(f->o, c == 'r' ? " " : "\n");
 }
 
-static struct err *put_item(struct fmt *f, char c)
+static void put_address(struct fmt *f)
 {
-	const struct value_format *vf = format_find(c);
-
-	if (vf)
-		return put_value(f, vf);
-	if (c == 's' || c == 'S')
-		return put_string(f, c == 'S');
-	if (c == 'a') {
-		if (out_is_pipe(f->o))
-			out_value(f->o, f->dot);
-		else if (f->verb == '=')
-			indent(f);
-		if (!out_is_pipe(f->o))
-			put_label(f, f->dot);
-		return NULL;
+	if (out_is_pipe(f->o)) {
+		out_value(f->o, f->dot);
+		return;
 	}
-	session_stop_loop(f->s);
-	if (c == 'i' || c == 'I')
+	if (f->verb == '=')
+		indent(f);
+	put_label(f, f->dot);
+}
+
+static struct err *put_item(struct fmt *f, const struct format *row)
+{
+	switch ((unsigned)row->look) {
+	case LOOK_STRING:
+	case LOOK_ESC_STRING:
+		return put_string(f, row->look == LOOK_ESC_STRING);
+	case LOOK_LABEL:
+		put_address(f);
+		return NULL;
+	case LOOK_FIND:
+	case LOOK_WRITE:
+		session_stop_loop(f->s);
+		return err_new(ERR_NOTFOUND,
+			       "format '%c' must come first after /", row->c);
+	case LOOK_INSN:
+	case LOOK_ADDR_INSN:
+		session_stop_loop(f->s);
 		return err_new(ERR_NOSUP,
 			       "format '%c': instructions are not "
 			       "disassembled by this version",
-			       c);
-	return err_new(ERR_NOTFOUND, "invalid format character '%c'", c);
+			       row->c);
+	}
+	return put_value(f, row);
+}
+
+/* what moves dot or the cursor takes its count at once */
+static void move(struct fmt *f, char c, uint64_t count)
+{
+	switch (c) {
+	case '+':
+		f->dot += count;
+		break;
+	case '-':
+		f->dot -= count;
+		break;
+	case '^':
+		f->dot -= f->increment * count;
+		break;
+	default:
+		put_blank(f, c, count);
+	}
 }
 
 static struct err *run_item(struct fmt *f, const struct fmt_item *item)
 {
+	const struct format *row = format_find(item->c);
 	uint64_t count = item->count;
 	struct err *err = NULL;
 
 	if (item->text) {
-		put(f, item->text, 0);
+		put_text(f, item->text);
 		return NULL;
+	}
+	if (!row) {
+		session_stop_loop(f->s);
+		return err_new(ERR_NOTFOUND, "invalid format character '%c'",
+			       item->c);
 	}
 	if (item->count_expr)
 		err = eval_expr(f->s, item->count_expr, &count);
-	if (err)
-		return err;
-	switch (item->c) {
-	case '+':
-		f->dot += count;
-		return NULL;
-	case '-':
-		f->dot -= count;
-		return NULL;
-	case '^':
-		f->dot -= f->increment * count;
-		return NULL;
-	case 'n':
-	case 'N':
-	case 'r':
-	case 't':
-	case 'T':
-		put_blank(f, item->c, count);
+	if (!err && row->look == LOOK_NONE) {
+		move(f, item->c, count);
 		return NULL;
 	}
 	for (uint64_t i = 0; i < count && !err; i++) {
-		err = put_item(f, item->c);
+		err = put_item(f, row);
 		if (!err)
 			err = interrupt_check();
 	}
 	return err;
 }
 
-/* ---- searching and writing ------------------------------------------- */
-
-static struct err *arg_value(struct session *s, const struct word *w,
-			     uint64_t *ret)
+/* "ai" and "ia" print their own labels */
+static bool labels_itself(const struct stage *st)
 {
-	if (w->expr)
-		return eval_expr(s, w->expr, ret);
-	return session_eval_expr(s, w->text, ret);
+	char a = st->fmts.n > 1 ? st->fmts.v[0].c : 0;
+	char b = st->fmts.n > 1 ? st->fmts.v[1].c : 0;
+
+	return (a == 'a' && b == 'i') || (a == 'i' && b == 'a');
 }
 
-/* "/l val [mask]": the first word from dot on that is val under mask */
-static struct err *search(struct fmt *f, const struct stage *st, char c)
+static struct err *run_list(struct fmt *f, const struct stage *st,
+			    unsigned flags)
 {
-	size_t size = c == 'l' ? 2 : c == 'L' ? 4 : 8;
-	uint64_t want = 0;
-	uint64_t mask = UINT64_MAX;
-	uint64_t word = 0;
+	static const struct fmt_item word = {.c = 'X', .count = 1};
 	struct err *err = NULL;
 
-	session_stop_loop(f->s);
-	if (st->args.n == 0)
-		return err_new(ERR_NOTFOUND, "expected value following %c", c);
-	if (st->args.n > 2)
-		return err_new(ERR_NOTFOUND,
-			       "only value and mask may follow %c", c);
-	err = arg_value(f->s, &st->args.v[0], &want);
-	if (!err && st->args.n == 2)
-		err = arg_value(f->s, &st->args.v[1], &mask);
-	for (; !err; f->dot += size) {
-		err = interrupt_check();
-		if (err)
-			break;
-		word = 0;
-		err = read_bytes(f, &word, size);
-		if (err || (word & mask) == want)
-			break;
-	}
-	f->s->dot = f->dot;
-	if (err_is(err, ERR_FAULT)) {
-		err_free(err); /* the end of what is there: no match */
-		return NULL;
-	}
-	if (err)
-		return err;
-	if (out_is_pipe(f->o) || out_is_json(f->o)) {
-		out_value(f->o, f->dot);
-	} else {
-		_free_ char *name = out_addr_name(f->o, f->dot);
-
-		out_text(f->o, "%s\n", name);
-	}
-	return NULL;
-}
-
-static struct err *refuse_write(struct fmt *f, const struct stage *st, char c)
-{
-	uint64_t value = 0;
-	struct err *err = NULL;
-
-	session_stop_loop(f->s);
-	if (st->args.n == 0)
-		return err_new(ERR_NOTFOUND,
-			       "expected value to write following %c", c);
-	err = arg_value(f->s, &st->args.v[0], &value);
-	if (err)
-		return err;
-	return err_new(ERR_NOSUP,
-		       "failed to write 0x%" PRIx64 " at address 0x%" PRIx64
-		       ": target is not open for writing",
-		       value, f->dot);
+	if (f->verb != '=' && DCMD_HDRSPEC(flags) && !out_is_pipe(f->o))
+		put_heading(f, !labels_itself(st));
+	if (st->fmts.n == 0)
+		err = run_item(f, &word);
+	for (size_t i = 0; i < st->fmts.n && !err; i++)
+		err = run_item(f, &st->fmts.v[i]);
+	if (f->verb != '=')
+		f->s->increment = f->dot - f->s->dot;
+	return err;
 }
 
 struct err *fmt_run(struct session *s, const struct stage *st, unsigned flags)
 {
-	static const struct fmt_item word = {.c = 'X', .count = 1};
 	struct fmt f = {
 		.s = s, .o = s->out, .verb = st->name[0], .dot = s->dot};
-	struct err *err = NULL;
-	char c = st->fmts.n > 0 ? st->fmts.v[0].c : 0;
+	const struct format *first =
+		st->fmts.n > 0 ? format_find(st->fmts.v[0].c) : NULL;
 
 	s->last_dot = s->dot;
 	s->increment = 0;
@@ -565,17 +351,9 @@ struct err *fmt_run(struct session *s, const struct stage *st, unsigned flags)
 	if (f.verb == '=' && st->fmts.n == 0)
 		return err_new(ERR_NOTFOUND, "expected one or more format "
 					     "characters following '='");
-	if (f.verb != '=' && c && strchr("lLM", c))
-		return search(&f, st, c);
-	if (f.verb != '=' && c && strchr("vwWZz", c))
-		return refuse_write(&f, st, c);
-	if (f.verb != '=' && DCMD_HDRSPEC(flags) && !out_is_pipe(s->out))
-		put_heading(&f);
-	if (st->fmts.n == 0)
-		err = run_item(&f, &word);
-	for (size_t i = 0; i < st->fmts.n && !err; i++)
-		err = run_item(&f, &st->fmts.v[i]);
-	if (f.verb != '=')
-		s->increment = f.dot - s->dot;
-	return err;
+	if (f.verb != '=' && first && first->look == LOOK_FIND)
+		return fmt_search(&f, st, first);
+	if (f.verb != '=' && first && first->is_write)
+		return fmt_write(&f, st, first);
+	return run_list(&f, st, flags);
 }

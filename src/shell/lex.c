@@ -33,15 +33,15 @@ void lex_space(struct lex *lx)
 
 	while (s[lx->pos] == ' ' || s[lx->pos] == '\t' || s[lx->pos] == '\r')
 		lx->pos++;
-	if (s[lx->pos] == '/' && s[lx->pos + 1] == '/')
+	if (!lx->in_brackets && s[lx->pos] == '/' && s[lx->pos + 1] == '/')
 		lx->pos += strcspn(s + lx->pos, "\n");
 	lx->tok = lx->pos;
 }
 
-void lex_skip_line(struct lex *lx)
+void lex_skip_command(struct lex *lx)
 {
-	lx->pos += strcspn(lx->text + lx->pos, "\n");
-	if (lx->text[lx->pos] == '\n')
+	lx->pos += strcspn(lx->text + lx->pos, ";\n");
+	if (lx->text[lx->pos] != '\0')
 		lx->pos++;
 }
 
@@ -239,8 +239,30 @@ static size_t unescape(const char *s, char *ret)
 	return n;
 }
 
+/* what a backslash means between two quotes */
+enum escapes {
+	ESC_NONE,
+	ESC_C,          /* C's; "\\" before anything else stays */
+	ESC_QUOTE,      /* \' only */
+	ESC_C_AND_QUOTE /* both */
+};
+
+/* s is after the backslash; as unescape() */
+static size_t escaped(const char *s, enum escapes how, char *ret)
+{
+	size_t used = 0;
+
+	if (how == ESC_C || how == ESC_C_AND_QUOTE)
+		used = unescape(s, ret);
+	if (used == 0 && how >= ESC_QUOTE && s[0] == '\'') {
+		*ret = '\'';
+		used = 1;
+	}
+	return used;
+}
+
 static struct err *read_string(struct lex *lx, struct strbuf *sb, char quote,
-			       bool escapes)
+			       enum escapes how)
 {
 	lx->tok = lx->pos;
 	for (lx->pos++;; lx->pos++) {
@@ -253,13 +275,8 @@ static struct err *read_string(struct lex *lx, struct strbuf *sb, char quote,
 				       quote);
 		if (c == quote)
 			break;
-		if (c == '\\' && escapes) {
-			used = unescape(s + 1, &c);
-			if (used == 0 && quote == '\'' && s[1] == '\'') {
-				c = '\'';
-				used = 1;
-			}
-		}
+		if (c == '\\')
+			used = escaped(s + 1, how, &c);
 		strbuf_putc(sb, c);
 		lx->pos += used;
 	}
@@ -271,13 +288,24 @@ struct err *lex_quoted(struct lex *lx, struct strbuf *sb)
 {
 	char quote = lx->text[lx->pos];
 
-	return read_string(lx, sb, quote, quote == '"');
+	return read_string(lx, sb, quote, quote == '"' ? ESC_C : ESC_NONE);
+}
+
+struct err *lex_quoted_shell(struct lex *lx, struct strbuf *sb)
+{
+	char quote = lx->text[lx->pos];
+	_err_free_ struct err *err = read_string(
+		lx, sb, quote, quote == '"' ? ESC_C_AND_QUOTE : ESC_QUOTE);
+
+	if (!err)
+		return NULL;
+	return err_new(ERR_USAGE, "syntax error: quote unmatched");
 }
 
 struct err *lex_char_const(struct lex *lx, uint64_t *ret)
 {
 	struct strbuf sb = {0};
-	struct err *err = read_string(lx, &sb, '\'', true);
+	struct err *err = read_string(lx, &sb, '\'', ESC_C_AND_QUOTE);
 	uint64_t value = 0;
 
 	if (!err && sb.n > 8)

@@ -13,7 +13,8 @@
 struct lex {
 	const char *text; /* NUL-terminated, borrowed */
 	size_t pos;
-	size_t tok; /* where the last token began, for messages */
+	size_t tok;       /* where the last token began, for messages */
+	bool in_brackets; /* of $[ ]: no comments there */
 };
 
 /** The character at pos + ahead, 0 at the end. */
@@ -22,8 +23,8 @@ char lex_peek(const struct lex *lx, size_t ahead);
 void lex_space(struct lex *lx);
 /** True at ";", a newline or the end of the text. */
 bool lex_at_end(const struct lex *lx);
-/** Skips what is left of the line; the newline is eaten too. */
-void lex_skip_line(struct lex *lx);
+/** Skips what is left of the command, its ";" or newline too. */
+void lex_skip_command(struct lex *lx);
 /** The token at tok, for "near"; owned by the caller. */
 char *lex_near(const struct lex *lx);
 
@@ -52,6 +53,8 @@ struct err *lex_char_const(struct lex *lx, uint64_t *ret) must_use;
 /** Appends the text of a quoted string ('...' or "..."); pos is at the
  * quote.  Double quotes: C escapes, unknown ones stay as they are. */
 struct err *lex_quoted(struct lex *lx, struct strbuf *sb) must_use;
+/** The same for a shell command: \' is a quote in both kinds. */
+struct err *lex_quoted_shell(struct lex *lx, struct strbuf *sb) must_use;
 /** Appends the run of plain argument characters at pos; false: none. */
 bool lex_plain(struct lex *lx, struct strbuf *sb);
 

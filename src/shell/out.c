@@ -42,13 +42,32 @@ static void check_closed(struct out *o)
 	interrupt_flag = 1;
 }
 
+/* how many of n bytes fit on the line; moves the cursor */
+static size_t fit(struct out *o, const char *s, size_t n)
+{
+	size_t i = 0;
+
+	for (; i < n; i++) {
+		if (s[i] != '\n' && o->wrap > 0 && o->column >= o->wrap)
+			break;
+		o->column = s[i] == '\n' ? 0 : o->column + 1;
+	}
+	return i;
+}
+
 void out_put(struct out *o, const char *s, size_t n)
 {
-	if (n == 0)
-		return;
-	fwrite(s, 1, n, o->fp);
-	for (size_t i = 0; i < n; i++)
-		o->column = s[i] == '\n' ? 0 : o->column + 1;
+	while (n > 0) {
+		size_t some = fit(o, s, n);
+
+		fwrite(s, 1, some, o->fp);
+		s += some;
+		n -= some;
+		if (n > 0) {
+			fputc('\n', o->fp);
+			o->column = 0;
+		}
+	}
 	check_closed(o);
 }
 

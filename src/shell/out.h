@@ -49,6 +49,7 @@ struct out {
 	void *value_arg;
 	struct strbuf text; /* PIPE, JSON: lines that are not handled yet */
 	size_t column;      /* TEXT: of the cursor */
+	size_t wrap;        /* TEXT: lines end here at the latest; 0: never */
 	const struct column *cols;
 	size_t ncols;
 	struct cell *cells;

@@ -306,10 +306,13 @@ static struct err *parse_dollar(struct parser *p, struct expr **ret)
 	if (lex_peek(lx, 1) != '[')
 		return syntax_error(p);
 	lx->pos += 2;
+	lx->in_brackets = true;
 	err = parse_binary(p, LEVEL_MIN, ret);
+	if (!err)
+		lex_space(lx);
+	lx->in_brackets = false;
 	if (err)
 		return err;
-	lex_space(lx);
 	if (lex_peek(lx, 0) == ']') {
 		lx->pos++;
 		return NULL;
@@ -516,49 +519,20 @@ static struct err *parse_stage(struct parser *p, struct stage *st)
 	}
 }
 
-/* "! text": a shell command.  A quoted one may go on with "|". */
-static struct err *parse_shell(struct parser *p, struct command *cmd,
-			       bool *ret_more)
+/* a quoted shell command may be followed by "|" and another stage */
+static struct err *parse_quoted_shell(struct parser *p, struct command *cmd,
+				      bool *ret_more)
 {
 	struct lex *lx = p->lx;
-	struct strbuf sb = {0};
 	struct stage st = {.kind = STAGE_SHELL};
-	struct err *err = NULL;
-	size_t n = 0;
+	struct strbuf sb = {0};
+	struct err *err = lex_quoted_shell(lx, &sb);
 
-	lx->pos++;
-	if (lex_peek(lx, 0) == '<') {
-		cmd->shell_source = true;
-		lx->pos++;
-	}
-	while (lex_peek(lx, 0) == ' ' || lex_peek(lx, 0) == '\t')
-		lx->pos++;
-	if (lex_peek(lx, 0) != '"' && lex_peek(lx, 0) != '\'') {
-		n = strcspn(lx->text + lx->pos, ";\n");
-		cmd->shell = mem_strndup(lx->text + lx->pos, n);
-		lx->pos += n;
-		return NULL;
-	}
-	if (lex_peek(lx, 0) == '\'') {
-		/* verbatim, but \' is a quote */
-		lx->tok = lx->pos;
-		for (lx->pos++; lex_peek(lx, 0) != '\''; lx->pos++) {
-			if (lex_peek(lx, 0) == '\0' || lex_peek(lx, 0) == '\n')
-				goto unmatched;
-			if (lex_peek(lx, 0) == '\\' && lex_peek(lx, 1) == '\'')
-				lx->pos++;
-			strbuf_putc(&sb, lex_peek(lx, 0));
-		}
-		lx->pos++;
-	} else {
-		err = lex_quoted(lx, &sb);
-		if (err) {
-			err_free(err);
-			goto unmatched;
-		}
-	}
-	st.name = mem_strdup(strbuf_str(&sb));
+	if (!err)
+		st.name = mem_strdup(strbuf_str(&sb));
 	strbuf_free(&sb);
+	if (err)
+		return err;
 	lex_space(lx);
 	*ret_more = lex_peek(lx, 0) == '|' && !cmd->shell_source;
 	if (!*ret_more) {
@@ -568,9 +542,28 @@ static struct err *parse_shell(struct parser *p, struct command *cmd,
 	lx->pos++;
 	VEC_PUSH(&cmd->stages, st);
 	return NULL;
-unmatched:
-	strbuf_free(&sb);
-	return err_new(ERR_USAGE, "syntax error: quote unmatched");
+}
+
+/* "! text": a shell command */
+static struct err *parse_shell(struct parser *p, struct command *cmd,
+			       bool *ret_more)
+{
+	struct lex *lx = p->lx;
+	size_t n = 0;
+
+	lx->pos++;
+	if (lex_peek(lx, 0) == '<') {
+		cmd->shell_source = true;
+		lx->pos++;
+	}
+	while (lex_peek(lx, 0) == ' ' || lex_peek(lx, 0) == '\t')
+		lx->pos++;
+	if (lex_peek(lx, 0) == '"' || lex_peek(lx, 0) == '\'')
+		return parse_quoted_shell(p, cmd, ret_more);
+	n = strcspn(lx->text + lx->pos, ";\n");
+	cmd->shell = mem_strndup(lx->text + lx->pos, n);
+	lx->pos += n;
+	return NULL;
 }
 
 static struct err *parse_pipeline(struct parser *p, struct command *cmd)
@@ -615,10 +608,20 @@ static void words_free(struct words *words)
 	VEC_FREE(words);
 }
 
+struct command *command_hold(struct command *cmd)
+{
+	cmd->nholds++;
+	return cmd;
+}
+
 void command_free(struct command *cmd)
 {
 	if (!cmd)
 		return;
+	if (cmd->nholds > 0) {
+		cmd->nholds--;
+		return;
+	}
 	for (size_t i = 0; i < cmd->stages.n; i++) {
 		struct stage *st = &cmd->stages.v[i];
 

@@ -85,6 +85,7 @@ struct stages {
 };
 
 struct command {
+	unsigned nholds;    /* beside the first owner's */
 	struct expr *addr;  /* NULL: none stands before */
 	struct expr *count; /* NULL: none */
 	struct stages stages;
@@ -105,6 +106,8 @@ struct err *parse_command(struct lex *lx, int radix,
 /** Parses a whole text as one expression. */
 struct err *parse_expression(struct lex *lx, int radix,
 			     struct expr **ret) must_use;
+/** Another owner of a command: each calls command_free(). */
+struct command *command_hold(struct command *cmd);
 /** Releases a command; NULL allowed. */
 void command_free(struct command *cmd);
 /** Releases an expression; NULL allowed. */

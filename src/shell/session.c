@@ -22,8 +22,14 @@ struct session *session_create(struct target *target, struct types *types,
 	out_init(&s->base_out, opt && opt->is_json ? OUT_JSON : OUT_TEXT, fp,
 		 types);
 	s->out = &s->base_out;
-	/* the value the last format printed: there from the start */
-	err_free(session_set_var(s, "0", 0));
+	settings_init(&s->settings);
+	if (opt && opt->settings) {
+		settings_free(&s->settings);
+		s->settings = *opt->settings;
+		*opt->settings = (struct settings){0};
+	}
+	settings_apply(s);
+	vars_init(s);
 	return s;
 }
 
@@ -35,6 +41,7 @@ void session_destroy(struct session *s)
 	out_fini(&s->base_out);
 	command_free(s->last);
 	vars_free(s);
+	settings_free(&s->settings);
 	mem_free(s->own_walkers);
 	mem_free(s->why_no_heap);
 	if (s->leaks)
@@ -163,37 +170,6 @@ int session_radix(const struct session *s)
 void session_quit(struct session *s)
 {
 	s->is_quit = true;
-}
-
-/* "lib.so`symbol", "a.out`symbol", "symbol" */
-bool session_symbol(struct session *s, const char *name, struct symbol *ret)
-{
-	const char *mark = strrchr(name, '`');
-	_free_ char *scope = NULL;
-	const struct object *o = NULL;
-
-	if (!s->types)
-		return false;
-	if (!mark)
-		return types_symbol_named(s->types, NULL, name, ret);
-	scope = mem_strndup(name, (size_t)(mark - name));
-	o = types_object_named(s->types, scope);
-	return o && types_symbol_named(s->types, o, mark + 1, ret);
-}
-
-char *session_suggest_symbol(struct session *s, const char *name)
-{
-	const char *mark = strrchr(name, '`');
-	const struct object *o = NULL;
-	_free_ char *scope = NULL;
-
-	if (!s->types)
-		return mem_strdup("");
-	if (!mark)
-		return types_suggest_symbol(s->types, NULL, name);
-	scope = mem_strndup(name, (size_t)(mark - name));
-	o = types_object_named(s->types, scope);
-	return o ? types_suggest_symbol(s->types, o, mark + 1) : mem_strdup("");
 }
 
 char *session_frame_name(struct session *s, taddr_t pc)

@@ -8,9 +8,24 @@
 #include "pmdb_mod.h"
 
 struct session_options {
-	bool is_json; /* rows as JSON */
-	FILE *out;    /* NULL: stdout */
+	bool is_json;              /* rows as JSON */
+	FILE *out;                 /* NULL: stdout */
+	struct settings *settings; /* moved from; NULL: defaults */
 };
+
+/** The settings before anything is set. */
+void settings_init(struct settings *set);
+/** Releases them; zeroed ones allowed. */
+void settings_free(struct settings *set);
+/** Sets or clears options: "pager,array_mem_limit=100".
+ * Errors: ERR_USAGE. */
+struct err *settings_option(struct settings *set, const char *text,
+			    bool is_on) must_use;
+/** Sets what one letter of the command line sets: s, I, L, P, w. */
+struct err *settings_letter(struct settings *set, char letter,
+			    const char *text) must_use;
+/** The prompt, its %<_variable> filled in.  Owned. */
+char *session_prompt(struct session *s);
 
 /**
  * Makes a session.

@@ -18,6 +18,7 @@ enum input_kind {
 struct named_value { /* name owned */
 	char *name;
 	uint64_t value;
+	bool is_persistent, is_tagged;
 };
 
 /* the values that travel between two stages, and, with each, the values of the
@@ -58,6 +59,7 @@ struct session {
 	bool has_addr; /* session_run(): dot counts as an address given */
 	unsigned nfailed;
 	unsigned depth; /* of nested commands */
+	struct settings settings;
 	struct named_value *vars;
 	size_t nvars, cap_vars;
 	struct loop *loop;
@@ -78,10 +80,22 @@ struct err *eval_read_file(struct session *s, taddr_t addr, void *buf,
 			   size_t len) must_use;
 
 /* vars.c */
+/** Makes the variables that the language itself sets. */
+void vars_init(struct session *s);
 /** A variable, or a register of the current thread. */
 bool vars_get(struct session *s, const char *name, uint64_t *ret);
+/** Variable 0: what a format printed. */
+void vars_last_value(struct session *s, uint64_t value);
+/** Variables 1 and 2: the offset of the last "symbol+offset", and before. */
+void vars_offset(struct session *s, uint64_t offset);
+/** Variable 9: the count of the last macro. */
+void vars_macro_count(struct session *s, uint64_t count);
 /** Releases all. */
 void vars_free(struct session *s);
+
+/* settings.c */
+/** Tells those who keep a copy of a setting. */
+void settings_apply(struct session *s);
 
 /* exec.c */
 /** Runs a text; the error of its last failing command is returned, those

@@ -271,17 +271,12 @@ static void publish(const struct sym_entry *entry,
 
 /* ---- questions ----------------------------------------------------------- */
 
-bool types_symbol_at(struct types *types, taddr_t addr, struct symbol *ret)
+/* how many symbols of by_addr are at or below addr */
+static size_t count_below(const struct symtab *tab, taddr_t addr)
 {
-	struct object_impl *obj = object_at(types, addr);
-	const struct symtab *tab;
 	size_t lo = 0;
-	size_t hi;
+	size_t hi = tab->by_addr.n;
 
-	if (!obj)
-		return false;
-	tab = load_symtab(obj);
-	hi = tab->by_addr.n;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -290,8 +285,21 @@ bool types_symbol_at(struct types *types, taddr_t addr, struct symbol *ret)
 		else
 			hi = mid;
 	}
+	return lo;
+}
+
+bool types_symbol_at(struct types *types, taddr_t addr, struct symbol *ret)
+{
+	struct object_impl *obj = object_at(types, addr);
+	const struct symtab *tab;
+	size_t lo;
+
+	if (!obj)
+		return false;
+	tab = load_symtab(obj);
 	/* see (I2) */
-	for (; lo > 0 && tab->max_end[lo - 1] > addr; lo--) {
+	for (lo = count_below(tab, addr); lo > 0 && tab->max_end[lo - 1] > addr;
+	     lo--) {
 		const struct sym_entry *sym = &tab->by_addr.v[lo - 1];
 
 		if (addr < end_of(sym)) {
@@ -392,6 +400,30 @@ char *types_demangle(const char *name)
 	return copy;
 }
 
+void types_set_symdist(struct types *types, uint64_t bytes)
+{
+	types->symdist = bytes;
+}
+
+/* the nearest symbol at or below addr, however far it reaches */
+static bool nearest_below(struct types *types, taddr_t addr, struct symbol *ret)
+{
+	struct object_impl *obj = object_at(types, addr);
+	const struct symtab *tab = obj ? load_symtab(obj) : NULL;
+	size_t n = tab ? count_below(tab, addr) : 0;
+
+	if (n == 0 || addr - tab->by_addr.v[n - 1].value > types->symdist)
+		return false;
+	publish(&tab->by_addr.v[n - 1], obj, ret);
+	return true;
+}
+
+static bool naming_symbol(struct types *types, taddr_t addr, struct symbol *ret)
+{
+	return types->symdist > 0 ? nearest_below(types, addr, ret)
+				  : types_symbol_at(types, addr, ret);
+}
+
 char *types_addr_name(struct types *types, taddr_t addr)
 {
 	_free_ char *plain = NULL;
@@ -400,7 +432,7 @@ char *types_addr_name(struct types *types, taddr_t addr)
 
 	if (addr == 0)
 		return mem_strdup("0");
-	if (!types_symbol_at(types, addr, &sym))
+	if (!naming_symbol(types, addr, &sym))
 		return mem_printf(addr > 9 ? "0x%" PRIx64 : "%" PRIx64, addr);
 	plain = types_demangle(sym.name);
 	off = addr - sym.value;

@@ -113,6 +113,9 @@ types_symbols(struct types *types, const struct object *object, bool dynamic,
  * @ret: owned by the caller
  */
 char *types_addr_name(struct types *types, taddr_t addr);
+/** How far below an address the symbol may be that names it; 0: it must
+ * contain the address. */
+void types_set_symdist(struct types *types, uint64_t bytes);
 
 /** Source file and line of a code address; false when not known.
  * *ret_file is borrowed for the life of types. */

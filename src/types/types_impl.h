@@ -78,6 +78,7 @@ struct types {
 	struct object_impl **by_start;
 	Dwfl *dwfl; /* made at first need */
 	Dwfl_Callbacks callbacks;
+	uint64_t symdist; /* see types_set_symdist() */
 	char *debug_path;
 	Elf *machine;                     /* a header that says x86-64 */
 	unsigned char machine_header[64]; /* its bytes */
