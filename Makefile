@@ -80,6 +80,7 @@ include deps.mk
 NEEDS_TEST := $(filter check tests demo bench lint fmt fmt-check,$(MAKECMDGOALS))
 ifeq (,$(filter clean help deps,$(MAKECMDGOALS)))
 include $(BUILD)/.deps-$(if $(NEEDS_TEST),test,build).mk
+include $(if $(filter bench,$(MAKECMDGOALS)),$(BUILD)/.deps-bench.mk)
 endif
 $(BUILD)/.deps-build.mk: deps.mk
 	@mkdir -p $(@D)
@@ -88,6 +89,10 @@ $(BUILD)/.deps-build.mk: deps.mk
 $(BUILD)/.deps-test.mk: deps.mk
 	@mkdir -p $(@D)
 	@tests/deps $(DEPS_PACKAGES)
+	@echo "# installed" > $@
+$(BUILD)/.deps-bench.mk: deps.mk
+	@mkdir -p $(@D)
+	@tests/deps $(DEPS_BENCH)
 	@echo "# installed" > $@
 deps: ## install the Debian packages that are missing
 	@tests/deps $(DEPS_PACKAGES)

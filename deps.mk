@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The Debian packages the project needs, in one list: to build, and to test and
-# measure.  tests/deps installs those that are missing.
+# The Debian packages the project needs: to build, to test, and to measure beside
+# other allocators.  tests/deps installs those that are missing.
 DEPS_BUILD := gcc make libc6-dev git \
 	libelf-dev libdw-dev libcapstone-dev libiberty-dev libreadline-dev \
 	libjansson-dev
@@ -8,4 +8,6 @@ DEPS_TEST := \
 	g++ libc6-dbg libcmocka-dev python3 python3-pexpect perl sqlite3 tar \
 	xz-utils binutils gdb elfutils pahole dwz valgrind clang \
 	clang-format-14 shellcheck codespell mandoc
+DEPS_BENCH := libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 lua5.4 redis-server \
+	redis-tools ghostscript
 DEPS_PACKAGES := $(DEPS_BUILD) $(DEPS_TEST)
