@@ -80,6 +80,33 @@ void kmem_free(void *buf, size_t size);
 /** Asks every cache to give back the memory it does not use. */
 void kmem_reap(void);
 
+/* what a move callback answers */
+typedef enum kmem_cbrc {
+	KMEM_CBRC_YES,       /* moved: old is no longer in use */
+	KMEM_CBRC_NO,        /* will not move: do not ask again */
+	KMEM_CBRC_LATER,     /* cannot move now */
+	KMEM_CBRC_DONT_NEED, /* has no use for old */
+	KMEM_CBRC_DONT_KNOW, /* old is no object I know */
+} kmem_cbrc_t;
+
+/**
+ * Lets the allocator move the objects of a cache, so that slabs with few of
+ * them can be given back.  To be called before the first allocation; not for
+ * caches with KMC_NOTOUCH or of identifiers.
+ *
+ * @move:  copies the object at old to new, which is constructed, lets all who
+ *         point to old point to new, and says KMEM_CBRC_YES; or says why not.
+ *         old may be no live object of its owner: free, or just being made.
+ *         Called with no lock held, by whichever thread does the upkeep.
+ */
+void kmem_cache_set_move(kmem_cache_t *cp,
+			 kmem_cbrc_t (*move)(void *old, void *new_buf,
+					     size_t bytes, void *priv));
+
+/** Says that an object which answered NO or LATER may be moved now: it will be
+ * asked for again. */
+void kmem_cache_move_notify(kmem_cache_t *cp, void *buf);
+
 /* kmem_snapshot() flags */
 #define KMEM_SNAP_NOWAIT 0x1 /* return as soon as the image is fixed */
 

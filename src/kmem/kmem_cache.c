@@ -347,6 +347,7 @@ void kmem_cache_destroy(kmem_cache_t *cp)
 		cp->cache_constructor = ctor_of_destroyed;
 		return;
 	}
+	kmem_move_fini(cp);
 	if (cp->cache_flags & KMF_HASH)
 		vmem_free(kmem_hash_arena, cp->cache_hash_table,
 			  (cp->cache_hash_mask + 1) *

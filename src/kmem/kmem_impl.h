@@ -99,6 +99,13 @@ typedef struct kmem_slab {
 	uint32_t slab_refcnt;     /* buffers outside the slab layer */
 	uint32_t slab_chunks;     /* buffers in this slab */
 	uint32_t slab_flags;      /* cache_class */
+	/* for the consolidator (kmem_move.c) */
+	uint32_t slab_stuck : 20;  /* 1 + index of the buffer that would not
+				    * move, or is to be moved; 0 none */
+	uint32_t slab_bin : 7;     /* place in the order of partial slabs */
+	uint32_t slab_later : 2;   /* answers LATER in a row */
+	uint32_t slab_nomove : 1;  /* no source of moves */
+	uint32_t slab_pending : 1; /* slab_stuck is to be moved */
 } kmem_slab_t;
 
 typedef struct kmem_magazine {
@@ -135,6 +142,37 @@ typedef struct kmem_maglist {
 	uint64_t ml_alloc;
 } kmem_maglist_t;
 
+#define KMEM_DEFRAG_BINS 128
+
+/* what the consolidator knows of a cache (kmem_move.c) */
+typedef struct kmem_defrag {
+	uint64_t kmd_callbacks;
+	uint64_t kmd_yes;
+	uint64_t kmd_no;
+	uint64_t kmd_later;
+	uint64_t kmd_dont_need;
+	uint64_t kmd_dont_know;
+	uint64_t kmd_slabs_freed;       /* emptied by moves */
+	uint64_t kmd_defrags;           /* passes over all partial slabs */
+	uint64_t kmd_scans;             /* periodic ones over a few */
+	struct kmem_slab *kmd_deadlist; /* emptied while objects are moved */
+	uint64_t kmd_deadcount;
+	uint32_t kmd_reclaim_numer; /* eighths of a slab in use that are few */
+	uint32_t kmd_slabs_sought;
+	uint32_t kmd_slabs_found;
+	uint32_t kmd_tries;
+	uint32_t kmd_is_moving; /* a pass is going on: empty slabs stay */
+	uint32_t kmd_thread;    /* who is in the callback, 0 nobody */
+	void *kmd_from_buf;
+	void *kmd_to_buf;
+	uint64_t kmd_npending; /* slabs with slab_pending */
+	uint32_t kmd_binshift;
+	uint32_t kmd_nranks;
+	kmem_slab_t *kmd_last; /* partial slab that is used last */
+	uint64_t kmd_binmap[KMEM_DEFRAG_BINS / 64];
+	kmem_slab_t *kmd_first[KMEM_DEFRAG_BINS]; /* partial slab of each bin */
+} kmem_defrag_t;
+
 #define KMEM_CACHE_NAMELEN 31
 
 struct kmem_cache {
@@ -159,6 +197,7 @@ struct kmem_cache {
 	int (*cache_constructor)(void *, void *, int);
 	void (*cache_destructor)(void *, void *);
 	void (*cache_reclaim)(void *);
+	kmem_cbrc_t (*cache_move)(void *, void *, size_t, void *);
 	void *cache_private;
 	vmem_t *cache_arena;
 	int cache_cflags;
@@ -184,6 +223,7 @@ struct kmem_cache {
 	uint64_t cache_complete_slab_count;
 	kmem_slab_t *cache_partial_slabs;
 	uint64_t cache_partial_slab_count;
+	kmem_defrag_t *cache_defrag; /* NULL: objects stay where they are */
 	kmem_cache_t *cache_bufctl_cache;
 	kmem_bufctl_t **cache_hash_table;
 	uint32_t cache_class; /* size class + 1 if threads keep some, else 0 */

@@ -208,15 +208,49 @@ KM_HIDDEN void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind);
  * the cache has no debugging.  Returns how many. */
 KM_HIDDEN unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
 				  kmem_thread_bin_t *bin, unsigned n);
+/** Takes the next buffer of the first partial slab of a cache with a move
+ * callback, raw; cache_lock is held. */
+KM_HIDDEN void *kmem_slab_take(kmem_cache_t *cp);
+/** Gives the memory of an empty slab back. */
+KM_HIDDEN void kmem_slab_release(kmem_cache_t *cp, kmem_slab_t *sp);
 /** Gives a buffer back to its slab; an empty slab is destroyed. */
 KM_HIDDEN void kmem_slab_free(kmem_cache_t *cp, void *buf, int kind);
 /** The slab of this cache that holds an address, or NULL; for reports: takes
  * no lock, walks lists. */
 KM_HIDDEN kmem_slab_t *kmem_slab_find(kmem_cache_t *cp, const void *buf);
+/** The slab of this cache that a buffer begins in, or NULL; cache_lock is held.
+ * A free buffer of a hashed cache has none. */
+KM_HIDDEN kmem_slab_t *kmem_slab_of(kmem_cache_t *cp, const void *buf);
+/** Gives the system the pages of free buffers, which must be whole pages of
+ * memory that nobody looks at. */
+KM_HIDDEN void kmem_slab_trim(kmem_cache_t *cp);
 /** The bufctl of an allocated buffer of a hashed cache, or NULL; no lock. */
 KM_HIDDEN kmem_bufctl_t *kmem_hash_find(kmem_cache_t *cp, const void *buf);
 /** Gives a hashed cache a table that fits its number of buffers. */
 KM_HIDDEN void kmem_hash_rescale(kmem_cache_t *cp);
+
+/* ---- moving objects (kmem_move.c) ------------------------------------- */
+
+/** Puts a slab where it belongs among the partial ones of a cache with a move
+ * callback, takes it out, or both; cache_lock is held. */
+KM_HIDDEN void kmem_partial_insert(kmem_cache_t *cp, kmem_slab_t *sp);
+KM_HIDDEN void kmem_partial_remove(kmem_cache_t *cp, kmem_slab_t *sp);
+KM_HIDDEN void kmem_partial_update(kmem_cache_t *cp, kmem_slab_t *sp);
+/** A slab of such a cache has no buffer to give, or got back one: what is known
+ * of why it did not move may be void; cache_lock is held. */
+KM_HIDDEN void kmem_move_forget(kmem_slab_t *sp);
+KM_HIDDEN void kmem_move_given(kmem_slab_t *sp, const void *buf);
+/** Keeps an empty slab until the pass that may refer to it is over; 0: there is
+ * none.  cache_lock is held. */
+KM_HIDDEN int kmem_move_bury(kmem_cache_t *cp, kmem_slab_t *sp);
+/** The periodic look at a cache with a move callback; no lock is held. */
+KM_HIDDEN void kmem_move_scan(kmem_cache_t *cp);
+/** Empties as many slabs of it as can be; no lock is held. */
+KM_HIDDEN void kmem_move_all(kmem_cache_t *cp);
+/** In a forked child: a pass of another thread is over. */
+KM_HIDDEN void kmem_move_reset(kmem_cache_t *cp);
+/** Memory of a cache's consolidator goes with the cache. */
+KM_HIDDEN void kmem_move_fini(kmem_cache_t *cp);
 
 static inline void *kmem_at(void *base, size_t offset)
 {

@@ -22,8 +22,9 @@
  *   I5  free lists are built in ascending order and used from the head, so the
  *       highest buffer goes first
  *
- * Partial slabs are used most recent first.  No lock is held while memory is
- * asked for or given back.
+ * Partial slabs are used most recent first; those of a cache whose objects may
+ * be moved, fullest first (kmem_move.c).  No lock is held while memory is asked
+ * for or given back.
  */
 #include "kmem_internal.h"
 
@@ -84,11 +85,11 @@ static kmem_bufctl_t *hash_remove(kmem_cache_t *cp, const void *buf)
 	return bcp;
 }
 
-void kmem_hash_rescale(kmem_cache_t *cp)
+/** Gives a hashed cache a table for so many buffers. */
+static void hash_rescale(kmem_cache_t *cp, size_t nbufs)
 {
 	size_t old_size = cp->cache_hash_mask + 1;
-	size_t new_size = (size_t)1
-			  << (highbit(3 * cp->cache_buftotal + 4) - 2);
+	size_t new_size = (size_t)1 << (highbit(3 * nbufs + 4) - 2);
 	kmem_bufctl_t **old_table, **new_table;
 
 	if (new_size < HASH_MIN)
@@ -124,6 +125,11 @@ void kmem_hash_rescale(kmem_cache_t *cp)
 	vmem_free(kmem_hash_arena, old_table, old_size * sizeof(*old_table));
 }
 
+void kmem_hash_rescale(kmem_cache_t *cp)
+{
+	hash_rescale(cp, cp->cache_buftotal);
+}
+
 /* ---- lists of slabs ---- */
 
 static void list_insert(kmem_slab_t **head, kmem_slab_t *sp)
@@ -143,6 +149,24 @@ static void list_remove(kmem_slab_t **head, kmem_slab_t *sp)
 		*head = sp->slab_next;
 	if (sp->slab_next)
 		sp->slab_next->slab_prev = sp->slab_prev;
+}
+
+static void partial_insert(kmem_cache_t *cp, kmem_slab_t *sp)
+{
+	if (KM_UNLIKELY(cp->cache_defrag != NULL))
+		kmem_partial_insert(cp, sp);
+	else
+		list_insert(&cp->cache_partial_slabs, sp);
+	cp->cache_partial_slab_count++;
+}
+
+static void partial_remove(kmem_cache_t *cp, kmem_slab_t *sp)
+{
+	if (KM_UNLIKELY(cp->cache_defrag != NULL))
+		kmem_partial_remove(cp, sp);
+	else
+		list_remove(&cp->cache_partial_slabs, sp);
+	cp->cache_partial_slab_count--;
 }
 
 /* ---- slab life cycle ---- */
@@ -167,6 +191,11 @@ static void slab_release(kmem_cache_t *cp, kmem_slab_t *sp, void *memory)
 		kmem_cache_free(kmem_slab_cache, sp);
 	}
 	vmem_free(cp->cache_arena, memory, cp->cache_slabsize);
+}
+
+void kmem_slab_release(kmem_cache_t *cp, kmem_slab_t *sp)
+{
+	slab_release(cp, sp, kmem_slab_memory(sp));
 }
 
 /** The bufctl of a new buffer, or NULL for want of memory. */
@@ -286,7 +315,8 @@ static kmem_slab_t *slab_create(kmem_cache_t *cp, int kmflag)
 	return sp;
 }
 
-/** Creates a slab and makes it the first partial one; 0 or -1. */
+/** Creates a slab and makes it a partial one.  0: cache_lock is held, so that
+ * the caller takes a buffer of it (I2); -1: there is no memory. */
 static int slab_add(kmem_cache_t *cp, int kmflag)
 {
 	int waits = kmem_has_to_wait(kmflag); /* up there, not in the arena */
@@ -301,18 +331,36 @@ static int slab_add(kmem_cache_t *cp, int kmflag)
 		__atomic_fetch_add(&cp->cache_alloc_fail, 1, __ATOMIC_RELAXED);
 		return -1;
 	}
+	if ((cp->cache_flags & KMF_HASH) &&
+	    cp->cache_buftotal + sp->slab_chunks > 2 * cp->cache_hash_mask)
+		hash_rescale(cp, cp->cache_buftotal + sp->slab_chunks);
 	kmem_mutex_enter(&cp->cache_lock);
+	if (KM_UNLIKELY(cp->cache_defrag != NULL) && cp->cache_partial_slabs) {
+		/* others were faster; this one would be last and stay empty */
+		kmem_mutex_exit(&cp->cache_lock);
+		kmem_slab_release(cp, sp);
+		kmem_mutex_enter(&cp->cache_lock);
+		return 0;
+	}
 	cp->cache_slab_create++;
 	cp->cache_buftotal += sp->slab_chunks;
 	cp->cache_bufslab += sp->slab_chunks;
 	if (cp->cache_buftotal > cp->cache_bufmax)
 		cp->cache_bufmax = cp->cache_buftotal;
-	list_insert(&cp->cache_partial_slabs, sp);
-	cp->cache_partial_slab_count++;
-	kmem_mutex_exit(&cp->cache_lock);
-	if ((cp->cache_flags & KMF_HASH) &&
-	    cp->cache_buftotal > 2 * cp->cache_hash_mask)
-		kmem_hash_rescale(cp);
+	partial_insert(cp, sp);
+	return 0;
+}
+
+/** Takes cache_lock when there is a partial slab; 0, or -1: no memory. */
+static int partial_enter(kmem_cache_t *cp, int kmflag)
+{
+	kmem_mutex_enter(&cp->cache_lock);
+	while (!cp->cache_partial_slabs) {
+		kmem_mutex_exit(&cp->cache_lock);
+		kmem_update_if_due();
+		if (slab_add(cp, kmflag) != 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -329,10 +377,13 @@ static void *take_buffer(kmem_cache_t *cp, uint32_t stack, int kind)
 	cp->cache_bufslab--;
 	sp->slab_head = bcp->bc_next;
 	if (++sp->slab_refcnt == sp->slab_chunks) { /* I2 */
-		list_remove(&cp->cache_partial_slabs, sp);
-		cp->cache_partial_slab_count--;
+		partial_remove(cp, sp);
 		list_insert(&cp->cache_complete_slabs, sp);
 		cp->cache_complete_slab_count++;
+		if (KM_UNLIKELY(cp->cache_defrag != NULL))
+			kmem_move_forget(sp);
+	} else if (KM_UNLIKELY(cp->cache_defrag != NULL)) {
+		kmem_partial_update(cp, sp);
 	}
 	if (!(cp->cache_flags & KMF_HASH)) {
 		/* the link lies in the buffer: left there, it would look to a
@@ -348,19 +399,18 @@ static void *take_buffer(kmem_cache_t *cp, uint32_t stack, int kind)
 	return bcp->bc_addr;
 }
 
+void *kmem_slab_take(kmem_cache_t *cp)
+{
+	return take_buffer(cp, 0, KMEM_KIND_NONE);
+}
+
 void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind)
 {
 	uint32_t stack = audits_slabs(cp) ? kmem_stack_capture() : 0;
 	void *buf;
 
-	kmem_mutex_enter(&cp->cache_lock);
-	while (!cp->cache_partial_slabs) {
-		kmem_mutex_exit(&cp->cache_lock);
-		kmem_update_if_due();
-		if (slab_add(cp, kmflag) != 0)
-			return NULL;
-		kmem_mutex_enter(&cp->cache_lock);
-	}
+	if (partial_enter(cp, kmflag) != 0)
+		return NULL;
 	buf = take_buffer(cp, stack, kind);
 	kmem_mutex_exit(&cp->cache_lock);
 	return buf;
@@ -372,14 +422,8 @@ unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
 	void **round = &th->th_round[bin->tb_first];
 	unsigned done = 0;
 
-	kmem_mutex_enter(&cp->cache_lock);
-	while (!cp->cache_partial_slabs) {
-		kmem_mutex_exit(&cp->cache_lock);
-		kmem_update_if_due();
-		if (slab_add(cp, KM_NOSLEEP) != 0)
-			return 0;
-		kmem_mutex_enter(&cp->cache_lock);
-	}
+	if (partial_enter(cp, KM_NOSLEEP) != 0)
+		return 0;
 	for (; done < n && cp->cache_partial_slabs; done++) {
 		round[bin->tb_rounds] = take_buffer(cp, 0, 0);
 		bin->tb_rounds++;
@@ -398,10 +442,13 @@ static int holds(const kmem_slab_t *sp, const void *buf)
 
 kmem_slab_t *kmem_slab_find(kmem_cache_t *cp, const void *buf)
 {
-	kmem_slab_t *heads[2] = {cp->cache_partial_slabs,
-				 cp->cache_complete_slabs};
+	kmem_slab_t *heads[3] = {
+		cp->cache_partial_slabs,
+		cp->cache_complete_slabs,
+		cp->cache_defrag ? cp->cache_defrag->kmd_deadlist : NULL,
+	};
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		uint64_t left = cp->cache_slab_create;
 
 		for (kmem_slab_t *sp = heads[i]; sp && left-- > 0;
@@ -433,6 +480,26 @@ static kmem_slab_t *raw_slab(kmem_cache_t *cp, const void *buf)
 	return offset % cp->cache_chunksize == 0 ? sp : NULL;
 }
 
+kmem_slab_t *kmem_slab_of(kmem_cache_t *cp, const void *buf)
+{
+	kmem_bufctl_t *bcp;
+
+	if (!(cp->cache_flags & KMF_HASH))
+		return raw_slab(cp, buf);
+	bcp = kmem_hash_find(cp, buf);
+	return bcp ? bcp->bc_slab : NULL;
+}
+
+void kmem_slab_trim(kmem_cache_t *cp)
+{
+	kmem_mutex_enter(&cp->cache_lock);
+	for (kmem_slab_t *sp = cp->cache_partial_slabs; sp; sp = sp->slab_next)
+		for (kmem_bufctl_t *bcp = sp->slab_head; bcp;
+		     bcp = bcp->bc_next)
+			(void)kmem_sys_zero(bcp->bc_addr, cp->cache_chunksize);
+	kmem_mutex_exit(&cp->cache_lock);
+}
+
 /** Puts a buffer on its slab's list; 1 when that emptied the slab. */
 static int give_buffer(kmem_cache_t *cp, kmem_slab_t *sp, kmem_bufctl_t *bcp)
 {
@@ -446,17 +513,18 @@ static int give_buffer(kmem_cache_t *cp, kmem_slab_t *sp, kmem_bufctl_t *bcp)
 	if (was_complete) {
 		list_remove(&cp->cache_complete_slabs, sp);
 		cp->cache_complete_slab_count--;
-		list_insert(&cp->cache_partial_slabs, sp);
-		cp->cache_partial_slab_count++;
+		partial_insert(cp, sp);
 	}
-	if (sp->slab_refcnt > 0)
+	if (sp->slab_refcnt > 0) {
+		if (KM_UNLIKELY(cp->cache_defrag != NULL) && !was_complete)
+			kmem_partial_update(cp, sp);
 		return 0;
-	list_remove(&cp->cache_partial_slabs, sp);
-	cp->cache_partial_slab_count--;
+	}
+	partial_remove(cp, sp);
 	cp->cache_slab_destroy++;
 	cp->cache_buftotal -= sp->slab_chunks;
 	cp->cache_bufslab -= sp->slab_chunks;
-	return 1;
+	return KM_LIKELY(!cp->cache_defrag) || !kmem_move_bury(cp, sp);
 }
 
 void kmem_slab_free(kmem_cache_t *cp, void *buf, int kind)
@@ -486,8 +554,10 @@ void kmem_slab_free(kmem_cache_t *cp, void *buf, int kind)
 				kmem_audit_contents(cp, buf);
 		kmem_audit(cp, bcp, stack, KMEM_WHAT_FREE, kind);
 	}
+	if (KM_UNLIKELY(cp->cache_defrag != NULL))
+		kmem_move_given(sp, buf);
 	is_empty = give_buffer(cp, sp, bcp);
 	kmem_mutex_exit(&cp->cache_lock);
 	if (is_empty)
-		slab_release(cp, sp, kmem_slab_memory(sp));
+		kmem_slab_release(cp, sp);
 }

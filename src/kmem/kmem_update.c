@@ -47,6 +47,8 @@ void kmem_update_reset(void)
 {
 	if (updater == kmem_self())
 		return; /* a callback of the round forked */
+	if (working)
+		kmem_move_reset(working);
 	updater = NULL;
 	working = NULL;
 	is_doomed = 0;
@@ -76,6 +78,8 @@ static void update_cache(kmem_cache_t *cp)
 	kmem_depot_ws_reap(cp);
 	kmem_hash_rescale(cp);
 	kmem_magazine_resize(cp);
+	if (cp->cache_defrag)
+		kmem_move_scan(cp);
 }
 
 /** Gives back all a cache has in its depot; identifiers are no memory. */
@@ -87,6 +91,8 @@ static void reap_cache(kmem_cache_t *cp)
 		cp->cache_reclaim(cp->cache_private);
 	kmem_depot_ws_zero(cp);
 	kmem_depot_ws_reap(cp);
+	if (cp->cache_defrag)
+		kmem_move_all(cp);
 	cp->cache_reap++;
 }
 
@@ -150,9 +156,18 @@ void kmem_update_if_due(void)
 /** Empties a cache's magazines, those in use too. */
 static void empty_cache(kmem_cache_t *cp)
 {
-	reap_cache(cp);
 	kmem_magazine_purge(cp);
+	reap_cache(cp);
 	kmem_magazine_enable(cp);
+}
+
+/** What slabs were made of and is free now lies in caches of the arena under
+ * them: gives its pages back, the addresses stay. */
+static void trim_cache(kmem_cache_t *cp)
+{
+	if ((cp->cache_cflags & KMC_QCACHE) &&
+	    cp->cache_arena == kmem_default_arena->vm_source)
+		kmem_slab_trim(cp);
 }
 
 void kmem_reap_all(void)
@@ -170,6 +185,7 @@ void kmem_reap(void)
 		return;
 	kmem_thread_reap();
 	for_each_cache(reap_cache);
+	for_each_cache(trim_cache);
 	vmem_heap_trim();
 	release();
 }
