@@ -3,11 +3,11 @@
 #include "pmdb_mod.h"
 
 extern const struct group group_session, group_lang, group_syms, group_types,
-	group_dis, group_cache, group_vmem, group_audit, group_verify,
-	group_leaks, group_whatis;
+	group_print, group_dis, group_cache, group_vmem, group_audit,
+	group_verify, group_leaks, group_whatis;
 
 const struct group *const dcmd_groups[] = {
-	&group_session, &group_lang,  &group_syms,   &group_types,
-	&group_dis,     &group_cache, &group_vmem,   &group_audit,
-	&group_verify,  &group_leaks, &group_whatis, NULL,
+	&group_session, &group_lang,   &group_syms, &group_types, &group_print,
+	&group_dis,     &group_cache,  &group_vmem, &group_audit, &group_verify,
+	&group_leaks,   &group_whatis, NULL,
 };

@@ -129,6 +129,7 @@ static void object_free(struct object_impl *obj)
 	if (!obj)
 		return;
 	index_free(obj);
+	cxx_index_free(&obj->cxx);
 	symtab_free(&obj->symtab);
 	symtab_free(&obj->dynsym);
 	head_free(&obj->head);

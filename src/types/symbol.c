@@ -346,6 +346,8 @@ static bool named_in(struct object_impl *obj, const char *name,
 
 	if (!sym)
 		sym = find_named(load_dynsym(obj), name);
+	if (!sym)
+		sym = cxx_symbol(&obj->cxx, &obj->symtab, name);
 	if (sym)
 		publish(sym, obj, ret);
 	return sym != NULL;

@@ -73,6 +73,11 @@ const struct type *type_derived(struct types *types, enum form form,
 	return type;
 }
 
+const struct type *type_array(const struct type *elem, uint64_t n)
+{
+	return type_derived(elem->types, FORM_ARRAY, elem, n);
+}
+
 const struct type *type_void(struct types *types)
 {
 	return type_derived(types, FORM_VOID, NULL, 0);
@@ -333,6 +338,18 @@ static bool has_negative(const struct type *type)
 	return false;
 }
 
+static bool is_nullptr(Dwarf_Die *die)
+{
+	const char *name = dwarf_diename(die);
+
+	return name && strcmp(name, "decltype(nullptr)") == 0;
+}
+
+static bool is_function(const struct type *type)
+{
+	return type_tag(type_resolve(type)) == DW_TAG_subroutine_type;
+}
+
 static struct type_info die_info(const struct type *type)
 {
 	Dwarf_Die die = type->die;
@@ -355,9 +372,12 @@ static struct type_info die_info(const struct type *type)
 			info.elem = NULL;
 		return info;
 	case DW_TAG_ptr_to_member_type:
+		/* to a function: its address or place in the virtual table,
+		 * and what to add to "this" */
 		info.kind = TYPE_INT;
 		if (info.size_bytes == 0)
-			info.size_bytes = 8;
+			info.size_bytes =
+				is_function(type_target(type)) ? 16 : 8;
 		return info;
 	case DW_TAG_class_type:
 	case DW_TAG_structure_type:
@@ -375,8 +395,14 @@ static struct type_info die_info(const struct type *type)
 		info.size_bytes = 0;
 		info.elem = type_target(type);
 		return info;
+	case DW_TAG_unspecified_type:
+		if (is_nullptr(&die)) {
+			info.kind = TYPE_POINTER;
+			info.size_bytes = 8;
+		}
+		return info;
 	default:
-		return info; /* void, nullptr_t, what we do not know */
+		return info; /* void, what we do not know */
 	}
 	if (die_is_declaration(&die))
 		info.kind = TYPE_FORWARD;
@@ -420,8 +446,26 @@ struct type_info type_info(const struct type *type)
 
 /* ---- members ------------------------------------------------------------- */
 
+/* "the object's virtual table, less n, holds how far to go": n; else 0 */
+static uint32_t vbase_bytes(const Dwarf_Op *expr, size_t n)
+{
+	static const uint8_t atoms[] = {DW_OP_dup,   DW_OP_deref, 0,
+					DW_OP_minus, DW_OP_deref, DW_OP_plus};
+
+	if (n != sizeof(atoms))
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (i != 2 && expr[i].atom != atoms[i])
+			return 0;
+	if (expr[2].atom >= DW_OP_lit0 && expr[2].atom <= DW_OP_lit31)
+		return expr[2].atom - DW_OP_lit0;
+	return expr[2].atom >= DW_OP_const1u && expr[2].atom <= DW_OP_constu
+		       ? (uint32_t)expr[2].number
+		       : 0;
+}
+
 /* where a member is, in bytes; false: only known at run time */
-static bool member_location(Dwarf_Die *die, uint64_t *ret)
+static bool member_location(Dwarf_Die *die, uint64_t *ret, uint32_t *ret_vbase)
 {
 	Dwarf_Attribute attr;
 	Dwarf_Word value;
@@ -435,10 +479,13 @@ static bool member_location(Dwarf_Die *die, uint64_t *ret)
 		*ret = value;
 		return true;
 	}
-	if (dwarf_getlocation(&attr, &expr, &n) != 0 || n != 1 ||
-	    expr[0].atom != DW_OP_plus_uconst)
+	if (dwarf_getlocation(&attr, &expr, &n) != 0)
 		return false;
-	*ret = expr[0].number;
+	*ret_vbase = vbase_bytes(expr, n);
+	if (n == 1 && expr[0].atom == DW_OP_plus_uconst)
+		*ret = expr[0].number;
+	else
+		return *ret_vbase > 0;
 	return true;
 }
 
@@ -457,7 +504,7 @@ static bool read_member(const struct type *type, Dwarf_Die *die,
 				die_type(die, &to) ? &to : NULL);
 	if (ret->is_base)
 		ret->name = type_name(ret->type);
-	if (!member_location(die, &bytes))
+	if (!member_location(die, &bytes, &ret->vbase_bytes))
 		return false;
 	ret->offset_bits = bytes * 8;
 	if (!int_attr(die, DW_AT_bit_size, &bits))
@@ -530,7 +577,7 @@ static bool find_member(const struct type *type, const char *name, int depth,
 			return true;
 		}
 		if ((member.name[0] != '\0' && !member.is_base) ||
-		    depth >= DEPTH_MAX ||
+		    member.vbase_bytes > 0 || depth >= DEPTH_MAX ||
 		    !find_member(member.type, name, depth + 1, ret))
 			continue;
 		ret->offset_bits += member.offset_bits;

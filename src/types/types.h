@@ -194,6 +194,9 @@ struct type_member {
 	uint64_t offset_bits; /* from the start of the aggregate */
 	uint32_t bit_size;    /* 0: not a bit-field */
 	bool is_base;         /* C++ base class */
+	/* not 0: a virtual base, which lies where the word this far before
+	 * the object's virtual table says; offset_bits is 0 */
+	uint32_t vbase_bytes;
 };
 
 /**
@@ -238,6 +241,9 @@ bool type_find_member(const struct type *type, const char *name,
 /** Enumerators. */
 size_t type_nenums(const struct type *type);
 const char *type_enum(const struct type *type, size_t i, int64_t *ret_value);
+
+/** The type of n elements one after the other. */
+const struct type *type_array(const struct type *elem, uint64_t n);
 
 /* ---- views: the contract bound by name ------------------------------- */
 

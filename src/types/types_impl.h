@@ -49,6 +49,13 @@ struct symtab {
 	uint32_t *next;      /* chain of by_name: index + 1; 0 ends */
 };
 
+/* C++ symbols by their last identifier: see symbol_cxx.c */
+struct cxx_index {
+	bool is_made;
+	struct hash heads; /* hash of it -> index in all, + 1 */
+	uint32_t *next;    /* chain: index + 1; 0 ends */
+};
+
 struct type_index;
 struct disasm;
 
@@ -66,6 +73,7 @@ struct object_impl {
 	Dwarf *dwarf;
 	Dwarf_Addr dwarf_bias;
 	struct symtab symtab, dynsym;
+	struct cxx_index cxx; /* of symtab */
 	struct type_index *index;
 	struct hash *variables; /* address -> index in variable_dies, + 1 */
 	VEC(Dwarf_Die) variable_dies;
@@ -147,6 +155,14 @@ void disasm_release(struct types *types);
 
 /** Releases a table. */
 void symtab_free(struct symtab *tab);
+
+/* ---- symbol_cxx.c -------------------------------------------------------- */
+
+/** A C++ symbol by the name it has in the source; NULL: none. */
+const struct sym_entry *cxx_symbol(struct cxx_index *index,
+				   const struct symtab *tab, const char *name);
+/** Releases the index. */
+void cxx_index_free(struct cxx_index *index);
 
 /* ---- dwarf.c ------------------------------------------------------------- */
 
