@@ -1,77 +1,630 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Completion, without the terminal: what may stand for the last word of a line.
- * The command is the one after the last "::"; its name is completed, or, after
- * ::walk and ::help, the name of a walker or dcmd.
+ *
+ *	stock::print -t struct item next->na_
+ *	^address  ^name ^option  ^type     ^member, through what is before it
+ *
+ * The line is cut at the last ";", "|" or newline outside quotes; what follows
+ * a "!" is the shell's, and file names are offered.  Within a command, the dcmd
+ * is what follows "::"; each argument is of the kind that the word for it in the
+ * dcmd's usage line says ("type", "member", "walker", ...), so that a new dcmd
+ * is completed without a line here.  An option's argument likewise.  Anything
+ * else is an expression: a symbol, or, after "<" and ">", a variable.
  */
+#include "shell/complete.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
 #include "shell/shell_impl.h"
 
-struct matches {
-	const char *prefix;
-	VEC(char *) list;
+enum kind {
+	KIND_NONE,
+	KIND_TYPE,
+	KIND_MEMBER,
+	KIND_WALKER,
+	KIND_DCMD,
+	KIND_OBJECT,
+	KIND_VARIABLE,
+	KIND_SYMBOL,
+	KIND_FILE,
+	KIND_MODULE,
+	KIND_COMMAND,
+	KIND_EXPRESSION,
 };
 
-static void add(struct matches *m, const char *name)
+struct request {
+	struct session *s;
+	const char *line;
+	struct completion *ret;
+	const struct dcmd *dcmd;
+	const struct type *base; /* whose members are meant; NULL not known */
+};
+
+/* ---- what is offered ------------------------------------------------- */
+
+/* the word begins at p */
+static void begin(struct request *r, const char *p)
 {
-	if (!strncmp(name, m->prefix, strlen(m->prefix)) && name[0] != '$')
-		VEC_PUSH(&m->list, mem_strdup(name));
+	r->ret->start = (size_t)(p - r->line);
 }
 
-static void add_dcmds(struct session *s, struct matches *m)
+static const char *prefix(const struct request *r)
+{
+	return r->line + r->ret->start;
+}
+
+static void offer(struct request *r, const char *name)
+{
+	const char *p = prefix(r);
+
+	if (!strncmp(name, p, strlen(p)))
+		VEC_PUSH(&r->ret->words, mem_strdup(name));
+}
+
+static void offer_dcmds(struct request *r)
 {
 	const struct dcmd *const *v = NULL;
-	size_t n = session_dcmds(s, &v);
+	size_t n = session_dcmds(r->s, &v);
 
 	for (size_t i = 0; i < n; i++)
-		add(m, v[i]->name);
+		if (isalpha((unsigned char)v[i]->name[0]))
+			offer(r, v[i]->name);
 	mem_free((void *)v);
 }
 
-static void add_walkers(struct session *s, struct matches *m)
+static void offer_walkers(struct request *r)
 {
 	const struct walker *const *v = NULL;
-	size_t n = session_walkers(s, &v);
+	size_t n = session_walkers(r->s, &v);
 
 	for (size_t i = 0; i < n; i++)
-		add(m, v[i]->name);
+		offer(r, v[i]->name);
 	mem_free((void *)v);
 }
 
-/* where the last "::" of the line is, or NULL */
-static const char *last_colons(const char *line)
+static void offer_objects(struct request *r)
 {
-	const char *p = NULL;
-
-	for (const char *q = line; (q = strstr(q, "::")); q += 2)
-		p = q;
-	return p;
+	for (size_t i = 0; r->s->types && i < types_nobjects(r->s->types); i++)
+		offer(r, types_object(r->s->types, i)->name);
 }
 
-size_t complete_words(struct session *s, const char *line, char ***ret,
-		      size_t *ret_start)
+static void offer_modules(struct request *r)
 {
-	const char *name = last_colons(line);
-	struct matches m = {0};
+	for (size_t i = 0; dcmd_groups[i]; i++)
+		offer(r, dcmd_groups[i]->name);
+}
+
+static void offer_variables(struct request *r)
+{
+	struct variable *v = NULL;
+	size_t n = session_vars(r->s, &v);
+	const char *reg = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		offer(r, v[i].name);
+	mem_free(v);
+	for (size_t i = 0; (reg = vars_register(i)); i++)
+		offer(r, reg);
+}
+
+static void offer_options(struct request *r)
+{
+	const struct opt *o = r->dcmd->opts;
+
+	for (; o && o->letter; o++) {
+		char text[] = {'-', o->letter, '\0'};
+
+		offer(r, text);
+	}
+}
+
+struct symbol_search {
+	struct request *r;
+	const char *scope; /* "lib.so`", or "" */
+};
+
+static struct err *offer_symbol(void *arg, const struct symbol *sym)
+{
+	struct symbol_search *ss = arg;
+	_free_ char *name = NULL;
+
+	/* 3 and 4: names of sections and source files; _Z: nobody types it */
+	if (sym->name[0] == '\0' || sym->type == 3 || sym->type == 4 ||
+	    (!strncmp(sym->name, "_Z", 2) &&
+	     strncmp(prefix(ss->r) + strlen(ss->scope), "_Z", 2)))
+		return NULL;
+	name = mem_printf("%s%s", ss->scope, sym->name);
+	offer(ss->r, name);
+	return interrupt_check();
+}
+
+static void offer_symbols(struct request *r)
+{
+	const char *mark = strrchr(prefix(r), '`');
+	_free_ char *scope =
+		mem_strndup(prefix(r), mark ? (size_t)(mark - prefix(r)) : 0);
+	_free_ char *tick = mem_printf("%s%s", scope, mark ? "`" : "");
+	struct symbol_search ss = {r, tick};
+	const struct object *only = NULL;
+
+	if (!r->s->types || prefix(r)[0] == '\0')
+		return;
+	if (mark)
+		only = types_object_named(r->s->types, scope);
+	for (size_t i = 0; i < types_nobjects(r->s->types); i++) {
+		const struct object *o = types_object(r->s->types, i);
+
+		if (!mark || o == only)
+			/* an object without symbols has none to offer */
+			err_free(types_symbols(r->s->types, o, false,
+					       offer_symbol, &ss));
+	}
+}
+
+/* ---- types and members ----------------------------------------------- */
+
+struct type_search {
+	struct request *r;
+	const char *tag; /* typed before: "struct", or "" */
+};
+
+static struct err *offer_type(void *arg, const char *tag, const char *name)
+{
+	struct type_search *ts = arg;
+	size_t n = strlen(ts->tag);
+
+	if (n > 0 && (strncmp(tag, ts->tag, n) || tag[n] != ' '))
+		return NULL;
+	if (n == 0 && tag[0]) {
+		_free_ char *full = mem_printf("%s%s", tag, name);
+
+		offer(ts->r, full);
+	}
+	if (n > 0 || prefix(ts->r)[0]) /* a bare tag is found too */
+		offer(ts->r, name);
+	return NULL;
+}
+
+/* tag: "struct" when that word was typed before, or "" */
+static void offer_types(struct request *r, const char *tag)
+{
+	struct type_search ts = {r, tag};
+
+	if (r->s->types)
+		err_free(types_names(r->s->types, NULL, offer_type, &ts));
+}
+
+static bool is_aggregate(const struct type *type)
+{
+	enum type_kind kind = type_info(type).kind;
+
+	return kind == TYPE_STRUCT || kind == TYPE_UNION;
+}
+
+/* through pointers, references and arrays */
+static const struct type *pointee(const struct type *type)
+{
+	for (int depth = 0; type && !is_aggregate(type) && depth < 8; depth++)
+		type = type_info(type).elem;
+	return type && is_aggregate(type) ? type_resolve(type) : NULL;
+}
+
+static void offer_members(struct request *r, const struct type *type, int depth)
+{
+	size_t n = depth < 8 ? type_nmembers(type) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct type_member m = type_member(type, i);
+
+		if (m.name[0] && !m.is_base)
+			offer(r, m.name);
+		else
+			offer_members(r, m.type, depth + 1);
+	}
+}
+
+/* path: "next->pair[1].na", of which the last name is completed */
+static void offer_path(struct request *r, const char *path)
+{
+	const struct type *type = pointee(r->base);
+	struct type_member m;
+
+	for (const char *p = path; type;) {
+		size_t n = 0;
+
+		while (isalnum((unsigned char)p[n]) || p[n] == '_')
+			n++;
+		if (p[n] == '\0') {
+			begin(r, p);
+			offer_members(r, type, 0);
+			r->ret->is_open =
+				r->ret->words.n == 1 &&
+				type_find_member(type, r->ret->words.v[0],
+						 &m) &&
+				pointee(m.type);
+			return;
+		}
+		if (n > 0) {
+			_free_ char *name = mem_strndup(p, n);
+
+			if (!type_find_member(type, name, &m))
+				return;
+			type = pointee(m.type);
+		}
+		p += n;
+		while (*p == '[' && strchr(p, ']'))
+			p = strchr(p, ']') + 1;
+		if (*p == '.')
+			p++;
+		else if (!strncmp(p, "->", 2))
+			p += 2;
+		else
+			return;
+	}
+}
+
+/* the type of the symbol that stands before the dcmd; NULL not known */
+static const struct type *type_before(struct session *s, const char *text,
+				      size_t n)
+{
+	_free_ char *name = mem_strndup(text + strspn(text, " \t*"),
+					n - strspn(text, " \t*"));
+	const struct type *type = NULL;
+	struct symbol sym;
+
+	if (session_symbol(s, name, &sym))
+		err_free(types_of_symbol(s->types, &sym, &type));
+	return type;
+}
+
+/* ---- arguments ------------------------------------------------------- */
+
+static enum kind kind_of_word(const char *word, size_t n)
+{
+	static const struct {
+		const char *word;
+		enum kind kind;
+	} known[] = {
+		{"type", KIND_TYPE},       {"member", KIND_MEMBER},
+		{"walker", KIND_WALKER},   {"walk", KIND_WALKER},
+		{"dcmd", KIND_DCMD},       {"object", KIND_OBJECT},
+		{"name", KIND_OBJECT},     {"variable", KIND_VARIABLE},
+		{"var", KIND_VARIABLE},    {"symbol", KIND_SYMBOL},
+		{"sym", KIND_SYMBOL},      {"func", KIND_SYMBOL},
+		{"function", KIND_SYMBOL}, {"caller", KIND_SYMBOL},
+		{"addr", KIND_SYMBOL},     {"address", KIND_SYMBOL},
+		{"file", KIND_FILE},       {"filename", KIND_FILE},
+		{"module", KIND_MODULE},   {"mod", KIND_MODULE},
+		{"command", KIND_COMMAND}, {"expression", KIND_EXPRESSION},
+		{"expr", KIND_EXPRESSION},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (strlen(known[i].word) == n &&
+		    !strncmp(known[i].word, word, n))
+			return known[i].kind;
+	return KIND_NONE;
+}
+
+/* of argument i: the word of the usage line at that place; "..." repeats */
+static enum kind kind_of_argument(const struct dcmd *d, size_t i)
+{
+	enum kind kind = KIND_NONE;
+
+	if (!strcmp(d->name, "load"))
+		return KIND_FILE; /* its usage says module: one to be */
+	for (const char *p = d->usage ? d->usage : ""; *p && *p != '|';) {
+		size_t n = strcspn(p, " []|");
+
+		if (!strncmp(p, "...", 3))
+			return kind;
+		if (n > 0) {
+			kind = kind_of_word(p, strcspn(p, " []|."));
+			if (i-- == 0)
+				return kind;
+			if (n > 3 && !strncmp(p + n - 3, "...", 3))
+				return kind;
+		}
+		p += n > 0 ? n : 1;
+	}
+	return KIND_NONE;
+}
+
+/* what may follow an option: the argument it takes; NULL: none is awaited */
+static const struct opt *awaits(const struct dcmd *d, const char *word,
+				size_t n)
+{
+	const struct opt *o = d->opts;
+
+	for (; n >= 2 && o && o->letter; o++)
+		if (o->letter == word[n - 1])
+			return o->arg ? o : NULL;
+	return NULL;
+}
+
+static void complete_command(struct request *r, const char *text);
+static void complete_expression(struct request *r, const char *text);
+
+static void offer_kind(struct request *r, enum kind kind, const char *word)
+{
+	begin(r, word);
+	switch (kind) {
+	case KIND_NONE:
+		break;
+	case KIND_TYPE:
+		offer_types(r, "");
+		if (r->base) /* or a member of what lies at the address */
+			offer_path(r, word);
+		break;
+	case KIND_MEMBER:
+		if (r->base)
+			offer_path(r, word);
+		break;
+	case KIND_WALKER:
+		offer_walkers(r);
+		break;
+	case KIND_DCMD:
+		offer_dcmds(r);
+		break;
+	case KIND_OBJECT:
+		offer_objects(r);
+		break;
+	case KIND_VARIABLE:
+		offer_variables(r);
+		break;
+	case KIND_SYMBOL:
+		offer_symbols(r);
+		break;
+	case KIND_FILE:
+		r->ret->is_file = true;
+		break;
+	case KIND_MODULE:
+		offer_modules(r);
+		break;
+	case KIND_COMMAND:
+		complete_command(r, word);
+		break;
+	case KIND_EXPRESSION:
+		complete_expression(r, word);
+		break;
+	}
+}
+
+static bool is_tag(const char *word, size_t n)
+{
+	return (n == 6 && !strncmp(word, "struct", n)) ||
+	       (n == 5 && !strncmp(word, "union", n)) ||
+	       (n == 4 && !strncmp(word, "enum", n));
+}
+
+/* a type that was named: the members that follow are its */
+static void take_type(struct request *r, const char *word, size_t n)
+{
+	_free_ char *name = mem_strndup(word, n);
+	const struct type *type = NULL;
+
+	if (!r->s->types)
+		return;
+	err_free(types_lookup(r->s->types, NULL, name, &type));
+	if (type)
+		r->base = type;
+}
+
+/* length of the word at p; *ret_text, *ret_n: without its quotes; *ret_ends:
+ * it is the one that is being typed */
+static size_t next_word(const char *p, const char **ret_text, size_t *ret_n,
+			bool *ret_ends)
+{
+	const char *end = NULL;
 	size_t n = 0;
 
-	*ret = NULL;
-	if (!name)
-		return 0;
-	name += 2;
-	n = strcspn(name, " \t");
-	m.prefix = name;
-	if (name[n] == '\0') {
-		add_dcmds(s, &m);
-	} else {
-		m.prefix = name + n + strspn(name + n, " \t");
-		if (strpbrk(m.prefix, " \t|;!"))
-			return 0;
-		if (n == 4 && !strncmp(name, "walk", n))
-			add_walkers(s, &m);
-		if (n == 4 && !strncmp(name, "help", n))
-			add_dcmds(s, &m);
+	if (*p == '"' || *p == '\'') {
+		end = strchr(p + 1, *p);
+		*ret_text = p + 1;
+		*ret_n = end ? (size_t)(end - p) - 1 : strlen(p + 1);
+		*ret_ends = !end;
+		return end ? *ret_n + 2 : *ret_n + 1;
 	}
-	*ret_start = (size_t)(m.prefix - line);
-	*ret = m.list.v;
-	return m.list.n;
+	for (; p[n] && p[n] != ' ' && p[n] != '\t'; n++)
+		if (p[n] == '$' && p[n + 1] == '[')
+			n += strcspn(p + n, "]") - !strchr(p + n, ']');
+	*ret_text = p;
+	*ret_n = n;
+	*ret_ends = p[n] == '\0';
+	return n;
+}
+
+static void complete_arguments(struct request *r, const char *p)
+{
+	const struct opt *awaited = NULL;
+	const char *tag = ""; /* "struct": its name is to follow */
+	const char *tag_at = NULL;
+	bool has_options = true; /* they may still come */
+	size_t i = 0;
+
+	for (;;) {
+		const char *word = NULL;
+		bool ends = false;
+		size_t n = 0;
+		enum kind kind = KIND_NONE;
+		size_t span = 0;
+
+		p += strspn(p, " \t");
+		span = next_word(p, &word, &n, &ends);
+		kind = awaited ? kind_of_word(awaited->arg,
+					      strlen(awaited->arg))
+			       : kind_of_argument(r->dcmd, i);
+		if (ends && strstr(word, "$[")) {
+			while (strstr(word, "$["))
+				word = strstr(word, "$[") + 2;
+			complete_expression(r, word);
+			return;
+		}
+		if (ends && tag_at) {
+			begin(r, word);
+			offer_types(r, tag);
+			return;
+		}
+		if (ends && word[0] == '-' && has_options && !awaited) {
+			begin(r, word);
+			offer_options(r);
+			return;
+		}
+		if (ends) {
+			offer_kind(r, kind, word);
+			if (kind == KIND_TYPE && strchr("'\"", word[-1]))
+				r->ret->is_open = true; /* within quotes */
+			return;
+		}
+		p += span;
+		if (awaited) {
+			awaited = NULL;
+		} else if (word[0] == '-' && has_options) {
+			awaited = awaits(r->dcmd, word, n);
+		} else if (kind == KIND_TYPE && !tag_at && is_tag(word, n)) {
+			tag_at = word;
+			tag = n == 6 ? "struct" : n == 5 ? "union" : "enum";
+		} else {
+			has_options = false;
+			if (tag_at || kind == KIND_TYPE)
+				take_type(r, tag_at ? tag_at : word,
+					  (size_t)(word -
+						   (tag_at ? tag_at : word)) +
+						  n);
+			tag_at = NULL;
+			i++;
+		}
+	}
+}
+
+/* ---- commands -------------------------------------------------------- */
+
+static bool is_name_char(char c)
+{
+	return isalnum((unsigned char)c) || (unsigned char)c >= 0x80 ||
+	       (c && strchr("_.`@", c));
+}
+
+static void complete_expression(struct request *r, const char *text)
+{
+	const char *p = text + strlen(text);
+	char before = 0;
+
+	while (p > text && is_name_char(p[-1]))
+		p--;
+	if (p > text)
+		before = p[-1];
+	begin(r, p);
+	if (p > text + 1 && before == '<' && p[-2] == '$')
+		r->ret->is_file = true; /* a macro */
+	else if (before == '<' || before == '>')
+		offer_variables(r);
+	else if (!isdigit((unsigned char)*p) &&
+		 !(before && strchr("/?=\\:", before)))
+		offer_symbols(r);
+}
+
+/* the first "::" that is neither quoted nor in brackets, or NULL */
+static const char *find_colons(const char *text)
+{
+	int depth = 0;
+	char quote = 0;
+
+	for (const char *p = text; *p; p++) {
+		if (quote)
+			quote = *p == quote ? 0 : quote;
+		else if (*p == '"' || *p == '\'')
+			quote = *p;
+		else if (*p == '(' || *p == '[')
+			depth++;
+		else if (*p == ')' || *p == ']')
+			depth--;
+		else if (depth == 0 && p[0] == ':' && p[1] == ':')
+			return p;
+	}
+	return NULL;
+}
+
+static void complete_stage(struct request *r, const char *text)
+{
+	const char *name = find_colons(text);
+	_free_ char *copy = NULL;
+	size_t n = 0;
+
+	if (!name) {
+		complete_expression(r, text);
+		return;
+	}
+	n = strcspn(name + 2, " \t");
+	begin(r, name + 2);
+	if (name[2 + n] == '\0') {
+		offer_dcmds(r);
+		return;
+	}
+	copy = mem_strndup(name + 2, n);
+	r->dcmd = dcmd_find(copy);
+	if (!r->dcmd)
+		return;
+	if (r->s->types)
+		r->base = type_before(r->s, text, (size_t)(name - text));
+	complete_arguments(r, name + 2 + n);
+}
+
+static void complete_command(struct request *r, const char *text)
+{
+	const char *stage = text;
+	bool is_shell = false;
+	char quote = 0;
+
+	for (const char *p = text; *p; p++) {
+		if (*p == ';' && !quote)
+			is_shell = false;
+		if (quote) {
+			quote = *p == quote ? 0 : quote;
+		} else if (*p == '"' || *p == '\'') {
+			quote = *p;
+		} else if (*p == '!' && p[1] != '=') {
+			is_shell = true;
+			stage = p + 1;
+		} else if (strchr(is_shell ? ";\n" : ";\n|", *p)) {
+			stage = p + 1;
+		}
+	}
+	if (is_shell)
+		r->ret->is_file = true;
+	else
+		complete_stage(r, stage + strspn(stage, " \t"));
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void complete_line(struct session *s, const char *line, struct completion *ret)
+{
+	struct request r = {.s = s, .line = line, .ret = ret};
+	size_t n = 0;
+
+	*ret = (struct completion){.start = strlen(line)};
+	complete_command(&r, line);
+	if (ret->words.n > 0)
+		qsort(ret->words.v, ret->words.n, sizeof(*ret->words.v),
+		      by_name);
+	for (size_t i = 0; i < ret->words.n; i++) {
+		if (n > 0 && !strcmp(ret->words.v[n - 1], ret->words.v[i]))
+			mem_free(ret->words.v[i]);
+		else
+			ret->words.v[n++] = ret->words.v[i];
+	}
+	ret->words.n = n;
+}
+
+void completion_free(struct completion *c)
+{
+	for (size_t i = 0; i < c->words.n; i++)
+		mem_free(c->words.v[i]);
+	VEC_FREE(&c->words);
 }

@@ -169,8 +169,10 @@ static struct err *call_stage(struct session *s, const struct stage *st,
 	}
 	if (!err)
 		err = pipe_text(s, s->out);
-	if (!err)
+	if (interrupt_flag) { /* what failed since failed of that */
+		err_free(err);
 		err = interrupt_check();
+	}
 	return err;
 }
 
@@ -529,6 +531,10 @@ struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 		struct err *next = parse_command(&lx, s->radix, &cmd);
 		bool is_syntax = next;
 
+		if (next || cmd) { /* before what follows prints anything */
+			exec_report(s, err);
+			err = NULL;
+		}
 		if (next)
 			next = at_place(next, &lx, name, line);
 		else if (!cmd)
@@ -537,7 +543,6 @@ struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 			next = run_command(s, cmd, kind);
 		if (!is_syntax)
 			out_finish(s->out);
-		exec_report(s, err); /* another command follows it */
 		err = next;
 		if (is_syntax && kind == INPUT_LINES) {
 			exec_report(s, err);

@@ -57,6 +57,8 @@ char *lex_near(const struct lex *lx)
 		n = 1;
 	if (n > 40)
 		n = 40;
+	while (((unsigned char)s[n] & 0xc0) == 0x80) /* not half a letter */
+		n++;
 	return mem_strndup(s, n);
 }
 
@@ -157,9 +159,17 @@ size_t lex_number_span(const struct lex *lx)
 
 /* ---- names ----------------------------------------------------------- */
 
+/* bytes of letters in UTF-8 are letters */
+static bool is_name_start(char c)
+{
+	return isalpha((unsigned char)c) || c == '_' ||
+	       (unsigned char)c >= 0x80;
+}
+
 static bool is_name_char(char c)
 {
-	return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '`';
+	return isalnum((unsigned char)c) || is_name_start(c) || c == '.' ||
+	       c == '`';
 }
 
 /* "ld-linux-x86-64.so.2`", "libstdc++.so.6`": a file name, which may hold
@@ -183,8 +193,8 @@ size_t lex_symbol_span(const struct lex *lx)
 	const char *s = lx->text + lx->pos;
 	size_t n = object_span(s);
 
-	if (n == 0 && !isalpha((unsigned char)s[0]) && s[0] != '_' &&
-	    !(s[0] == '.' && (isalpha((unsigned char)s[1]) || s[1] == '_')))
+	if (n == 0 && !is_name_start(s[0]) &&
+	    !(s[0] == '.' && is_name_start(s[1])))
 		return 0;
 	while (is_name_char(s[n]))
 		n++;

@@ -8,6 +8,11 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <unistd.h>
+
+#include "shell/pager.h"
+#include "shell/progress.h"
+#include "shell/term.h"
 
 void out_init(struct out *o, enum out_kind kind, FILE *fp, struct types *types)
 {
@@ -57,7 +62,9 @@ static size_t fit(struct out *o, const char *s, size_t n)
 
 void out_put(struct out *o, const char *s, size_t n)
 {
-	while (n > 0) {
+	progress_printed(o->column);
+	progress_erase();
+	while (n > 0 && !o->is_closed) {
 		size_t some = fit(o, s, n);
 
 		fwrite(s, 1, some, o->fp);
@@ -68,7 +75,14 @@ void out_put(struct out *o, const char *s, size_t n)
 			o->column = 0;
 		}
 	}
+	progress_printed(o->column);
 	check_closed(o);
+}
+
+void out_style(struct out *o, const char *style)
+{
+	if (o->is_colour && !o->is_closed)
+		fputs(style, o->fp);
 }
 
 void out_finish(struct out *o)
@@ -109,10 +123,19 @@ char *out_frame_name(const struct out *o, taddr_t pc)
 
 void out_error(struct out *o, const char *msg)
 {
+	bool has_colour = term_has_colour(STDERR_FILENO);
+	FILE *fp = isatty(STDERR_FILENO) ? pager_running() : NULL;
+
 	if (o && o->fp)
 		fflush(o->fp);
 	fflush(stdout);
-	fprintf(stderr, "pmdb: %s\n", msg);
+	if (!fp) {
+		pager_show();
+		progress_erase();
+		fp = stderr;
+	}
+	fprintf(fp, "%spmdb:%s %s\n", has_colour ? STYLE_ERROR : "",
+		has_colour ? STYLE_END : "", msg);
 }
 
 /* ---- tables ---------------------------------------------------------- */
@@ -146,9 +169,11 @@ void out_begin(struct out *o, const struct column *cols, size_t ncols,
 		out_text_heading(o);
 		return;
 	}
+	out_style(o, STYLE_HEADING);
 	out_put(o, heading, strlen(heading));
 	if (heading[strlen(heading) - 1] != '\n')
 		out_put(o, "\n", 1);
+	out_style(o, STYLE_END);
 }
 
 static struct cell *next_cell(struct out *o, enum cell_fill fill)

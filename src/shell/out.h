@@ -54,6 +54,7 @@ struct out {
 	size_t ncols;
 	struct cell *cells;
 	size_t ncells;
+	bool is_colour; /* TEXT: styles are shown */
 	bool is_loop;   /* the running dcmd is one call of several */
 	bool is_closed; /* nobody reads any more, or the disk is full */
 	int error;      /* why: errno */
@@ -69,6 +70,8 @@ void out_fini(struct out *o);
 void out_finish(struct out *o);
 /** Text as it is, for renderers. */
 void out_put(struct out *o, const char *s, size_t n);
+/** A STYLE_ of term.h, where colours are wanted: no text, no width. */
+void out_style(struct out *o, const char *style);
 /** The name of an address; "0x..." without types.  Owned. */
 char *out_addr_name(const struct out *o, taddr_t addr);
 /** The name of a return address, see session_frame_name().  Owned. */

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "shell/term.h"
+
 /* a line under construction: no blanks are printed at its end */
 static void flush_line(struct out *o, struct strbuf *line)
 {
@@ -35,6 +37,7 @@ void out_text_heading(struct out *o)
 	struct strbuf line = {0};
 	bool is_first = true;
 
+	out_style(o, STYLE_HEADING);
 	for (size_t i = 0; i < o->ncols; i++) {
 		const struct column *c = &o->cols[i];
 		const char *title = c->title;
@@ -52,6 +55,7 @@ void out_text_heading(struct out *o)
 	if (!is_first)
 		flush_line(o, &line);
 	strbuf_free(&line);
+	out_style(o, STYLE_END);
 }
 
 /* 1536 is "1.5K": three significant digits */
@@ -120,9 +124,13 @@ static void put_stack(struct out *o, const struct cell *cell)
 {
 	for (size_t i = 0; i < cell->npcs; i++) {
 		_free_ char *name = out_frame_name(o, cell->pcs[i]);
-		_free_ char *line = mem_printf("%17s%s\n", "", name);
+		_free_ char *blank = mem_printf("%17s", "");
 
-		out_put(o, line, strlen(line));
+		out_put(o, blank, strlen(blank));
+		out_style(o, STYLE_NAME);
+		out_put(o, name, strlen(name));
+		out_style(o, STYLE_END);
+		out_put(o, "\n", 1);
 	}
 }
 

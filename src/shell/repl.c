@@ -1,32 +1,42 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The prompt.  Ctrl-C while a line is edited drops the line; while a command
- * runs it sets the flag that every loop looks at.  History is kept in a file
- * that only its owner may read: lines may quote data of a dump.
+ * runs it sets the flag that every loop looks at.
+ *
+ * I1  Output goes through the pager's stream from the first prompt to the last,
+ *     and the pager is settled before a prompt.
+ * I2  The handler of Ctrl-C leaves readline() by a jump only while it reads;
+ *     readline has restored the terminal by then.
  */
 #include <stdio.h> /* readline needs it before its own header */
 
 #include <errno.h>
-#include <fcntl.h>
+#include <locale.h>
 #include <readline/history.h>
 #include <readline/readline.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "shell/complete.h"
+#include "shell/history.h"
+#include "shell/pager.h"
 #include "shell/shell_impl.h"
+#include "shell/term.h"
 
 /* readline's callbacks and a signal handler have no argument of ours */
 static struct {
 	sigjmp_buf top;
 	volatile sig_atomic_t is_reading;
 	struct session *session;
-	char **words;
-	size_t nwords, next;
-	char *before;  /* what stands before the word in readline's text */
-	char *history; /* file name, NULL: none is kept */
+	struct completion found;
+	size_t next;
+	char *before; /* what stands before the word in readline's text */
+	size_t skip;  /* bytes of the word that stand before readline's text */
+	struct history history;
+	char *text;     /* of the prompt, while it is shown */
+	unsigned nends; /* of input, one after the other */
 } prompt;
 
 static void on_interrupt(int sig)
@@ -43,13 +53,10 @@ static void on_interrupt(int sig)
 
 static void drop_words(void)
 {
-	for (size_t i = 0; i < prompt.nwords; i++)
-		mem_free(prompt.words[i]);
-	mem_free(prompt.words);
+	completion_free(&prompt.found);
 	mem_free(prompt.before);
-	prompt.words = NULL;
 	prompt.before = NULL;
-	prompt.nwords = prompt.next = 0;
+	prompt.skip = prompt.next = 0;
 }
 
 static char *next_word(const char *text, int state)
@@ -57,93 +64,62 @@ static char *next_word(const char *text, int state)
 	(void)text;
 	if (state == 0)
 		prompt.next = 0;
-	if (prompt.next == prompt.nwords)
+	if (prompt.next == prompt.found.words.n)
 		return NULL;
-	return mem_printf("%s%s", prompt.before, prompt.words[prompt.next++]);
+	return mem_printf("%s%s", prompt.before,
+			  prompt.found.words.v[prompt.next++] + prompt.skip);
 }
 
 static char **complete(const char *text, int start, int end)
 {
 	_free_ char *line = mem_strndup(rl_line_buffer, (size_t)end);
-	size_t at = 0;
+	const size_t begin = (size_t)start;
 
-	rl_attempted_completion_over = 1; /* never file names */
 	drop_words();
-	prompt.nwords =
-		complete_words(prompt.session, line, &prompt.words, &at);
-	if (prompt.nwords == 0 || at < (size_t)start)
+	complete_line(prompt.session, line, &prompt.found);
+	interrupt_flag = 0; /* it may have cut a search short */
+	/* readline's own: names of files */
+	rl_attempted_completion_over = !prompt.found.is_file;
+	if (prompt.found.words.n == 0)
 		return NULL;
-	prompt.before = mem_strndup(text, at - (size_t)start);
+	if (prompt.found.start < begin)
+		prompt.skip = begin - prompt.found.start;
+	else
+		prompt.before = mem_strndup(text, prompt.found.start - begin);
+	if (!prompt.before)
+		prompt.before = mem_strdup("");
+	rl_completion_append_character = prompt.found.is_open ? '\0' : ' ';
 	return rl_completion_matches(text, next_word);
 }
 
-/* ---- history --------------------------------------------------------- */
-
-/* the directories above path, ours alone */
-static void make_dirs(char *path)
+/* the words alone, without what readline thinks belongs to them */
+static void show_words(char **matches, int n, int longest)
 {
-	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		(void)mkdir(path, 0700); /* the open says if it is missing */
-		*p = '/';
+	size_t before = prompt.before ? strlen(prompt.before) : 0;
+	char **words = NULL;
+
+	if (rl_completion_query_items > 0 && n >= rl_completion_query_items) {
+		int c = 0;
+
+		printf("\nDisplay all %d possibilities? (y or n)", n);
+		fflush(stdout);
+		do
+			c = rl_read_key();
+		while (c > 0 && !strchr("yYnN \003\007\177", c));
+		if (!strchr("yY ", c)) {
+			printf("\n");
+			rl_forced_update_display();
+			return;
+		}
 	}
-}
-
-/* where history is kept; NULL: nowhere.  Owned. */
-static char *history_path(void)
-{
-	const char *own = getenv("PMDB_HISTFILE");
-	const char *state = getenv("XDG_STATE_HOME");
-	const char *home = getenv("HOME");
-
-	if (own)
-		return own[0] ? mem_strdup(own) : NULL;
-	if (state && state[0] == '/')
-		return mem_printf("%s/pmdb/history", state);
-	if (home && home[0] == '/')
-		return mem_printf("%s/.local/state/pmdb/history", home);
-	return NULL;
-}
-
-/* opens the file of history; NULL: there will be none.  Owned. */
-static char *history_open(void)
-{
-	const char *size = getenv("HISTSIZE");
-	long lines = size ? strtol(size, NULL, 10) : 0;
-	char *path = history_path();
-	int fd = -1;
-
-	using_history();
-	stifle_history(lines > 0 && lines < 1000000 ? (int)lines : 1000);
-	if (!path)
-		return NULL;
-	make_dirs(path);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || fchmod(fd, 0600)) {
-		fprintf(stderr, "pmdb: no history: %s: %s\n", path,
-			strerror(errno));
-		mem_free(path);
-		path = NULL;
-	}
-	if (fd >= 0)
-		(void)close(fd); /* nothing was written */
-	if (path)
-		(void)read_history(path); /* an empty one is fine */
-	return path;
-}
-
-static void remember(const char *line, const char *path)
-{
-	HIST_ENTRY *last = history_get(history_base + history_length - 1);
-
-	if (line[strspn(line, " \t")] == '\0')
-		return;
-	if (last && !strcmp(last->line, line))
-		return;
-	add_history(line);
-	if (path)
-		(void)append_history(1, path); /* a full disk is no reason
-						* to stop debugging */
+	words = mem_array((size_t)n + 2, sizeof(*words));
+	for (int i = 0; i <= n; i++)
+		words[i] = matches[i] + (prompt.found.is_file ? 0 : before);
+	printf("\n");
+	rl_display_match_list(
+		words, n, longest - (prompt.found.is_file ? 0 : (int)before));
+	mem_free(words);
+	rl_forced_update_display();
 }
 
 /* ---- the loop -------------------------------------------------------- */
@@ -154,39 +130,97 @@ static void set_up(struct session *s)
 			       .sa_flags = SA_RESTART};
 
 	prompt.session = s;
+	/* letters of more than a byte are edited as one */
+	(void)setlocale(LC_CTYPE, "");
 	rl_readline_name = "pmdb";
+	rl_instream = stdin; /* they are needed before the first line */
+	rl_outstream = stdout;
 	rl_attempted_completion_function = complete;
+	rl_completion_display_matches_hook = show_words;
 	rl_completer_word_break_characters = " \t\n|;!,";
 	rl_change_environment = 0;
 	rl_catch_signals = 1;
+	rl_catch_sigwinch = 1;
 	sigemptyset(&sa.sa_mask);
 	(void)sigaction(SIGINT, &sa, NULL); /* cannot fail */
 	(void)signal(SIGQUIT, SIG_IGN);
 }
 
+/* one line of the user's; its output is paged */
+static void run_line(struct session *s, const char *line)
+{
+	pager_begin(s->settings.pager);
+	session_line(s, line);
+	if (pager_end()) { /* seen enough: no reason to end the session */
+		s->base_out.is_closed = false;
+		s->base_out.error = 0;
+		s->base_out.column = 0;
+	}
+	interrupt_flag = 0;
+}
+
+/* the next line; NULL at the end of input.  Owned, see free(). */
+static char *read_line(struct session *s)
+{
+	char *line = NULL;
+
+	mem_free(prompt.text);
+	prompt.text = session_prompt(s);
+	rl_reset_screen_size(); /* it may have changed meanwhile */
+	prompt.is_reading = 1;
+	line = readline(prompt.text);
+	prompt.is_reading = 0;
+	return line;
+}
+
+/* Ctrl-D; a terminal that is gone, or one that keeps saying so, ends us even
+ * if the user wants it ignored */
+static bool is_end(struct session *s)
+{
+	if (s->settings.ignoreeof && isatty(STDIN_FILENO) &&
+	    ++prompt.nends < 10) {
+		fputs("Use \"::quit\" to end pmdb.\n", stdout);
+		return false;
+	}
+	fputs("\n", stdout);
+	return true;
+}
+
+/* false: the session is over */
+static bool run_next(struct session *s)
+{
+	char *line = NULL;
+
+	if (sigsetjmp(prompt.top, 1))
+		fputs("\n", stdout); /* a new prompt after Ctrl-C */
+	line = read_line(s);
+	if (!line)
+		return !is_end(s);
+	prompt.nends = 0;
+	history_keep(&prompt.history, line);
+	/* "+": the next address, which repeats the last command */
+	run_line(s, line[0] || !s->settings.repeatlast ? line : "+");
+	free(line);
+	return true;
+}
+
 void repl_run(struct session *s)
 {
-	set_up(s);
-	prompt.history = history_open();
-	while (!session_is_over(s)) {
-		char *line = NULL;
+	FILE *saved = s->base_out.fp;
+	FILE *paged = saved == stdout ? pager_open() : NULL;
 
-		if (sigsetjmp(prompt.top, 1))
-			fputs("\n", stdout); /* a new prompt after Ctrl-C */
-		prompt.is_reading = 1;
-		line = readline("> ");
-		prompt.is_reading = 0;
-		if (!line) {
-			fputs("\n", stdout);
-			break;
-		}
-		remember(line, prompt.history);
-		session_line(s, line);
-		free(line);
-	}
+	set_up(s);
+	if (paged)
+		s->base_out.fp = paged;
+	history_begin(&prompt.history);
+	while (!session_is_over(s) && run_next(s))
+		continue;
 	(void)signal(SIGINT, SIG_DFL);
+	s->base_out.fp = saved;
+	pager_close();
 	drop_words();
-	mem_free(prompt.history);
-	prompt.history = NULL;
+	history_end(&prompt.history);
+	mem_free(prompt.text);
+	prompt.text = NULL;
 	prompt.session = NULL;
 }

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "shell/progress.h"
 #include "shell/shell_impl.h"
+#include "shell/term.h"
 
 struct session *session_create(struct target *target, struct types *types,
 			       const struct session_options *opt)
@@ -21,6 +23,8 @@ struct session *session_create(struct target *target, struct types *types,
 	s->radix = 16;
 	out_init(&s->base_out, opt && opt->is_json ? OUT_JSON : OUT_TEXT, fp,
 		 types);
+	s->base_out.is_colour = !(opt && opt->is_json) && fileno(fp) >= 0 &&
+				term_has_colour(fileno(fp));
 	s->out = &s->base_out;
 	settings_init(&s->settings);
 	if (opt && opt->settings) {
@@ -89,12 +93,13 @@ struct heap *session_try_heap(struct session *s, const char **ret_why)
 
 	if (!s->heap && !s->why_no_heap) {
 		err = heap_open(s->target, s->types, &s->heap);
-		if (err)
+		/* one that Ctrl-C stopped may be tried again */
+		if (err && !interrupt_flag)
 			s->why_no_heap = mem_strdup(err->msg);
 		err_free(err);
 	}
 	if (ret_why)
-		*ret_why = s->why_no_heap;
+		*ret_why = s->why_no_heap ? s->why_no_heap : "interrupted";
 	return s->heap;
 }
 
@@ -102,6 +107,8 @@ struct err *session_heap(struct session *s, struct heap **ret)
 {
 	struct heap *heap = session_try_heap(s, NULL);
 
+	if (!heap && !s->why_no_heap)
+		return interrupt_check();
 	if (!heap) {
 		/* it will not be there for the next address either */
 		session_stop_loop(s);
@@ -222,11 +229,14 @@ static bool is_quit_word(const char *line)
 
 void session_string(struct session *s, const char *text)
 {
-	if (is_quit_word(text))
+	if (is_quit_word(text)) {
 		s->is_quit = true;
-	else
-		exec_report(s, exec_text(s, text, INPUT_STRING, "(-e)", 1));
+		return;
+	}
+	progress_start();
+	exec_report(s, exec_text(s, text, INPUT_STRING, "(-e)", 1));
 	out_finish(&s->base_out);
+	progress_stop();
 }
 
 static void run_line(struct session *s, const char *line, const char *name,
@@ -236,8 +246,10 @@ static void run_line(struct session *s, const char *line, const char *name,
 		s->is_quit = true;
 		return;
 	}
+	progress_start();
 	exec_report(s, exec_text(s, line, INPUT_LINES, name, number));
 	out_finish(&s->base_out);
+	progress_stop();
 }
 
 void session_line(struct session *s, const char *line)

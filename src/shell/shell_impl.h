@@ -90,6 +90,8 @@ void vars_last_value(struct session *s, uint64_t value);
 void vars_offset(struct session *s, uint64_t offset);
 /** Variable 9: the count of the last macro. */
 void vars_macro_count(struct session *s, uint64_t count);
+/** Names of registers, one by one; NULL at the end. */
+const char *vars_register(size_t i);
 /** Releases all. */
 void vars_free(struct session *s);
 
@@ -138,11 +140,5 @@ struct err *dcmd_call(struct session *s, const struct dcmd *d,
 /** Runs a format verb at dot. */
 struct err *fmt_run(struct session *s, const struct stage *st,
 		    unsigned flags) must_use;
-
-/* complete.c */
-/** What may stand for the word that ends line: owned, as are the strings;
- * *ret_start is where in line that word begins. */
-size_t complete_words(struct session *s, const char *line, char ***ret,
-		      size_t *ret_start);
 
 #endif

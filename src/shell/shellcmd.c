@@ -13,6 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shell/pager.h"
+#include "shell/progress.h"
+
 static const char *shell_path(void)
 {
 	const char *path = getenv("SHELL");
@@ -40,6 +43,8 @@ static struct err *spawn(const char *command, int in, int out, pid_t *ret)
 
 	if (access(path, X_OK))
 		return err_new(ERR_IO, "cannot access %s", path);
+	pager_settle();
+	progress_stop();
 	fflush(NULL);
 	pid = fork();
 	if (pid < 0)

@@ -179,6 +179,11 @@ void vars_macro_count(struct session *s, uint64_t count)
 	s->vars[VAR_COUNT].value = count;
 }
 
+const char *vars_register(size_t i)
+{
+	return i < sizeof(regs) / sizeof(*regs) ? regs[i].name : NULL;
+}
+
 bool vars_get(struct session *s, const char *name, uint64_t *ret)
 {
 	const struct named_value *v = find(s, name);

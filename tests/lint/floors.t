@@ -25,7 +25,7 @@ BEGIN {
 	nlib = 0
 	lib[++nlib] = "^(libelf|gelf)[.]h$"; who[nlib] = "^src/(target|types)/"
 	lib[++nlib] = "^(dwarf[.]h|elfutils/)"; who[nlib] = "^src/types/"
-	lib[++nlib] = "^readline/"; who[nlib] = "^src/shell/(repl|complete)[.]c$"
+	lib[++nlib] = "^readline/"; who[nlib] = "^src/shell/(repl|history)[.]c$"
 	lib[++nlib] = "^capstone/"; who[nlib] = "^src/types/disasm[.]c$"
 	lib[++nlib] = "^(libiberty/|)demangle[.]h$"; who[nlib] = "^src/types/"
 	lib[++nlib] = "^jansson[.]h$"; who[nlib] = "^src/(shell|pmdb)/"
