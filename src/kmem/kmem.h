@@ -77,8 +77,43 @@ void *kmem_zalloc(size_t size, int kmflag);
 /** Frees what kmem_alloc() or kmem_zalloc() gave, of the same size. */
 void kmem_free(void *buf, size_t size);
 
+/** kmem_zalloc() of another size, with what fits of the old contents; the old
+ * buffer is freed.  NULL, with KM_NOSLEEP: it is not. */
+void *kmem_rezalloc(void *buf, size_t old_size, size_t new_size, int kmflag);
+
+/**
+ * Tries without sleeping whether a buffer of this size or of one somewhat
+ * larger is to be had, and only then asks as kmflag says.
+ *
+ * @ret_size:  what the buffer must be freed with
+ */
+void *kmem_alloc_tryhard(size_t size, size_t *ret_size, int kmflag);
+
+/* what a callback for requests that may not fail answers */
+#define KMEM_CALLBACK_RETRY        0
+#define KMEM_CALLBACK_EXIT(status) (0x100 | ((status)&0xff))
+
+typedef int kmem_nofail_callback_t(void);
+
+/**
+ * Sets what is called, with no lock held, when the system has no memory for a
+ * request with KM_SLEEP: it answers KMEM_CALLBACK_RETRY, or
+ * KMEM_CALLBACK_EXIT(status) to end the process by exit().  Without one the
+ * process ends with a report.  A limit has no part in this: there a request
+ * waits.
+ */
+void kmem_nofail_callback(kmem_nofail_callback_t *callback);
+
 /** Asks every cache to give back the memory it does not use. */
 void kmem_reap(void);
+/** The same for caches of identifiers, which kmem_reap() leaves alone. */
+void kmem_reap_idspace(void);
+/** The same for one cache. */
+void kmem_cache_reap_now(kmem_cache_t *cp);
+
+/** A number the cache counts, by the name it has in kmem_cache_create(3);
+ * UINT64_MAX: there is none of that name. */
+uint64_t kmem_cache_stat(kmem_cache_t *cp, const char *name);
 
 /* what a move callback answers */
 typedef enum kmem_cbrc {

@@ -100,8 +100,12 @@ static void *oversize_alloc(size_t bytes, size_t align, int kmflag, int kind)
 	int vmflag = (kmflag | (waits ? KM_NOSLEEP : 0)) & VM_KMFLAGS;
 	void *p;
 
-	if (bytes > SIZE_MAX / 4)
+	if (bytes > SIZE_MAX / 4) {
+		if (!(kmflag & KM_NOSLEEP))
+			kmem_panic("kmem_alloc(%lu): no memory is that large",
+				   bytes);
 		return NULL;
+	}
 	while (!(p = vmem_alloc_kind(kmem_oversize_arena, bytes, align, vmflag,
 				     kind)) &&
 	       waits)

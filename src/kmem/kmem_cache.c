@@ -67,7 +67,7 @@ unsigned long kmem_random(void)
 
 int kmem_is_injected(unsigned long mtbf, int kmflag)
 {
-	return (kmflag & KM_NOSLEEP) && !(kmflag & KM_PANIC) &&
+	return (kmflag & KM_NOSLEEP) && !(kmflag & (KM_PANIC | KM_NOINJECT)) &&
 	       kmem_random() % mtbf == 0;
 }
 
@@ -164,6 +164,10 @@ static void choose_layout(kmem_cache_t *cp)
 		cp->cache_maxcolor = cp->cache_slabsize % chunk;
 		cp->cache_flags |= KMF_HASH;
 	}
+	if ((cflags & KMC_PREFILL) && cp->cache_arena != kmem_msb_arena &&
+	    !cp->cache_constructor &&
+	    !(cp->cache_flags & (KMF_HASH | KMF_BUFTAG | KMF_NOMAGAZINE)))
+		cp->cache_flags |= KMF_PREFILL;
 	if (cp->cache_maxcolor >= quantum)
 		cp->cache_maxcolor = quantum - 1;
 	cp->cache_maxchunks = cp->cache_slabsize / chunk;

@@ -21,6 +21,7 @@
 #define KMF_LITE       0x00000100
 #define KMF_HASH       0x00000200
 #define KMF_RANDOMIZE  0x00000400
+#define KMF_PREFILL    0x00004000
 #define KMF_BUFTAG     (KMF_DEADBEEF | KMF_REDZONE)
 #define KMF_TOUCH      (KMF_BUFTAG | KMF_LITE | KMF_CONTENTS)
 #define KMF_RANDOM     (KMF_TOUCH | KMF_AUDIT | KMF_NOMAGAZINE)
@@ -228,7 +229,8 @@ struct kmem_cache {
 	kmem_bufctl_t **cache_hash_table;
 	uint32_t cache_class; /* size class + 1 if threads keep some, else 0 */
 	uint64_t cache_magic; /* 2^64 / cache_chunksize, rounded up */
-	/* of cache_slab_alloc, how many went to bins */
+	/* of cache_slab_alloc, how many went to bins or, prefilled, to
+	 * magazines */
 	uint64_t cache_bin_fill;
 	/* depot */
 	kmem_mutex_t cache_depot_lock;

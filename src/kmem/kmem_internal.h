@@ -195,6 +195,9 @@ KM_HIDDEN void kmem_cache_put(kmem_cache_t *cp, void *buf, int kind);
 /** Turns a free object back into memory for the slab layer: destructor, last
  * check.  Returns 0, or -1 when damage was reported: then keep it out. */
 KM_HIDDEN int kmem_object_undo(kmem_cache_t *cp, void *buf);
+/* internal kmflag, vmflag: fails, if there is none, but not for the sake of a
+ * test */
+#define KM_NOINJECT 0x0010
 /** Should this request fail for the sake of a test (mtbf)? */
 KM_HIDDEN int kmem_is_injected(unsigned long mtbf, int kmflag);
 /** A number from a fixed sequence; cheap, not secret. */
@@ -324,7 +327,7 @@ KM_HIDDEN void *kmem_thread_refill(unsigned class);
 KM_HIDDEN int kmem_thread_overflow(unsigned class, void *buf);
 /** Gives back what the calling thread and threads that are gone hold. */
 KM_HIDDEN void kmem_thread_reap(void);
-/** Ends the use of bins: memory has a limit from now on. */
+/** Ends the use of bins: memory has a limit, or requests are to fail. */
 KM_HIDDEN void kmem_thread_close(void);
 /** Disowns what the threads had that a forked child has not. */
 KM_HIDDEN void kmem_thread_forked(void);
@@ -574,10 +577,16 @@ KM_HIDDEN void kmem_nap(hrtime_t ns);
 /* was there ever a limit? */
 extern KM_HIDDEN int kmem_is_limited;
 
+/* is somebody asked when the system has no memory (kmem_nofail.c)? */
+extern KM_HIDDEN int kmem_has_callback;
+
+/** Asks him; returns when it is worth trying again, or not at all. */
+KM_HIDDEN void kmem_nofail(void);
+
 /** Does a request with these flags wait in kmem_memory_wait()? */
 static inline int kmem_has_to_wait(int kmflag)
 {
-	return KM_UNLIKELY(kmem_is_limited) &&
+	return KM_UNLIKELY(kmem_is_limited | kmem_has_callback) &&
 	       !(kmflag & (KM_NOSLEEP | KM_PANIC));
 }
 

@@ -351,17 +351,21 @@ static int slab_add(kmem_cache_t *cp, int kmflag)
 	return 0;
 }
 
-/** Takes cache_lock when there is a partial slab; 0, or -1: no memory. */
+/** Takes cache_lock when there is a partial slab: 0, or 1 if that is a new one;
+ * -1: no memory. */
 static int partial_enter(kmem_cache_t *cp, int kmflag)
 {
+	int is_new = 0;
+
 	kmem_mutex_enter(&cp->cache_lock);
 	while (!cp->cache_partial_slabs) {
 		kmem_mutex_exit(&cp->cache_lock);
 		kmem_update_if_due();
 		if (slab_add(cp, kmflag) != 0)
 			return -1;
+		is_new = 1;
 	}
-	return 0;
+	return is_new;
 }
 
 /* ---- buffers ---- */
@@ -399,6 +403,45 @@ static void *take_buffer(kmem_cache_t *cp, uint32_t stack, int kind)
 	return bcp->bc_addr;
 }
 
+/** Fills a magazine with buffers of the first partial slab, and puts it in the
+ * depot; 0: not. */
+static int prefill_one(kmem_cache_t *cp, kmem_magtype_t *mtp,
+		       kmem_magazine_t *mp)
+{
+	kmem_cpu_cache_t *ccp = kmem_cpu_cache(cp);
+	kmem_slab_t *sp;
+	int is_done = 0;
+
+	kmem_mutex_enter(&cp->cache_lock);
+	kmem_mutex_enter(&ccp->cc_lock); /* the size stays */
+	sp = cp->cache_partial_slabs;
+	if (sp && (uint32_t)ccp->cc_magsize == mtp->mt_magsize &&
+	    sp->slab_chunks - sp->slab_refcnt >= mtp->mt_magsize) {
+		for (uint32_t i = 0; i < mtp->mt_magsize; i++)
+			mp->mag_round[i] = take_buffer(cp, 0, 0);
+		cp->cache_bin_fill += mtp->mt_magsize;
+		kmem_depot_free(cp, &cp->cache_full, mp);
+		is_done = 1;
+	}
+	kmem_mutex_exit(&ccp->cc_lock);
+	kmem_mutex_exit(&cp->cache_lock);
+	return is_done;
+}
+
+/** Puts what a new slab has into magazines, as far as it fills them. */
+static void prefill(kmem_cache_t *cp)
+{
+	kmem_magtype_t *mtp = cp->cache_magtype;
+	kmem_magazine_t *mp;
+
+	do {
+		mp = kmem_cache_alloc(mtp->mt_cache, KM_NOSLEEP);
+		if (!mp)
+			return;
+	} while (prefill_one(cp, mtp, mp));
+	kmem_cache_free(mtp->mt_cache, mp);
+}
+
 void *kmem_slab_take(kmem_cache_t *cp)
 {
 	return take_buffer(cp, 0, KMEM_KIND_NONE);
@@ -407,12 +450,15 @@ void *kmem_slab_take(kmem_cache_t *cp)
 void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind)
 {
 	uint32_t stack = audits_slabs(cp) ? kmem_stack_capture() : 0;
+	int is_new = partial_enter(cp, kmflag);
 	void *buf;
 
-	if (partial_enter(cp, kmflag) != 0)
+	if (is_new < 0)
 		return NULL;
 	buf = take_buffer(cp, stack, kind);
 	kmem_mutex_exit(&cp->cache_lock);
+	if (KM_UNLIKELY(is_new) && (cp->cache_flags & KMF_PREFILL))
+		prefill(cp);
 	return buf;
 }
 
@@ -422,7 +468,7 @@ unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
 	void **round = &th->th_round[bin->tb_first];
 	unsigned done = 0;
 
-	if (partial_enter(cp, KM_NOSLEEP) != 0)
+	if (partial_enter(cp, KM_NOSLEEP) < 0)
 		return 0;
 	for (; done < n && cp->cache_partial_slabs; done++) {
 		round[bin->tb_rounds] = take_buffer(cp, 0, 0);

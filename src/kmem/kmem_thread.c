@@ -38,9 +38,10 @@
  * thread only: the other records are nobody's there, with what is in them, and
  * the next threads take them over (kmem_thread_forked).
  *
- * When memory is limited, others may wait for what lies in a bin.  Bins are
- * closed then (kmem_thread_close): tb_max 0 sends each free to the slow path,
- * which empties the bin, and no bin is filled again.
+ * When memory is limited, others may wait for what lies in a bin; when requests
+ * are made to fail, none may be served from one.  Bins are closed then
+ * (kmem_thread_close): tb_max 0 sends each free to the slow path, which empties
+ * the bin, and no bin is filled again.
  *
  * Instead: a linked list through the free objects needs no array, but a write
  * after free then steers malloc, and the debugger would read user memory to
@@ -65,6 +66,7 @@ static kmem_thread_bin_t class_bin[KMEM_NCLASSES];
 static uint32_t nrounds;
 static pthread_key_t exit_key;
 static int has_key;
+static int is_closed; /* set once: no bin is filled any more */
 
 /* no record for this thread: while one is made, and when it ends */
 static __thread char is_detached;
@@ -131,7 +133,7 @@ static void flush(kmem_thread_t *th, kmem_thread_bin_t *bin, unsigned n)
 
 static void grow(kmem_thread_bin_t *bin)
 {
-	unsigned max = kmem_is_limited ? 0 : 2 * (unsigned)bin->tb_max;
+	unsigned max = is_closed ? 0 : 2 * (unsigned)bin->tb_max;
 
 	bin->tb_max = (uint16_t)(max < bin->tb_limit ? max : bin->tb_limit);
 }
@@ -145,7 +147,7 @@ static void drain(kmem_thread_t *th)
 		if (bin->tb_rounds)
 			flush(th, bin, bin->tb_rounds);
 		if (bin->tb_max)
-			bin->tb_max = kmem_is_limited ? 0 : BIN_LEAST;
+			bin->tb_max = is_closed ? 0 : BIN_LEAST;
 	}
 }
 
@@ -242,7 +244,7 @@ void kmem_thread_class(unsigned class, kmem_cache_t *cp)
 		return;
 	bin->tb_cache = cp;
 	bin->tb_first = nrounds;
-	bin->tb_max = kmem_is_limited ? 0 : BIN_LEAST;
+	bin->tb_max = is_closed ? 0 : BIN_LEAST;
 	bin->tb_limit = (uint16_t)limit;
 	nrounds += (uint32_t)limit;
 }
@@ -261,8 +263,7 @@ void *kmem_thread_refill(unsigned class)
 	kmem_thread_t *th = attach();
 	kmem_thread_bin_t *bin;
 
-	if (!th || th->th_busy || !th->th_bin[class].tb_cache ||
-	    kmem_is_limited)
+	if (!th || th->th_busy || !th->th_bin[class].tb_cache || is_closed)
 		return NULL;
 	th->th_busy = 1;
 	KMEM_BARRIER();
@@ -289,7 +290,7 @@ int kmem_thread_overflow(unsigned class, void *buf)
 	th->th_busy = 1;
 	KMEM_BARRIER();
 	bin = &th->th_bin[class];
-	if (KM_UNLIKELY(kmem_is_limited)) {
+	if (KM_UNLIKELY(is_closed)) {
 		bin->tb_max = 0;
 		flush(th, bin, bin->tb_rounds);
 		th->th_busy = 0;
@@ -332,6 +333,7 @@ void kmem_thread_close(void)
 {
 	kmem_thread_t *th = __atomic_load_n(&kmem_threads, __ATOMIC_ACQUIRE);
 
+	is_closed = 1;
 	for (unsigned i = 0; i < KMEM_NCLASSES; i++)
 		class_bin[i].tb_max = 0;
 	for (; th; th = th->th_next)

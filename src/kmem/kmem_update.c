@@ -82,11 +82,9 @@ static void update_cache(kmem_cache_t *cp)
 		kmem_move_scan(cp);
 }
 
-/** Gives back all a cache has in its depot; identifiers are no memory. */
-static void reap_cache(kmem_cache_t *cp)
+/** Gives back all a cache has in its depot. */
+static void reap_any(kmem_cache_t *cp)
 {
-	if (cp->cache_cflags & KMC_IDENTIFIER)
-		return;
 	if (cp->cache_reclaim)
 		cp->cache_reclaim(cp->cache_private);
 	kmem_depot_ws_zero(cp);
@@ -94,6 +92,20 @@ static void reap_cache(kmem_cache_t *cp)
 	if (cp->cache_defrag)
 		kmem_move_all(cp);
 	cp->cache_reap++;
+}
+
+/** The same, of memory. */
+static void reap_cache(kmem_cache_t *cp)
+{
+	if (!(cp->cache_cflags & KMC_IDENTIFIER))
+		reap_any(cp);
+}
+
+/** And of identifiers. */
+static void reap_identifiers(kmem_cache_t *cp)
+{
+	if (cp->cache_cflags & KMC_IDENTIFIER)
+		reap_any(cp);
 }
 
 /** Runs a function on every cache, newest first; the caller is the updater.
@@ -187,5 +199,41 @@ void kmem_reap(void)
 	for_each_cache(reap_cache);
 	for_each_cache(trim_cache);
 	vmem_heap_trim();
+	release();
+}
+
+/** Frees the identifiers that caches hold in reserve. */
+void kmem_reap_idspace(void)
+{
+	if (kmem_ready != 2 || kmem_all_holder || !claim())
+		return;
+	for_each_cache(reap_identifiers);
+	release();
+}
+
+/** Frees what one cache holds in reserve; the cache must stay meanwhile. */
+void kmem_cache_reap_now(kmem_cache_t *cp)
+{
+	int has_to_go;
+
+	if (kmem_ready != 2 || kmem_all_holder)
+		return;
+	while (!claim()) { /* a round is going on */
+		if (updater == kmem_self())
+			return;
+		kmem_nap((hrtime_t)1000000);
+	}
+	kmem_mutex_enter(&kmem_list_lock);
+	working = cp;
+	kmem_mutex_exit(&kmem_list_lock);
+	reap_any(cp);
+	kmem_mutex_enter(&kmem_list_lock);
+	has_to_go = is_doomed;
+	is_doomed = 0;
+	working = NULL;
+	kmem_cv_broadcast(&turn_cv);
+	kmem_mutex_exit(&kmem_list_lock);
+	if (has_to_go)
+		kmem_cache_destroy(cp);
 	release();
 }

@@ -18,6 +18,9 @@
  * looks every 10 ms by itself: for memory that comes back to an arena only.
  * Before each try the magazines of all caches are emptied; what lies in them
  * is nobody's.  Cost: a load for each free while nobody waits.
+ *
+ * Without a limit it is the system that has no memory: then a callback of the
+ * program says what to do (kmem_nofail.c).
  */
 #include "kmem_internal.h"
 
@@ -52,6 +55,12 @@ void kmem_memory_wait(kmem_waiter_t *w)
 		kmem_panic("a wait for memory in a fork handler: every lock is "
 			   "held, nothing can be freed");
 	was_inside = kmem_gate_leave();
+	if (!kmem_is_limited) {
+		/* it is the system that has none, and nobody can wait for it */
+		kmem_nofail();
+		kmem_gate_return(was_inside, 1);
+		return;
+	}
 	if (is_new)
 		enqueue(w);
 	else

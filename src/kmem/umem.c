@@ -10,48 +10,32 @@
 #include "kmem_internal.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CREATE_FLAGS (UMC_NOTOUCH | UMC_NODEBUG | UMC_NOMAGAZINE | UMC_NOHASH)
 #define TAG_ROOM     64 /* what guards may add to an object */
 
-static umem_nofail_callback_t *callback; /* atomic */
-static const void *exiting;              /* atomic: the thread that does */
+/** How a request is to be made of kmem. */
+static int kmflag_of(int flags)
+{
+	return flags & UMEM_NOFAIL ? KM_NOSLEEP | KM_NOINJECT : KM_NOSLEEP;
+}
 
 /** What becomes of a request that found no memory: 1 to try again, 0 for NULL;
  * may not return. */
 static int has_to_retry(int flags)
 {
-	umem_nofail_callback_t *func =
-		__atomic_load_n(&callback, __ATOMIC_ACQUIRE);
-	const void *nobody = NULL;
-	int answer = UMEM_CALLBACK_EXIT(255);
-
 	if (!(flags & UMEM_NOFAIL)) {
 		errno = ENOMEM;
 		return 0;
 	}
-	if (func)
-		answer = func();
-	if (answer == UMEM_CALLBACK_RETRY)
-		return 1;
-	if ((answer & ~0xff) != UMEM_CALLBACK_EXIT(0)) {
-		kmem_warn("nofail callback returned %x", (unsigned)answer);
-		answer = UMEM_CALLBACK_EXIT(255);
-	}
-	if (__atomic_compare_exchange_n(&exiting, &nobody, kmem_self(), 0,
-					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		exit(answer & 0xff);
-	if (nobody == kmem_self())
-		kmem_panic("recursive UMEM_CALLBACK_EXIT()");
-	for (;;) /* the other one ends the process */
-		kmem_nap((hrtime_t)1000000000);
+	kmem_nofail();
+	return 1;
 }
 
 void umem_nofail_callback(umem_nofail_callback_t *func)
 {
-	__atomic_store_n(&callback, func, __ATOMIC_RELEASE);
+	kmem_nofail_callback(func);
 }
 
 void *umem_alloc(size_t size, int flags)
@@ -61,7 +45,7 @@ void *umem_alloc(size_t size, int flags)
 	if (size == 0)
 		return NULL;
 	do
-		buf = kmem_alloc(size, KM_NOSLEEP);
+		buf = kmem_alloc(size, kmflag_of(flags));
 	while (!buf && has_to_retry(flags));
 	return buf;
 }
@@ -73,7 +57,7 @@ void *umem_zalloc(size_t size, int flags)
 	if (size == 0)
 		return NULL;
 	do
-		buf = kmem_alloc(size, KM_NOSLEEP);
+		buf = kmem_alloc(size, kmflag_of(flags));
 	while (!buf && has_to_retry(flags));
 	if (buf)
 		memset(buf, 0, size);
@@ -96,7 +80,7 @@ void *umem_alloc_align(size_t size, size_t align, int flags)
 		return NULL;
 	}
 	do
-		buf = kmem_malloc_flags(size, align, KM_NOSLEEP,
+		buf = kmem_malloc_flags(size, align, kmflag_of(flags),
 					KMEM_KIND_MEMALIGN);
 	while (!buf && has_to_retry(flags));
 	return buf;
@@ -166,7 +150,8 @@ void *umem_cache_alloc(umem_cache_t *cp, int flags)
 	void *buf;
 
 	do
-		buf = kmem_cache_alloc_kind(cp, KM_NOSLEEP, KMEM_KIND_CACHE);
+		buf = kmem_cache_alloc_kind(cp, kmflag_of(flags),
+					    KMEM_KIND_CACHE);
 	while (!buf && has_to_retry(flags));
 	return buf;
 }
@@ -179,6 +164,21 @@ void umem_cache_free(umem_cache_t *cp, void *buf)
 void umem_reap(void)
 {
 	kmem_reap();
+}
+
+void umem_setmtbf(uint32_t mtbf)
+{
+	kmem_ready_check();
+	kmem_thread_close(); /* what lies in bins is given out unasked */
+	kmem_options.mtbf = mtbf;
+	kmem_mutex_enter(&kmem_list_lock);
+	for (kmem_cache_t *cp = kmem_null_cache.cache_next;
+	     cp != &kmem_null_cache; cp = cp->cache_next)
+		if (cp->cache_arena != kmem_msb_arena &&
+		    !(cp->cache_cflags & KMC_QCACHE))
+			cp->cache_mtbf = mtbf;
+	kmem_mutex_exit(&kmem_list_lock);
+	kmem_oversize_arena->vm_mtbf = mtbf;
 }
 
 vmem_t *vmem_heap_arena(vmem_alloc_t **ret_alloc, vmem_free_t **ret_free)

@@ -26,6 +26,7 @@
 #pragma redefine_extname umem_cache_free kmem_as_umem_cache_free
 #pragma redefine_extname umem_nofail_callback kmem_as_umem_nofail_callback
 #pragma redefine_extname umem_reap kmem_as_umem_reap
+#pragma redefine_extname umem_setmtbf kmem_as_umem_setmtbf
 
 #ifdef __cplusplus
 extern "C" {
@@ -93,6 +94,10 @@ void umem_nofail_callback(umem_nofail_callback_t *callback);
 
 /** Gives back memory that caches hold in reserve. */
 void umem_reap(void);
+
+/** From now on lets one request in so many fail, those with UMEM_NOFAIL
+ * excepted; 0: none. */
+void umem_setmtbf(uint32_t mtbf);
 
 /** The arena all memory comes from, and how to import from it. */
 vmem_t *vmem_heap_arena(vmem_alloc_t **ret_alloc, vmem_free_t **ret_free);

@@ -615,7 +615,8 @@ static inline int is_beyond(const vmem_t *vmp, size_t bytes, int vmflag)
 static int wait_for_memory(vmem_t *vmp, const struct want *w, int vmflag,
 			   int *has_reaped)
 {
-	if (vmflag & VM_ABORT)
+	if ((vmflag & VM_ABORT) || (vmflag & (VM_NOSLEEP | VM_NORMALPRI)) ==
+					   (VM_NOSLEEP | VM_NORMALPRI))
 		return 0;
 	if (!*has_reaped && populate_owner != kmem_self() &&
 	    vmp->vm_source_alloc) {
@@ -759,8 +760,8 @@ static void request_end(vmem_t *vmp)
 /** Should this request fail for the sake of a test? */
 static int is_injected(vmem_t *vmp, int vmflag)
 {
-	return KM_UNLIKELY(vmp->vm_mtbf) && (vmflag & VM_NOSLEEP) &&
-	       !(vmflag & VM_PANIC) && kmem_random() % vmp->vm_mtbf == 0;
+	return KM_UNLIKELY(vmp->vm_mtbf) &&
+	       kmem_is_injected(vmp->vm_mtbf, vmflag);
 }
 
 void *vmem_alloc_kind(vmem_t *vmp, size_t bytes, size_t align, int vmflag,

@@ -37,7 +37,7 @@ for p in cparse.sources(top, ("src", "dcmds", "fixtures", "tests"),
                not os.path.basename(rel).startswith(("malloc", "preload")):
                 # the callback of UMEM_NOFAIL may answer that exit() is wanted
                 pats.append(GUEST.replace("|exit", "")
-                            if rel == "src/kmem/umem.c" else GUEST)
+                            if rel == "src/kmem/kmem_nofail.c" else GUEST)
             for pat in pats:
                 # a call, not a member or a part of a longer name
                 m = re.search(r"(?<![\w.>])(%s)\s*\(" % pat, line)
