@@ -304,81 +304,6 @@ static struct err *dcmd_head(struct dcmd_call *call)
 	return NULL;
 }
 
-/* ---- variables and radix --------------------------------------------- */
-
-static const struct column var_cols[] = {
-	{"name", "", CELL_TEXT, 0},
-	{NULL, "", CELL_TEXT, 0},
-	{"value", "", CELL_TEXT, 0},
-};
-static const struct opt vars_opts[] = {
-	{'n', OPT_FLAG, NULL, "only those that are not zero"},
-	{0},
-};
-
-static void list_vars(struct dcmd_call *call, bool nonzero)
-{
-	struct variable *v = NULL;
-	size_t n = session_vars(call->s, &v);
-
-	out_begin(call->out, var_cols, 3, "");
-	for (size_t i = 0; i < n; i++) {
-		struct strbuf sb = {0};
-
-		if (nonzero && v[i].value == 0)
-			continue;
-		put_number(&sb, v[i].value, session_radix(call->s));
-		out_str(call->out, v[i].name);
-		out_str(call->out, "=");
-		out_str(call->out, sb.s);
-		out_end_row(call->out, v[i].value);
-		strbuf_free(&sb);
-	}
-	out_end(call->out);
-	mem_free(v);
-}
-
-static struct err *dcmd_vars(struct dcmd_call *call)
-{
-	bool nonzero = false;
-	void *const values[] = {&nonzero};
-	size_t first = 0;
-	struct err *err = dcmd_options(call, vars_opts, values, &first);
-
-	if (!err && first < call->argc)
-		err = err_new(ERR_USAGE, "%s", "");
-	if (!err)
-		list_vars(call, nonzero);
-	return err;
-}
-
-static struct err *dcmd_vars_nonzero(struct dcmd_call *call)
-{
-	if (call->argc > 0)
-		return err_new(ERR_USAGE, "%s", "");
-	list_vars(call, true);
-	return NULL;
-}
-
-static struct err *dcmd_radix(struct dcmd_call *call)
-{
-	int radix = session_radix(call->s);
-
-	if (call->argc > 0)
-		return err_new(ERR_USAGE, "%s", "");
-	if (call->flags & DCMD_ADDRSPEC) {
-		if (call->addr < 2 || call->addr > 16)
-			return err_new(
-				ERR_NOTFOUND,
-				"expected radix of 2 to 16, not %" PRIu64,
-				call->addr);
-		radix = (int)call->addr;
-		session_set_radix(call->s, radix);
-	}
-	out_text(call->out, "radix = %d base ten\n", radix);
-	return NULL;
-}
-
 static const struct dcmd dcmds[] = {
 	{.name = "walk",
 	 .addr = ADDR_OPTIONAL,
@@ -439,23 +364,6 @@ static const struct dcmd dcmds[] = {
 	 .brief = "keep the first values of a pipeline",
 	 .help = "N is decimal, 10 when not given.",
 	 .run = dcmd_head},
-	{.name = "vars",
-	 .opts = vars_opts,
-	 .usage = "",
-	 .brief = "list variables ($v: those that are not zero)",
-	 .help = "",
-	 .run = dcmd_vars},
-	{.name = "$v",
-	 .usage = "",
-	 .brief = "list variables that are not zero",
-	 .help = "",
-	 .run = dcmd_vars_nonzero},
-	{.name = "$d",
-	 .addr = ADDR_OPTIONAL,
-	 .usage = "",
-	 .brief = "print or set the default radix",
-	 .help = "The address is the new radix, 2 to 16: 0t10$d is decimal.",
-	 .run = dcmd_radix},
 	{0},
 };
 

@@ -447,8 +447,8 @@ static struct err *print_options(struct print *p, size_t *first)
 	};
 	struct err *err = NULL;
 
-	p->char_limit = 1024;
-	p->elem_limit = 32;
+	p->char_limit = session_settings(p->call->s)->array_str_limit;
+	p->elem_limit = session_settings(p->call->s)->array_mem_limit;
 	p->depth_limit = DEPTH_MAX;
 	err = dcmd_options(p->call, print_opts, values, first);
 	if (!err && p->physical)

@@ -814,6 +814,16 @@ static const struct dcmd dcmds[] = {
 	 .brief = "end the debugger",
 	 .help = "",
 	 .run = dcmd_quit},
+	{.name = "$Q",
+	 .usage = "",
+	 .brief = "end the debugger",
+	 .help = "",
+	 .run = dcmd_quit},
+	{.name = "$%",
+	 .usage = "",
+	 .brief = "end the debugger",
+	 .help = "",
+	 .run = dcmd_quit},
 	{0},
 };
 

@@ -117,6 +117,16 @@ struct err *session_setting(struct session *s, char letter,
 /** Columns of a line of output. */
 size_t session_page_width(const struct session *s);
 
+/** "$<name" and (nested) "$<<name": runs a macro file. */
+struct err *session_macro(struct dcmd_call *call, bool is_nested) must_use;
+/** $M: prints what macro names stand for without a file. */
+void session_aliases(struct session *s);
+
+/** Appends what is typed and printed from now on to a file; NULL: ends it. */
+struct err *session_log(struct session *s, const char *path) must_use;
+/** The file, or NULL.  Borrowed. */
+const char *session_log_path(const struct session *s);
+
 /** ::formats: prints the format characters. */
 void session_formats(struct session *s);
 

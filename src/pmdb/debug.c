@@ -19,8 +19,11 @@
 struct options {
 	const char *core, *exe;
 	struct types_options types;
+	struct settings settings;
 	VEC(const char *) commands; /* of -e */
 	bool is_json, is_quiet;
+	bool no_start_file; /* -S */
+	bool is_raw;        /* -f */
 };
 
 static int usage(const char *why)
@@ -48,6 +51,8 @@ static int take_operands(struct options *opt, char **v, int n)
 {
 	int room = opt->core ? 1 : 2;
 
+	if (opt->is_raw && n + (opt->core ? 1 : 0) != 1)
+		return usage("-f wants one file");
 	if (n > room)
 		return usage("too many operands: an executable and a core "
 			     "file are all there can be");
@@ -68,6 +73,7 @@ static int take_operands(struct options *opt, char **v, int n)
 
 static const struct option long_options[] = {
 	{"core", required_argument, NULL, 'c'},
+	{"debug-path", required_argument, NULL, 'D'},
 	{"eval", required_argument, NULL, 'e'},
 	{"sysroot", required_argument, NULL, 'R'},
 	{"json", no_argument, NULL, 'j'},
@@ -77,60 +83,155 @@ static const struct option long_options[] = {
 	{0},
 };
 
+/* what mdb has an option for, but a debugger of dumps has not */
+static const struct {
+	char letter;
+	const char *why;
+} refused[] = {
+	{'b', "virtual machines are not examined"},
+	{'k', "kernels are not examined"},
+	{'K', "kernels are not examined"},
+	{'m', "kernels are not examined"},
+	{'M', "kernels are not examined"},
+	{'O', "there is no real-time mode"},
+	{'p', "live processes are not examined: \"gcore PID\" makes a dump"},
+	{'U', "kernels are not examined"},
+	{'w', "a dump is only read"},
+	{'W', "a dump is only read"},
+};
+
+static int refuse(char letter)
+{
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
+		if (refused[i].letter == letter)
+			fprintf(stderr, "pmdb: option -%c: %s\n", letter,
+				refused[i].why);
+	return PMDB_USAGE;
+}
+
+/* the error of a setting, as a status; consumes it */
+static int setting(struct err *err)
+{
+	if (!err)
+		return -1;
+	fprintf(stderr, "pmdb: %s (see pmdb --help)\n", err->msg);
+	err_free(err);
+	return PMDB_USAGE;
+}
+
+/* -1: go on; else the exit status */
+static int take_option(struct options *opt, int c, const char *word)
+{
+	switch (c) {
+	case 'A':
+		return setting(settings_option(&opt->settings, "nomods", true));
+	case 'D':
+		opt->types.debug_path = optarg;
+		break;
+	case 'e':
+		VEC_PUSH(&opt->commands, optarg);
+		break;
+	case 'c':
+		if (opt->core)
+			return usage("-c is given twice");
+		opt->core = optarg;
+		break;
+	case 'R':
+		opt->types.sysroot = optarg;
+		break;
+	case 'j':
+		opt->is_json = true;
+		break;
+	case 'o':
+		return setting(settings_option(&opt->settings, optarg, true));
+	case 's':
+	case 'I':
+	case 'L':
+	case 'P':
+		return setting(
+			settings_letter(&opt->settings, (char)c, optarg));
+	case 'f':
+		opt->is_raw = true;
+		break;
+	case 'q':
+		opt->is_quiet = true;
+		break;
+	case 'S':
+		opt->no_start_file = true;
+		break;
+	case 'F': /* mdb's: nobody else holds a dump; we are a user's tool */
+	case 'u':
+	case 'y':
+		break;
+	case 'h':
+		pmdb_usage(stdout);
+		return fflush(stdout) ? PMDB_NO_VERDICT : 0;
+	case 'v':
+		printf("pmdb %s\n", PMDB_VERSION);
+		return fflush(stdout) ? PMDB_NO_VERDICT : 0;
+	case ':':
+		fprintf(stderr,
+			"pmdb: option %s needs an argument (see pmdb "
+			"--help)\n",
+			word);
+		return PMDB_USAGE;
+	case '?':
+		fprintf(stderr, "pmdb: unknown option %s (see pmdb --help)\n",
+			word);
+		return PMDB_USAGE;
+	default:
+		return refuse((char)c);
+	}
+	return -1;
+}
+
+/* takes "+o option" out of the operands; returns how many are left, or minus
+ * an exit status */
+static int take_plus(struct options *opt, char **v, int n)
+{
+	int left = 0;
+
+	for (int i = 0; i < n; i++) {
+		int rc = -1;
+
+		if (strncmp(v[i], "+o", 2)) {
+			v[left++] = v[i];
+			continue;
+		}
+		if (v[i][2] != '\0')
+			rc = setting(settings_option(&opt->settings, v[i] + 2,
+						     false));
+		else if (i + 1 < n)
+			rc = setting(
+				settings_option(&opt->settings, v[++i], false));
+		else
+			rc = usage("option +o needs an argument");
+		if (rc >= 0)
+			return -rc;
+	}
+	return left;
+}
+
 /* -1: go on; else the exit status */
 static int parse_options(int argc, char **argv, struct options *opt)
 {
 	int c = 0;
+	int n = 0;
 	int rc = 0;
 
 	opterr = 0; /* we say it, in one line */
-	while ((c = getopt_long(argc, argv, ":e:c:R:qhS", long_options,
-				NULL)) != -1) {
-		switch (c) {
-		case 'e':
-			VEC_PUSH(&opt->commands, optarg);
-			break;
-		case 'c':
-			if (opt->core)
-				return usage("-c is given twice");
-			opt->core = optarg;
-			break;
-		case 'R':
-			opt->types.sysroot = optarg;
-			break;
-		case 'j':
-			opt->is_json = true;
-			break;
-		case 'q':
-			opt->is_quiet = true;
-			break;
-		case 'S': /* mdb: no start-up file; there is none */
-			break;
-		case 'h':
-			pmdb_usage(stdout);
-			return fflush(stdout) ? PMDB_NO_VERDICT : 0;
-		case 'v':
-			printf("pmdb %s\n", PMDB_VERSION);
-			return fflush(stdout) ? PMDB_NO_VERDICT : 0;
-		case ':':
-			fprintf(stderr,
-				"pmdb: option %s needs an argument (see pmdb "
-				"--help)\n",
-				argv[optind - 1]);
-			return PMDB_USAGE;
-		default:
-			fprintf(stderr,
-				"pmdb: unknown option %s (see pmdb --help)\n",
-				argv[optind - 1]);
-			return PMDB_USAGE;
-		}
+	while ((c = getopt_long(argc, argv,
+				":e:c:R:fqhSo:s:I:L:P:AFuywWkKmMOUb:p:",
+				long_options, NULL)) != -1) {
+		rc = take_option(opt, c, argv[optind - 1]);
+		if (rc >= 0)
+			return rc;
 	}
-	rc = take_operands(opt, argv + optind, argc - optind);
-	if (rc)
-		return rc;
-	if (!opt->core && (opt->commands.n == 0 || opt->exe))
-		return usage("no core file is named");
-	return -1;
+	n = take_plus(opt, argv + optind, argc - optind);
+	if (n < 0)
+		return -n;
+	rc = take_operands(opt, argv + optind, n);
+	return rc ? rc : -1;
 }
 
 static int no_verdict(struct err *err)
@@ -141,15 +242,18 @@ static int no_verdict(struct err *err)
 }
 
 /* without a core there is an empty target: arithmetic and ::help work */
-static int open_session(const struct options *opt, struct session **ret)
+static int open_session(struct options *opt, struct session **ret)
 {
-	struct session_options so = {.is_json = opt->is_json};
+	struct session_options so = {.is_json = opt->is_json,
+				     .settings = &opt->settings};
 	struct types_options to = opt->types;
 	struct target *target = NULL;
 	struct types *types = NULL;
 	struct err *err = NULL;
 
-	if (opt->core)
+	if (opt->core && opt->is_raw)
+		err = target_open_raw(opt->core, &target);
+	else if (opt->core)
 		err = target_open_core(opt->core, &target);
 	else
 		target = target_mem_create();
@@ -176,6 +280,10 @@ static void banner(struct session *s, bool is_quiet)
 
 	if (is_quiet)
 		return;
+	if (target_nmaps(t) == 0) {
+		fputs("no dump is open; ::help\n", stderr);
+		return;
+	}
 	fprintf(stderr, "core of %s (pid %u), %zu thread%s; ::help\n",
 		info->fname[0] ? info->fname : "?", info->pid,
 		target_nthreads(t), target_nthreads(t) == 1 ? "" : "s");
@@ -196,13 +304,15 @@ static int finish(struct session *s, bool is_strict)
 	return is_strict && failed ? PMDB_FINDINGS : PMDB_CLEAN;
 }
 
-static int run(const struct options *opt)
+static int run(struct options *opt)
 {
 	struct session *s = NULL;
 	int rc = open_session(opt, &s);
 
 	if (rc)
 		return rc;
+	if (!opt->no_start_file)
+		session_start_file(s);
 	for (size_t i = 0; i < opt->commands.n && !session_is_over(s); i++)
 		session_string(s, opt->commands.v[i]);
 	if (opt->commands.n > 0)
@@ -223,9 +333,11 @@ int debug_main(int argc, char **argv)
 
 	/* a pager that quits must not end us in the middle of a line */
 	(void)signal(SIGPIPE, SIG_IGN);
+	settings_init(&opt.settings);
 	rc = parse_options(argc, argv, &opt);
 	if (rc < 0)
 		rc = run(&opt);
+	settings_free(&opt.settings);
 	VEC_FREE(&opt.commands);
 	return rc;
 }

@@ -8,6 +8,8 @@
 struct err *eval_read_file(struct session *s, taddr_t addr, void *buf,
 			   size_t len)
 {
+	if (target_info(s->target)->is_raw)
+		return target_read(s->target, addr, buf, len);
 	if (!s->types)
 		return err_new(ERR_NOSUP, "there is no object file");
 	return types_read_file(s->types, addr, buf, len);

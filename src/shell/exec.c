@@ -544,6 +544,8 @@ struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 		if (!is_syntax)
 			out_finish(s->out);
 		err = next;
+		if (s->macros.is_ended)
+			break;
 		if (is_syntax && kind == INPUT_LINES) {
 			exec_report(s, err);
 			err = NULL;
@@ -554,6 +556,19 @@ struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 			break;
 	}
 	s->depth--;
+	return err;
+}
+
+struct err *exec_repeat(struct session *s)
+{
+	struct command *cmd = s->last ? command_hold(s->last) : NULL;
+	struct err *err = NULL;
+
+	if (!cmd)
+		return NULL;
+	s->dot += s->increment;
+	err = run_pipeline(s, cmd, true, 1);
+	command_free(cmd);
 	return err;
 }
 

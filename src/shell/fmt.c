@@ -11,10 +11,11 @@
  * only the values travel.
  */
 #include "shell/fmt_impl.h"
+#include "types/disasm.h"
 
 enum {
 	STRING_MAX = 1 << 20,
-	INSN_MAX = 15, /* bytes of the longest instruction */
+	INSN_WIDTH = 32, /* of the address before an instruction */
 };
 
 /* ---- layout ---------------------------------------------------------- */
@@ -209,6 +210,38 @@ static struct err *put_string(struct fmt *f, bool escaped)
 	return err;
 }
 
+/* the instruction at dot; a line of its own */
+static struct err *put_insn(struct fmt *f, bool has_addr)
+{
+	unsigned char bytes[INSN_BYTES_MAX];
+	size_t n = sizeof(bytes);
+	struct insn insn;
+	struct err *err = fmt_read(f, bytes, n);
+
+	while (err_is(err, ERR_FAULT) && n > 1) {
+		err_free(err); /* the memory ends before */
+		err = fmt_read(f, bytes, --n);
+	}
+	if (err)
+		return err;
+	disasm_bytes(f->s->types, f->dot, bytes, n, &insn);
+	if (!out_is_pipe(f->o) && has_addr) {
+		_free_ char *name = fmt_name(f, f->dot);
+		_free_ char *label = mem_printf("%s:", name);
+		int pad = 8 - (int)strlen(label) % 8;
+
+		if (strlen(label) <= INSN_WIDTH)
+			pad = INSN_WIDTH + 8 - (int)strlen(label);
+		out_text(f->o, "%s%*s", label, pad, "");
+	}
+	put_text(f, insn.text);
+	if (!out_is_pipe(f->o))
+		out_text(f->o, "\n");
+	f->dot += insn.size_bytes;
+	f->increment = insn.size_bytes;
+	return NULL;
+}
+
 /* ---- the list -------------------------------------------------------- */
 
 static void put_blank(struct fmt *f, char c, uint64_t count)
@@ -253,11 +286,7 @@ static struct err *put_item(struct fmt *f, const struct format *row)
 			       "format '%c' must come first after /", row->c);
 	case LOOK_INSN:
 	case LOOK_ADDR_INSN:
-		session_stop_loop(f->s);
-		return err_new(ERR_NOSUP,
-			       "format '%c': instructions are not "
-			       "disassembled by this version",
-			       row->c);
+		return put_insn(f, row->look == LOOK_ADDR_INSN);
 	}
 	return put_value(f, row);
 }
@@ -315,21 +344,26 @@ static bool labels_itself(const struct stage *st)
 	char a = st->fmts.n > 1 ? st->fmts.v[0].c : 0;
 	char b = st->fmts.n > 1 ? st->fmts.v[1].c : 0;
 
-	return (a == 'a' && b == 'i') || (a == 'i' && b == 'a');
+	return (a == 'a' && b == 'i') || (a == 'i' && b == 'a') ||
+	       (st->fmts.n > 0 && st->fmts.v[0].c == 'I');
 }
 
 static struct err *run_list(struct fmt *f, const struct stage *st,
 			    unsigned flags)
 {
-	static const struct fmt_item word = {.c = 'X', .count = 1};
+	/* what "/" alone prints: X^"= "i */
+	static const struct fmt_item plain[] = {{.c = 'X', .count = 1},
+						{.c = '^', .count = 1},
+						{.text = (char *)"= "},
+						{.c = 'i', .count = 1}};
+	const struct fmt_item *items = st->fmts.n > 0 ? st->fmts.v : plain;
+	size_t n = st->fmts.n > 0 ? st->fmts.n : 4;
 	struct err *err = NULL;
 
 	if (f->verb != '=' && DCMD_HDRSPEC(flags) && !out_is_pipe(f->o))
 		put_heading(f, !labels_itself(st));
-	if (st->fmts.n == 0)
-		err = run_item(f, &word);
-	for (size_t i = 0; i < st->fmts.n && !err; i++)
-		err = run_item(f, &st->fmts.v[i]);
+	for (size_t i = 0; i < n && !err; i++)
+		err = run_item(f, &items[i]);
 	if (f->verb != '=')
 		f->s->increment = f->dot - f->s->dot;
 	return err;

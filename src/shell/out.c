@@ -68,10 +68,14 @@ void out_put(struct out *o, const char *s, size_t n)
 		size_t some = fit(o, s, n);
 
 		fwrite(s, 1, some, o->fp);
+		if (o->log)
+			fwrite(s, 1, some, o->log);
 		s += some;
 		n -= some;
 		if (n > 0) {
 			fputc('\n', o->fp);
+			if (o->log)
+				fputc('\n', o->log);
 			o->column = 0;
 		}
 	}
@@ -136,6 +140,8 @@ void out_error(struct out *o, const char *msg)
 	}
 	fprintf(fp, "%spmdb:%s %s\n", has_colour ? STYLE_ERROR : "",
 		has_colour ? STYLE_END : "", msg);
+	if (o && o->log)
+		fprintf(o->log, "pmdb: %s\n", msg);
 }
 
 /* ---- tables ---------------------------------------------------------- */

@@ -44,6 +44,7 @@ typedef void out_value_fn(void *arg, taddr_t value);
 struct out {
 	enum out_kind kind;
 	FILE *fp;               /* TEXT, JSON; borrowed */
+	FILE *log;              /* gets a copy; NULL: none */
 	struct types *types;    /* for names; may be NULL */
 	out_value_fn *value_fn; /* PIPE */
 	void *value_arg;

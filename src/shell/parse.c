@@ -479,6 +479,7 @@ static struct err *parse_dcmd(struct parser *p, struct stage *st)
 {
 	struct lex *lx = p->lx;
 	size_t n = 2;
+	bool is_bare = false; /* "$" is "$?" */
 
 	st->kind = STAGE_DCMD;
 	if (lex_peek(lx, 0) == ':' && lex_peek(lx, 1) == ':') {
@@ -493,8 +494,10 @@ static struct err *parse_dcmd(struct parser *p, struct stage *st)
 		if (lex_peek(lx, 0) == ':')
 			return syntax_error(p);
 		n = 1;
+		is_bare = true;
 	}
-	st->name = mem_strndup(lx->text + lx->pos, n);
+	st->name =
+		is_bare ? mem_strdup("$?") : mem_strndup(lx->text + lx->pos, n);
 	lx->pos += n;
 	return parse_args(p, &st->args);
 }

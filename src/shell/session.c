@@ -42,9 +42,11 @@ void session_destroy(struct session *s)
 	if (!s)
 		return;
 	out_finish(&s->base_out);
+	log_close(s);
 	out_fini(&s->base_out);
 	command_free(s->last);
 	vars_free(s);
+	macros_free(s);
 	settings_free(&s->settings);
 	mem_free(s->own_walkers);
 	mem_free(s->why_no_heap);
@@ -229,6 +231,7 @@ static bool is_quit_word(const char *line)
 
 void session_string(struct session *s, const char *text)
 {
+	log_input(s, text);
 	if (is_quit_word(text)) {
 		s->is_quit = true;
 		return;
@@ -242,12 +245,16 @@ void session_string(struct session *s, const char *text)
 static void run_line(struct session *s, const char *line, const char *name,
 		     unsigned number)
 {
+	log_input(s, line);
 	if (is_quit_word(line)) {
 		s->is_quit = true;
 		return;
 	}
 	progress_start();
-	exec_report(s, exec_text(s, line, INPUT_LINES, name, number));
+	if (s->settings.repeatlast && line[strspn(line, " \t")] == '\0')
+		exec_report(s, exec_repeat(s));
+	else
+		exec_report(s, exec_text(s, line, INPUT_LINES, name, number));
 	out_finish(&s->base_out);
 	progress_stop();
 }

@@ -46,6 +46,8 @@ unsigned session_nfailed(const struct session *s);
 /** errno of the write that failed, 0: all was written so far. */
 int session_output_error(struct session *s);
 
+/** Runs ~/.pmdbrc, or else $XDG_CONFIG_HOME/pmdb/pmdbrc. */
+void session_start_file(struct session *s);
 /** Runs the text of "-e": errors are printed and counted. */
 void session_string(struct session *s, const char *text);
 /** Runs commands from a file descriptor, a line at a time. */

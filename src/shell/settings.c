@@ -272,13 +272,14 @@ struct err *session_setting(struct session *s, char letter, const char *text)
 
 size_t session_page_width(const struct session *s)
 {
-	FILE *fp = s->base_out.fp;
+	int fd = s->base_out.fp ? fileno(s->base_out.fp) : -1;
 	struct winsize ws;
 
 	if (s->settings.page_width > 0)
 		return s->settings.page_width;
-	if (fp && fileno(fp) >= 0 && ioctl(fileno(fp), TIOCGWINSZ, &ws) == 0 &&
-	    ws.ws_col >= PAGE / 4)
+	if (fd < 0)
+		fd = STDOUT_FILENO; /* through the pager */
+	if (ioctl(fd, TIOCGWINSZ, &ws) == 0 && ws.ws_col >= PAGE / 4)
 		return ws.ws_col;
 	return PAGE;
 }

@@ -44,6 +44,13 @@ struct loop {
 	bool is_stopped;
 };
 
+/* macro files that run */
+struct macros {
+	unsigned depth;
+	bool is_ended;               /* the innermost one is left */
+	char *next_path, *next_text; /* what it goes on with */
+};
+
 struct session {
 	struct target *target;
 	struct types *types;
@@ -60,6 +67,8 @@ struct session {
 	unsigned nfailed;
 	unsigned depth; /* of nested commands */
 	struct settings settings;
+	char *log_path; /* NULL: none */
+	struct macros macros;
 	struct named_value *vars;
 	size_t nvars, cap_vars;
 	struct loop *loop;
@@ -106,6 +115,21 @@ struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 		      const char *name, unsigned line) must_use;
 /** Prints an error, counts it, consumes it. */
 void exec_report(struct session *s, struct err *err);
+
+/** The last pipeline again, where the last one ended. */
+struct err *exec_repeat(struct session *s) must_use;
+
+/* macro.c */
+/** What an alias stands for, or NULL. */
+const char *macro_alias(const char *name);
+/** Releases what a macro left behind. */
+void macros_free(struct session *s);
+
+/* log.c */
+/** Writes a line that was typed to the log, if there is one. */
+void log_input(struct session *s, const char *line);
+/** Ends the log. */
+void log_close(struct session *s);
 
 /* shellcmd.c */
 /* a shell command that reads what we write */

@@ -35,13 +35,22 @@ static void make_own_walkers(struct session *s)
 	}
 }
 
+/* "name", or "module`name" */
 static const struct walker *find(struct session *s, const char *name)
 {
-	for (size_t i = 0; dcmd_groups[i]; i++) {
-		const struct walker *w = dcmd_groups[i]->walkers;
+	const char *mark = strchr(name, '`');
+	const char *bare = mark ? mark + 1 : name;
+	size_t scope = mark ? (size_t)(mark - name) : 0;
 
+	for (size_t i = 0; dcmd_groups[i]; i++) {
+		const struct group *g = dcmd_groups[i];
+		const struct walker *w = g->walkers;
+
+		if (mark &&
+		    (strncmp(g->name, name, scope) || g->name[scope] != '\0'))
+			continue;
 		for (; w && w->name; w++)
-			if (!strcmp(w->name, name))
+			if (!strcmp(w->name, bare))
 				return w;
 	}
 	make_own_walkers(s);

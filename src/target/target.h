@@ -68,6 +68,7 @@ struct target_info {
 	int signo;          /* that ended it, 0 none */
 	taddr_t fault_addr; /* si_addr for a fault */
 	int si_code;
+	bool is_raw;             /* any file: see target_open_raw() */
 	bool is_snapshot;        /* has KMEM notes */
 	const char *snap_reason; /* why it was taken, in words; NULL unknown */
 	uint64_t snap_wall_ns;   /* when, since 1970; 0 unknown */
@@ -93,6 +94,16 @@ struct target_info {
  */
 struct err *target_open_core(const char *path,
 			     struct target **ret_target) must_use;
+
+/**
+ * Opens any file as bytes: the address is the offset.
+ *
+ * @ret_target:  owned by the caller, see target_close()
+ *
+ * Errors: as target_open_core(), but that every content will do.
+ */
+struct err *target_open_raw(const char *path,
+			    struct target **ret_target) must_use;
 
 /**
  * A target from bytes, for tests and fuzzers: one map a call of

@@ -357,18 +357,48 @@ static struct err *open_core(struct target *t)
 	return NULL;
 }
 
-struct err *target_open_core(const char *path, struct target **ret_target)
+/* the bytes of the file at their offsets */
+static struct err *open_raw(struct target *t)
+{
+	struct err *err = map_file(t);
+	struct map_impl map = {0};
+
+	if (err)
+		return err;
+	target_guard();
+	map.pub.end = map.pub.core_end = t->size_bytes;
+	map.pub.prot = PF_R;
+	map.pub.presence = MAP_IN_CORE;
+	map.bytes = t->base;
+	VEC_PUSH(&t->maps, map);
+	t->info.is_raw = true;
+	return NULL;
+}
+
+static struct err *open_with(const char *path,
+			     struct err *(*open_it)(struct target *t),
+			     struct target **ret_target)
 {
 	struct target *t = mem_zalloc(sizeof(*t));
 	struct err *err;
 
 	t->fd = -1;
 	t->path = mem_strdup(path);
-	err = open_core(t);
+	err = open_it(t);
 	if (err) {
 		target_close(t);
 		return err_prefix(err, "%s", path);
 	}
 	*ret_target = t;
 	return NULL;
+}
+
+struct err *target_open_core(const char *path, struct target **ret_target)
+{
+	return open_with(path, open_core, ret_target);
+}
+
+struct err *target_open_raw(const char *path, struct target **ret_target)
+{
+	return open_with(path, open_raw, ret_target);
 }

@@ -29,6 +29,8 @@ struct err *types_open(struct target *target, const struct types_options *opt,
 		types->exe = mem_strdup(opt->exe);
 	if (opt && opt->sysroot && opt->sysroot[0])
 		types->sysroot = mem_strdup(opt->sysroot);
+	if (opt && opt->debug_path && opt->debug_path[0])
+		types->own_debug_path = mem_strdup(opt->debug_path);
 	err = objects_find(types);
 	if (err) {
 		types_close(types);
@@ -51,6 +53,7 @@ void types_close(struct types *types)
 	mem_free(types->debug_path);
 	mem_free(types->exe);
 	mem_free(types->sysroot);
+	mem_free(types->own_debug_path);
 	mem_free(types);
 }
 
@@ -133,10 +136,12 @@ Dwfl *types_dwfl(struct types *types)
 	raise_file_limit();
 	/* nothing comes from the network: a verdict must not depend on it */
 	(void)unsetenv("DEBUGINFOD_URLS");
-	types->debug_path = mem_printf(":.debug:/usr/lib/debug%s%s%s",
-				       types->sysroot ? ":" : "",
-				       types->sysroot ? types->sysroot : "",
-				       types->sysroot ? "/usr/lib/debug" : "");
+	types->debug_path = mem_printf(
+		":%s%s.debug:/usr/lib/debug%s%s%s",
+		types->own_debug_path ? types->own_debug_path : "",
+		types->own_debug_path ? ":" : "", types->sysroot ? ":" : "",
+		types->sysroot ? types->sysroot : "",
+		types->sysroot ? "/usr/lib/debug" : "");
 	types->callbacks = (Dwfl_Callbacks){
 		.find_elf = no_elf,
 		.find_debuginfo = dwfl_standard_find_debuginfo,

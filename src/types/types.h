@@ -40,6 +40,8 @@ struct object {
 struct types_options {
 	const char *exe;     /* the executable the user named, or NULL */
 	const char *sysroot; /* prefix for paths the target names, or NULL */
+	/* directories of debug files, ":" between, tried first; or NULL */
+	const char *debug_path;
 };
 
 /**

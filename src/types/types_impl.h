@@ -81,7 +81,7 @@ struct object_impl {
 
 struct types {
 	struct target *target;
-	char *exe, *sysroot;
+	char *exe, *sysroot, *own_debug_path;
 	VEC(struct object_impl *) objects; /* in load order */
 	struct object_impl **by_start;
 	Dwfl *dwfl; /* made at first need */
