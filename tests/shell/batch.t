@@ -29,7 +29,6 @@ e='pmdb: two core files' usage 'two cores' core.prog core.prog
 e='pmdb: unknown option -Z' usage 'an unknown option' -Z core.prog
 e='pmdb: unknown option --nosuch' usage 'a long one' --nosuch core.prog
 e='pmdb: option -e needs an argument' usage 'a missing argument' core.prog -e
-e='pmdb: no core file is named' usage 'no operand'
 s=3
 e='pmdb: nosuch: No such file' usage 'no such file' nosuch
 e='pmdb: .*: a directory' usage 'a directory' .
@@ -39,6 +38,12 @@ e='pmdb: empty: ' usage 'an empty file' empty
 cp /bin/true other
 e='not the program of this core' usage 'the wrong program' other core.prog
 e='pmdb: nosuch: ' usage 'no such program' nosuch core.prog
+
+# ---- nothing to examine: the language is there
+out=$(printf '1+1=X\n0/X\n' | "$PMDB" -S 2>err)
+is 'no operand: arithmetic' '                2               ' "$out"
+is 'no operand: there is no memory' \
+	'pmdb: failed to read data from target: no mapping for address 0x0' "$(cat err)"
 
 # ---- standard input
 script() { # TEXT
