@@ -40,10 +40,10 @@ e='not the program of this core' usage 'the wrong program' other core.prog
 e='pmdb: nosuch: ' usage 'no such program' nosuch core.prog
 
 # ---- nothing to examine: the language is there
-out=$(printf '1+1=X\n0/X\n' | "$PMDB" -S 2>err)
+out=$(printf '1+1=X\n*0=X\n' | "$PMDB" -S 2>err)
 is 'no operand: arithmetic' '                2               ' "$out"
 is 'no operand: there is no memory' \
-	'pmdb: failed to read data from target: no mapping for address 0x0' "$(cat err)"
+	'pmdb: failed to read from address 0x0: no mapping for address' "$(cat err)"
 
 # ---- standard input
 script() { # TEXT
