@@ -66,4 +66,16 @@ bool place_held(const struct place *pl, struct place *ret);
 struct err *place_path_at(const struct place_env *env, const struct place *pl,
 			  uint64_t off, char **ret) must_use;
 
+/* enum.c */
+/** True when each enumerator is one bit. */
+bool enum_is_flags(const struct type *type);
+/** How much of their names all enumerators share, up to a "_". */
+size_t enum_prefix(const struct type *type);
+/** A set of flags by name: "PFX_{A|B}", "A|0x80".  Owned. */
+char *enum_flags_text(const struct type *type, uint64_t v);
+/** The enumerator that has a value, as bits stand in memory; NULL: none.
+ * *ret_value is the value as the enumeration has it, in any case. */
+const char *enum_name(const struct type *type, uint64_t v, unsigned bits,
+		      int64_t *ret_value);
+
 #endif

@@ -59,91 +59,23 @@ static char *integer_text(const struct print *p, const struct place *pl,
 
 /* ---- enums */
 
-static bool is_flags(const struct type *type)
-{
-	size_t n = type_nenums(type);
-
-	for (size_t i = 0; i < n; i++) {
-		int64_t v = 0;
-
-		(void)type_enum(type, i, &v); /* its name is not needed */
-		if (v <= 0 || (v & (v - 1)))
-			return false;
-	}
-	return n > 0;
-}
-
-/* how much of their names all enumerators share, up to a "_" */
-static size_t common_prefix(const struct type *type)
-{
-	int64_t v = 0;
-	const char *first = type_enum(type, 0, &v);
-	size_t n = strlen(first);
-
-	for (size_t i = 1; i < type_nenums(type); i++) {
-		const char *name = type_enum(type, i, &v);
-		size_t j = 0;
-
-		while (j < n && name[j] == first[j])
-			j++;
-		n = j;
-	}
-	while (n > 0 && first[n - 1] != '_')
-		n--;
-	return type_nenums(type) > 1 ? n : 0;
-}
-
-/* "PFX_{A|B}", "A|0x80" */
-static char *flags_text(const struct type *type, uint64_t v)
-{
-	size_t prefix = common_prefix(type);
-	struct strbuf sb = {0};
-	int64_t value = 0;
-	unsigned n = 0;
-
-	for (size_t i = 0; i < type_nenums(type); i++) {
-		const char *name = type_enum(type, i, &value);
-
-		if (!(v & (uint64_t)value))
-			continue;
-		v &= ~(uint64_t)value;
-		if (n++ > 0)
-			strbuf_putc(&sb, '|');
-		else if (prefix)
-			strbuf_printf(&sb, "%.*s{", (int)prefix, name);
-		strbuf_puts(&sb, name + prefix);
-	}
-	if (n > 0 && prefix)
-		strbuf_putc(&sb, '}');
-	if (v)
-		strbuf_printf(&sb, "%s0x%" PRIx64, n ? "|" : "", v);
-	return sb.s;
-}
-
 static char *enum_text(const struct print *p, const struct place *pl,
 		       uint64_t v)
 {
 	const struct type *type = type_resolve(pl->type);
 	unsigned bits = pl->bit_size ? pl->bit_size
 				     : (unsigned)type_info(type).size_bytes * 8;
-	int64_t want = sign_extend(v, bits);
+	int64_t value = 0;
+	const char *name = enum_name(type, v, bits, &value);
 
-	if (is_flags(type) && v != 0) {
-		_free_ char *flags = flags_text(type, v);
+	if (enum_is_flags(type) && v != 0) {
+		_free_ char *flags = enum_flags_text(type, v);
 
 		return mem_printf("0x%" PRIx64 " (%s)", v, flags);
 	}
-	for (size_t i = 0; i < type_nenums(type); i++) {
-		int64_t value = 0;
-		const char *name = type_enum(type, i, &value);
-
-		if (value == want || (uint64_t)value == v)
-			return p->hex ? mem_printf("0x%" PRIx64 " (%s)", v,
-						   name)
-				      : mem_printf("%" PRId64 " (%s)", value,
-						   name);
-	}
-	return mem_printf("%" PRId64 " (??\?)", want);
+	if (p->hex && name)
+		return mem_printf("0x%" PRIx64 " (%s)", v, name);
+	return mem_printf("%" PRId64 " (%s)", value, name ? name : "??\?");
 }
 
 /* ---- pointers and floats */

@@ -2,14 +2,29 @@
 /* The groups of dcmds, in the order names are looked up. */
 #include "pmdb_mod.h"
 
-extern const struct group group_session, group_lang, group_vars, group_settings,
-	group_files, group_syms, group_types, group_print, group_dis,
-	group_cache, group_vmem, group_audit, group_verify, group_leaks,
-	group_whatis;
+#define GROUPS(X)   \
+	X(session)  \
+	X(lang)     \
+	X(vars)     \
+	X(settings) \
+	X(files)    \
+	X(syms)     \
+	X(print)    \
+	X(types)    \
+	X(enum)     \
+	X(printf)   \
+	X(typedef)  \
+	X(dis)      \
+	X(cache)    \
+	X(vmem)     \
+	X(audit)    \
+	X(verify)   \
+	X(leaks)    \
+	X(whatis)
 
-const struct group *const dcmd_groups[] = {
-	&group_session, &group_lang,  &group_vars,   &group_settings,
-	&group_files,   &group_syms,  &group_types,  &group_print,
-	&group_dis,     &group_cache, &group_vmem,   &group_audit,
-	&group_verify,  &group_leaks, &group_whatis, NULL,
-};
+#define DECLARE(name) extern const struct group group_##name;
+#define ADDRESS(name) &group_##name,
+
+GROUPS(DECLARE)
+
+const struct group *const dcmd_groups[] = {GROUPS(ADDRESS) NULL};

@@ -7,9 +7,28 @@
 
 #include "types/names.h"
 
-/* what every x86-64 program has, and means the same by */
+static const struct builtin *find_builtin(const struct builtin *list,
+					  const char *name)
+{
+	for (; list->name[0]; list++)
+		if (strcmp(list->name, name) == 0)
+			return list;
+	return NULL;
+}
+
+/* what every x86-64 program has, and means the same by; and what else they are
+ * in the model that the user has chosen */
 static const struct type *builtin_type(struct types *types, const char *name)
 {
+	static const struct builtin narrow[] = {
+		{"long int", 4, false, true, false, false},
+		{"long unsigned int", 4, false, false, false, false},
+		{"size_t", 4, false, false, false, false},
+		{"ssize_t", 4, false, true, false, false},
+		{"intptr_t", 4, false, true, false, false},
+		{"uintptr_t", 4, false, false, false, false},
+		{.name = ""},
+	};
 	static const struct builtin known[] = {
 		{"char", 1, false, true, true, false},
 		{"signed char", 1, false, true, true, false},
@@ -39,25 +58,24 @@ static const struct type *builtin_type(struct types *types, const char *name)
 		{"ssize_t", 8, false, true, false, false},
 		{"intptr_t", 8, false, true, false, false},
 		{"uintptr_t", 8, false, false, false, false},
+		{.name = ""},
 	};
-	size_t i;
+	const struct builtin *b =
+		types->is_ilp32 ? find_builtin(narrow, name) : NULL;
+	struct type *type;
+	uint64_t *index;
 
-	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		const uint64_t key = hash_bytes(&known[i], sizeof(known[i]), 0);
-		uint64_t *index;
-		struct type *type;
-
-		if (strcmp(known[i].name, name) != 0)
-			continue;
-		index = hash_put(&types->by_parts, key, NULL);
-		if (*index > 0)
-			return types->all.v[*index - 1];
-		type = type_new(types, FORM_BUILTIN);
-		type->builtin = &known[i];
-		*index = types->all.n;
-		return type;
-	}
-	return NULL;
+	if (!b)
+		b = find_builtin(known, name);
+	if (!b)
+		return NULL;
+	index = hash_put(&types->by_parts, hash_bytes(b, sizeof(*b), 0), NULL);
+	if (*index > 0)
+		return types->all.v[*index - 1];
+	type = type_new(types, FORM_BUILTIN);
+	type->builtin = b;
+	*index = types->all.n;
+	return type;
 }
 
 /* in one object; a declaration is kept in *ret while the search goes on */
@@ -84,15 +102,27 @@ static bool lookup_in(struct types *types, struct object_impl *obj,
 	return false;
 }
 
+static const struct type *lookup_made(const struct types *types,
+				      const struct type_words *words)
+{
+	return made_lookup(types,
+			   words->tag == DW_TAG_structure_type ? "struct "
+			   : words->tag == DW_TAG_union_type   ? "union "
+							       : "",
+			   words->base);
+}
+
 static const struct type *lookup_base(struct types *types,
 				      const struct object *scope,
 				      const struct type_words *words)
 {
-	const struct type *type = NULL;
+	const struct type *type = scope ? NULL : lookup_made(types, words);
 	char *canonical = words->tag == 0 ? names_base_type(words->base) : NULL;
 	size_t i;
 
 	mem_free(canonical);
+	if (type)
+		return type;
 	if (words->tag == 0 && strcmp(words->base, "void") == 0)
 		return type_void(types);
 	if (canonical)

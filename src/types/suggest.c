@@ -13,6 +13,7 @@ struct err *types_names(struct types *types, const struct object *object,
 
 	if (object)
 		return index_names(object_impl(types, object), fn, arg);
+	err = made_names(types, fn, arg);
 	for (i = 0; i < types->objects.n && !err; i++)
 		err = index_names(types->objects.v[i], fn, arg);
 	return err;

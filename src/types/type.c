@@ -44,8 +44,13 @@ void types_release(struct types *types)
 		VEC_FREE(&type->members);
 		VEC_FREE(&type->enums);
 		mem_free(type->name);
+		mem_free(type->given);
 		mem_free(type);
 	}
+	for (i = 0; i < types->made_names.n; i++)
+		mem_free(types->made_names.v[i]);
+	VEC_FREE(&types->made_names);
+	made_release(types);
 	VEC_FREE(&types->all);
 	hash_fini(&types->by_die);
 	hash_fini(&types->by_parts);
@@ -76,6 +81,11 @@ const struct type *type_derived(struct types *types, enum form form,
 const struct type *type_array(const struct type *elem, uint64_t n)
 {
 	return type_derived(elem->types, FORM_ARRAY, elem, n);
+}
+
+const struct type *type_pointer(const struct type *to)
+{
+	return type_derived(to->types, FORM_POINTER, to, 0);
 }
 
 const struct type *type_void(struct types *types)
@@ -271,8 +281,14 @@ static const struct type *resolve(const struct type *type)
 	Dwarf_Die die;
 	int i;
 
-	for (i = 0; i < CHAIN_MAX && is_wrapper(type_tag(type)); i++)
-		type = type_target(type);
+	for (i = 0; i < CHAIN_MAX; i++) {
+		if (type->form == FORM_TYPEDEF)
+			type = type->elem;
+		else if (is_wrapper(type_tag(type)))
+			type = type_target(type);
+		else
+			break;
+	}
 	if (type->form != FORM_DIE || die_lookup_tag(type_tag(type)) <= 0)
 		return type;
 	die = type->die;
@@ -439,6 +455,12 @@ struct type_info type_info(const struct type *type)
 					   type_info(type->elem).size_bytes,
 					   &info.size_bytes))
 			info.size_bytes = 0;
+		break;
+	case FORM_TYPEDEF:
+		break; /* resolved above; a chain too long is void */
+	case FORM_RECORD:
+		info.kind = type->is_union ? TYPE_UNION : TYPE_STRUCT;
+		info.size_bytes = type->size_bytes;
 		break;
 	}
 	return info;

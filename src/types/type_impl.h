@@ -15,7 +15,9 @@ enum form {
 	FORM_VOID,
 	FORM_BUILTIN,
 	FORM_POINTER,
-	FORM_ARRAY
+	FORM_ARRAY,
+	FORM_TYPEDEF, /* of the user's making */
+	FORM_RECORD,  /* the same: a structure or union */
 };
 
 struct builtin {
@@ -36,7 +38,10 @@ struct type {
 	struct object_impl *obj; /* of a DIE */
 	Dwarf_Die die;
 	const struct builtin *builtin;
-	const struct type *elem; /* pointer, array */
+	const struct type *elem; /* pointer, array, typedef */
+	char *given;             /* name of a typedef, tag of a record */
+	bool is_union;           /* record */
+	uint64_t size_bytes;     /* record */
 	uint64_t nelems;         /* array */
 	char *name;              /* NULL: not yet asked */
 	const struct type *resolved;

@@ -192,6 +192,16 @@ static void declare(const struct type *type, const char *decl, int depth,
 					: mem_printf("%s[]", decl);
 		declare(type->elem, full, depth + 1, out);
 		break;
+	case FORM_TYPEDEF:
+		strbuf_printf(out, "%s%s%s", type->given, decl[0] ? " " : "",
+			      decl);
+		break;
+	case FORM_RECORD:
+		strbuf_printf(out, "%s %s%s%s",
+			      type->is_union ? "union" : "struct",
+			      type->given ? type->given : "{...}",
+			      decl[0] ? " " : "", decl);
+		break;
 	}
 }
 

@@ -246,6 +246,39 @@ const char *type_enum(const struct type *type, size_t i, int64_t *ret_value);
 
 /** The type of n elements one after the other. */
 const struct type *type_array(const struct type *elem, uint64_t n);
+/** The type of a pointer to another. */
+const struct type *type_pointer(const struct type *to);
+
+/* ---- types of the user's making ------------------------------------------ */
+
+/** Makes a name for a type, found before those of the target. */
+void types_make_typedef(struct types *types, const char *name,
+			const struct type *of);
+/** Begins a structure or union; its members may already refer to it by tag
+ * (NULL: it has none).  Complete after types_end_record(). */
+struct type *types_begin_record(struct types *types, bool is_union,
+				const char *tag);
+/**
+ * Gives it its members, laid out as the compiler would.
+ *
+ * @members:  names and types, copied; none: it is given up, its tag unknown
+ */
+void types_end_record(struct type *type, const struct type_member *members,
+		      size_t n);
+/** What a typedef that was made is a name for; any other type: itself. */
+const struct type *type_of_typedef(const struct type *type);
+/** True for a structure or union that was made. */
+bool type_is_made_record(const struct type *type);
+/** Calls fn for each name that was made, in order. */
+struct err *types_made(const struct types *types, type_name_fn *fn,
+		       void *arg) must_use;
+/** Takes all those names away. */
+void types_forget_made(struct types *types);
+/** Sets how wide the base types are: "LP64", "ILP32" or "LP32"; false: no such
+ * model.  Pointers are 8 bytes wide in each. */
+bool types_set_model(struct types *types, const char *model);
+/** True when there are base types: those of a target, or of a model. */
+bool types_has_base(const struct types *types);
 
 /* ---- views: the contract bound by name ------------------------------- */
 

@@ -79,6 +79,13 @@ struct object_impl {
 	VEC(Dwarf_Die) variable_dies;
 };
 
+/* a type of the user's making */
+struct made {
+	const char *tag; /* "struct ", "union " or "" */
+	char *name;
+	const struct type *type;
+};
+
 struct types {
 	struct target *target;
 	char *exe, *sysroot, *own_debug_path;
@@ -93,9 +100,12 @@ struct types {
 	bool is_attached;                 /* to our callbacks: see unwind.c */
 	const struct target_thread *unwinding; /* whose registers they give */
 	struct disasm *disasm;                 /* NULL: not yet needed */
-	VEC(struct type *) all;                /* every type made */
-	struct hash by_die;   /* address of a DIE -> index in all, + 1 */
-	struct hash by_parts; /* what a derived type is made of -> same */
+	VEC(struct made) made;
+	VEC(char *) made_names;   /* of members */
+	bool has_model, is_ilp32; /* see types_set_model() */
+	VEC(struct type *) all;   /* every type made */
+	struct hash by_die;       /* address of a DIE -> index in all, + 1 */
+	struct hash by_parts;     /* what a derived type is made of -> same */
 };
 
 /* ---- object.c ------------------------------------------------------------ */
@@ -145,6 +155,17 @@ Dwarf *object_dwarf(struct object_impl *obj);
 
 /** Undoes what the first walk attached; after the Dwfl has ended. */
 void unwind_release(struct types *types);
+
+/* ---- made.c -------------------------------------------------------------- */
+
+/** A type of the user's making, or NULL. */
+const struct type *made_lookup(const struct types *types, const char *tag,
+			       const char *name);
+/** Calls fn for each. */
+struct err *made_names(const struct types *types, type_name_fn *fn,
+		       void *arg) must_use;
+/** Releases them. */
+void made_release(struct types *types);
 
 /* ---- disasm.c ------------------------------------------------------------ */
 
