@@ -125,7 +125,8 @@ struct heap_stack {
 
 struct heap_finding {
 	taddr_t addr;  /* the buffer, slab, cache or arena that is damaged */
-	taddr_t cache; /* 0 if not known */
+	taddr_t cache; /* 0 if not known; of a large buffer its arena */
+	bool is_large;
 	enum {
 		FINDING_BUFFER,
 		FINDING_STRUCTURE

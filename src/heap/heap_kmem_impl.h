@@ -124,6 +124,7 @@ struct kmem_arena {
 /* an allocated segment that is a buffer */
 struct kmem_big {
 	taddr_t start, end, seg, arena;
+	bool has_guard; /* its last page is filled behind end */
 };
 
 struct kmem_heap {
@@ -133,7 +134,8 @@ struct kmem_heap {
 	struct kmem_names names;
 	struct kmem_numbers num;
 	uint32_t ncpus;
-	uint64_t seg_bytes;   /* vmem_seg_size */
+	uint64_t seg_bytes; /* vmem_seg_size */
+	uint64_t oversize_tag_bytes;
 	uint64_t total_bytes; /* mapped memory: no count can exceed it */
 	bool is_loaded;
 	VEC(struct kmem_cache) caches;

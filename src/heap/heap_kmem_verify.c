@@ -331,6 +331,39 @@ static struct err *verify_buf(void *arg, const struct heap_buf *b)
 		       : verify_free(c->v, c->kc, b, &tag);
 }
 
+/* a large request: a mark and fresh memory behind it, to the end of a page */
+static struct err *verify_big(struct verifier *v, const struct kmem_big *big)
+{
+	struct kmem_heap *kh = v->kh;
+	const struct kmem_arena *a = kmem_arena_at(kh, big->arena);
+	uint64_t q = a ? a->pub.quantum_bytes : 1;
+	taddr_t end = (big->end + kh->oversize_tag_bytes + q - 1) & -q;
+	taddr_t at =
+		first_modified(kh, kh->num.uninitialized, big->end + 1, end);
+	size_t len = 0;
+	const unsigned char *mark = target_peek(kh->t, big->end, &len);
+	struct heap_finding f = {
+		.addr = big->start,
+		.cache = big->arena,
+		.is_large = true,
+		.kind = FINDING_BUFFER,
+		.state = BUF_ALLOCATED,
+	};
+
+	if (!big->has_guard)
+		return NULL;
+	if (mark && len && *mark != (kh->num.redzone_byte & 0xff))
+		at = big->end;
+	if (!at)
+		return NULL;
+	f.at = at;
+	snprintf(f.text, sizeof(f.text),
+		 "buffer %" PRIx64
+		 " (allocated) has been written past its end, at %" PRIx64,
+		 big->start, at);
+	return v->fn(v->arg, &f);
+}
+
 /* ---- structures ------------------------------------------------------ */
 
 __attribute__((format(printf, 4, 5))) static struct err *
@@ -520,6 +553,8 @@ struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 	for (size_t i = 0; !err && i < kh->caches.n; i++)
 		if (!cache || kh->caches.v[i].pub.addr == cache)
 			err = verify_cache(&v, &kh->caches.v[i]);
+	for (size_t i = 0; !err && !cache && i < kh->bigs.n; i++)
+		err = verify_big(&v, &kh->bigs.v[i]);
 	for (size_t i = 0;
 	     !err && !cache && heap->health.is_quiescent && i < kh->arenas.n;
 	     i++)

@@ -264,7 +264,12 @@ struct err *kmem_segments(struct heap *heap, taddr_t arena, unsigned types,
 static struct err *add_big(void *arg, const struct heap_segment *s)
 {
 	struct kmem_heap *kh = arg;
-	struct kmem_big big = {s->start, s->end, s->addr, s->arena};
+	struct kmem_big big = {
+		.start = s->start,
+		.end = s->end,
+		.seg = s->addr,
+		.arena = s->arena,
+	};
 
 	if (s->end - s->start > kh->total_bytes ||
 	    !target_map_at(kh->t, s->start)) {
@@ -273,6 +278,12 @@ static struct err *add_big(void *arg, const struct heap_segment *s)
 			    ") is not mapped",
 			    s->addr, s->start, s->end);
 		return NULL;
+	}
+	/* the guard bytes behind a large request are not the program's */
+	if (s->arena == kmem_global(kh, S_kmem_oversize_arena, 8) &&
+	    s->end - s->start > kh->oversize_tag_bytes) {
+		big.end -= kh->oversize_tag_bytes;
+		big.has_guard = kh->oversize_tag_bytes != 0;
 	}
 	VEC_PUSH(&kh->bigs, big);
 	return NULL;
@@ -308,6 +319,7 @@ struct err *kmem_load_bigs(struct kmem_heap *kh)
 		if (a)
 			a->is_source = true;
 	}
+	kh->oversize_tag_bytes = kmem_global(kh, S_kmem_oversize_tag, 4);
 	for (size_t i = 0; !err && i < kh->arenas.n; i++) {
 		const struct kmem_arena *a = &kh->arenas.v[i];
 		bool is_programs = !a->pub.is_internal && !a->is_source &&

@@ -40,8 +40,6 @@ static kmem_cache_t *class_cache[NCLASSES];
 static kmem_cache_t *align_cache[NALIGNS][NCLASSES];
 kmem_mutex_t kmem_align_lock;
 
-vmem_t *kmem_oversize_arena;
-
 static size_t class_align(size_t bytes)
 {
 	if (bytes % KMEM_PAGE == 0)
@@ -91,53 +89,6 @@ static inline kmem_cache_t *size_cache(size_t bytes)
 	return class_cache[class_of[(bytes - 1) / 8]];
 }
 
-/* ---- oversize ---- */
-
-static void *oversize_alloc(size_t bytes, size_t align, int kmflag, int kind)
-{
-	kmem_waiter_t w = {.kw_bytes = bytes};
-	int waits = kmem_has_to_wait(kmflag);
-	int vmflag = (kmflag | (waits ? KM_NOSLEEP : 0)) & VM_KMFLAGS;
-	void *p;
-
-	if (bytes > SIZE_MAX / 4) {
-		if (!(kmflag & KM_NOSLEEP))
-			kmem_panic("kmem_alloc(%lu): no memory is that large",
-				   bytes);
-		return NULL;
-	}
-	while (!(p = vmem_alloc_kind(kmem_oversize_arena, bytes, align, vmflag,
-				     kind)) &&
-	       waits)
-		kmem_memory_wait(&w);
-	kmem_memory_got(&w);
-	if (p && kmem_pagemap_set(p, 1, bytes << 1 | KMEM_PAGE_OVERSIZE)) {
-		vmem_xfree(kmem_oversize_arena, p, bytes);
-		p = NULL;
-	}
-	if (!p)
-		kmem_log_event(kmem_failure_log, NULL, NULL, (void *)bytes,
-			       KMEM_WHAT_FAIL, kind);
-	return p;
-}
-
-static void oversize_free(void *p, size_t bytes)
-{
-	(void)kmem_pagemap_set(p, 1, KMEM_PAGE_FREED); /* the node is there */
-	vmem_xfree(kmem_oversize_arena, p, bytes);
-	if (KM_UNLIKELY(kmem_waiters != NULL))
-		kmem_memory_freed();
-}
-
-size_t kmem_addr_oversize(const void *p)
-{
-	uintptr_t entry = kmem_pagemap_get(p);
-
-	if (!(entry & KMEM_PAGE_OVERSIZE) || ((uintptr_t)p & (KMEM_PAGE - 1)))
-		return 0;
-	return entry >> 1;
-}
-
 /* ---- kmem_alloc ---- */
 
 void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
@@ -169,6 +120,8 @@ static void sized_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	if (cp->cache_class && kmem_thread_overflow(cp->cache_class - 1, buf))
 		return;
 	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG))) {
+		if (KM_UNLIKELY(cp->cache_flags & KMF_AUDIT))
+			(void)kmem_kind_check(cp, buf, kind);
 		kmem_cache_put(cp, buf, kind);
 		return;
 	}
@@ -185,7 +138,7 @@ void *kmem_alloc(size_t size, int kmflag)
 	if (size == 0)
 		return NULL;
 	if (KM_UNLIKELY(size > MAXBUF))
-		return oversize_alloc(size, 0, kmflag, KMEM_KIND_KMEM);
+		return kmem_oversize_alloc(size, 0, kmflag, KMEM_KIND_KMEM);
 	return kmem_cache_alloc_sized(size_cache(size), size, kmflag,
 				      KMEM_KIND_KMEM);
 }
@@ -211,19 +164,16 @@ void kmem_free(void *buf, size_t size)
 	if (!buf && size == 0)
 		return;
 	if (size == 0 || size > MAXBUF) {
-		if (kmem_addr_oversize(buf) != size || size == 0)
-			kmem_error_at(KMERR_BADADDR, NULL, buf);
-		else
-			oversize_free(buf, size);
+		kmem_oversize_free(buf, size, KMEM_KIND_KMEM);
 		return;
 	}
 	cp = size_cache(size);
 	if (kmem_addr_cache(buf, &sp, &base) != cp) {
-		kmem_error_at(KMERR_BADCACHE, cp, buf);
+		kmem_error_at(KMERR_BADCACHE, cp, buf, KMEM_KIND_KMEM);
 		return;
 	}
 	if (base != buf && (cp->cache_flags & KMF_BUFTAG))
-		kmem_error_at(KMERR_BADADDR, cp, buf);
+		kmem_error_at(KMERR_BADADDR, cp, buf, KMEM_KIND_KMEM);
 	else
 		sized_free(cp, sp, buf, size, KMEM_KIND_KMEM);
 }
@@ -297,11 +247,11 @@ malloc_any(size_t size, size_t align, int kmflag, int kind)
 	kmem_ready_check();
 	if (KM_UNLIKELY(align > MALLOC_ALIGN)) {
 		if (size > MAXBUF || align > KMEM_PAGE)
-			return oversize_alloc(size ? size : 1, align, kmflag,
-					      kind);
+			return kmem_oversize_alloc(size ? size : 1, align,
+						   kmflag, kind);
 		cp = aligned_cache(size ? size : 1, align);
 	} else if (KM_UNLIKELY(size > MAXBUF)) {
-		return oversize_alloc(size, 0, kmflag, kind);
+		return kmem_oversize_alloc(size, 0, kmflag, kind);
 	} else {
 		/* the smallest class is aligned to 8 only */
 		cp = size_cache(size > 8 ? size : 16);
@@ -344,25 +294,6 @@ kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab, void **base)
 	return cp;
 }
 
-/** Frees an oversize buffer; size SIZE_MAX: the caller did not say. */
-static void free_oversize(void *p, size_t size)
-{
-	size_t bytes = kmem_addr_oversize(p);
-	struct kmem_fault fault = {
-		.code = KMERR_BADSIZE,
-		.buf = p,
-		.freed_bytes = size,
-		.bytes = bytes,
-	};
-
-	if (bytes == 0)
-		kmem_error_at(KMERR_BADADDR, NULL, p);
-	else if (size != SIZE_MAX && size != bytes)
-		kmem_error(&fault);
-	else
-		oversize_free(p, bytes);
-}
-
 static inline __attribute__((always_inline)) void free_any(void *p, size_t size,
 							   int kind)
 {
@@ -374,12 +305,12 @@ static inline __attribute__((always_inline)) void free_any(void *p, size_t size,
 		return;
 	cp = kmem_addr_cache(p, &sp, &base);
 	if (KM_UNLIKELY(!cp)) {
-		free_oversize(p, size);
+		kmem_oversize_free(p, size, kind);
 		return;
 	}
 	if (KM_UNLIKELY(base != p || !(cp->cache_cflags & KMC_KMEM_ALLOC))) {
 		kmem_error_at(base != p ? KMERR_BADBASE : KMERR_BADCACHE, NULL,
-			      p);
+			      p, kind);
 		return;
 	}
 	sized_free(cp, sp, p, size, kind);
@@ -407,7 +338,7 @@ size_t kmem_usable(const void *p)
 	if (cp)
 		return cp->cache_bufsize;
 	bytes = kmem_addr_oversize(p);
-	if (kmem_flags & KMF_BUFTAG)
+	if (kmem_oversize_tag)
 		return bytes;
 	return (bytes + KMEM_PAGE - 1) & -KMEM_PAGE;
 }

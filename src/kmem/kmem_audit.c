@@ -144,6 +144,17 @@ void kmem_audit(kmem_cache_t *cp, kmem_bufctl_t *bcp, uint32_t stack, int what,
 		bcap->bc_lastlog = record;
 }
 
+struct kmem_event kmem_event_of(const kmem_bufctl_audit_t *bcap)
+{
+	return (struct kmem_event){
+		.ev_time = bcap->bc_timestamp,
+		.ev_thread = bcap->bc_thread,
+		.ev_stack = bcap->bc_stack,
+		.ev_what = bcap->bc_what,
+		.ev_kind = bcap->bc_kind,
+	};
+}
+
 void *kmem_audit_contents(kmem_cache_t *cp, void *buf)
 {
 	return kmem_log_enter(kmem_content_log, buf, cp->cache_contents);

@@ -129,9 +129,9 @@ static int report_modified(kmem_cache_t *cp, void *buf, const uint64_t *at)
 	return -1;
 }
 
-static int report(int code, kmem_cache_t *cp, void *buf)
+static int report(int code, kmem_cache_t *cp, void *buf, int kind)
 {
-	kmem_error_at(code, cp, buf);
+	kmem_error_at(code, cp, buf, kind);
 	return -1;
 }
 
@@ -169,10 +169,10 @@ int kmem_debug_alloc(kmem_cache_t *cp, void *buf, int kmflag, int construct,
 	uint32_t stack = capture(cp, buf);
 
 	if (btp->bt_bxstat != bxstat(btp, KMEM_BUFTAG_FREE))
-		return report(KMERR_BADBUFTAG, cp, buf);
+		return report(KMERR_BADBUFTAG, cp, buf, kind);
 	btp->bt_bxstat = bxstat(btp, KMEM_BUFTAG_ALLOC);
 	if ((cp->cache_flags & KMF_HASH) && btp->bt_bufctl->bc_addr != buf)
-		return report(KMERR_BADBUFCTL, cp, buf);
+		return report(KMERR_BADBUFCTL, cp, buf, kind);
 	if ((cp->cache_flags & KMF_DEADBEEF) && check_free_content(cp, buf))
 		return -1;
 	btp->bt_redzone = KMEM_REDZONE_PATTERN;
@@ -207,7 +207,8 @@ static size_t padding_before(const kmem_cache_t *cp, const kmem_slab_t *sp,
 }
 
 /** Has nobody written in front of buf?  Reports when somebody has. */
-static int check_before(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf)
+static int check_before(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
+			int kind)
 {
 	size_t bytes;
 
@@ -217,22 +218,22 @@ static int check_before(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf)
 	if (!kmem_pattern_verify(KMEM_UNINITIALIZED_PATTERN,
 				 (char *)buf - bytes, bytes))
 		return 0;
-	return report(KMERR_UNDERRUN, cp, buf);
+	return report(KMERR_UNDERRUN, cp, buf, kind);
 }
 
 /** Is buf the start of a buffer of this cache?  Reports when not. */
-static int check_base(kmem_cache_t *cp, void *buf)
+static int check_base(kmem_cache_t *cp, void *buf, int kind)
 {
 	kmem_slab_t *sp;
 	void *base;
 	kmem_cache_t *owner = kmem_addr_cache(buf, &sp, &base);
 
 	if (owner == cp && base == buf)
-		return check_before(cp, sp, buf);
+		return check_before(cp, sp, buf, kind);
 	/* slabs of a foreign arena are not in the page map */
 	if (!owner && cp->cache_arena->vm_quantum < KMEM_PAGE)
 		return 0;
-	return report(KMERR_BADADDR, cp, buf);
+	return report(KMERR_BADADDR, cp, buf, kind);
 }
 
 /** kmem_debug_free() of what is known to be a buffer of the cache. */
@@ -245,12 +246,12 @@ static int check_and_poison(kmem_cache_t *cp, void *buf, uint32_t stack,
 		return report(btp->bt_bxstat == bxstat(btp, KMEM_BUFTAG_FREE)
 				      ? KMERR_DUPFREE
 				      : KMERR_REDZONE,
-			      cp, buf);
+			      cp, buf, kind);
 	btp->bt_bxstat = bxstat(btp, KMEM_BUFTAG_FREE);
 	if ((cp->cache_flags & KMF_HASH) && btp->bt_bufctl->bc_addr != buf)
-		return report(KMERR_BADBUFCTL, cp, buf);
+		return report(KMERR_BADBUFCTL, cp, buf, kind);
 	if (btp->bt_redzone != KMEM_REDZONE_PATTERN)
-		return report(KMERR_REDZONE, cp, buf);
+		return report(KMERR_REDZONE, cp, buf, kind);
 	if (cp->cache_flags & KMF_AUDIT) {
 		if (cp->cache_flags & KMF_CONTENTS)
 			((kmem_bufctl_audit_t *)btp->bt_bufctl)->bc_contents =
@@ -270,7 +271,7 @@ static int check_and_poison(kmem_cache_t *cp, void *buf, uint32_t stack,
 
 int kmem_debug_free(kmem_cache_t *cp, void *buf, int kind)
 {
-	if (check_base(cp, buf) != 0)
+	if (check_base(cp, buf, kind) != 0)
 		return -1;
 	return check_and_poison(cp, buf, capture(cp, buf), kind);
 }
@@ -323,32 +324,36 @@ static int unsized_code(kmem_cache_t *cp, void *buf)
 	return KMERR_REDZONE;
 }
 
-/** Is what lies between the mark and the redzone as it was filled? */
-static int is_slack_whole(const kmem_cache_t *cp, void *buf, size_t marked)
+int kmem_is_fresh(const void *buf, size_t from, size_t to)
 {
-	const unsigned char *p = buf;
 	const uint64_t pattern = KMEM_UNINITIALIZED_PATTERN;
-	size_t i;
+	const unsigned char *p = buf;
 
-	if ((cp->cache_flags & (KMF_DEADBEEF | KMF_LITE)) != KMF_DEADBEEF)
-		return 1;
-	for (i = marked + 1; i < cp->cache_verify && i % 8 != 0; i++)
-		if (p[i] != ((pattern >> (i % 8 * 8)) & 0xff))
+	for (; from < to && from % 8 != 0; from++)
+		if (p[from] != ((pattern >> (from % 8 * 8)) & 0xff))
 			return 0;
-	return i >= cp->cache_verify ||
-	       !kmem_pattern_verify(pattern, kmem_at(buf, i),
-				    cp->cache_verify - i);
+	return from >= to ||
+	       !kmem_pattern_verify(pattern, (void *)(uintptr_t)(p + from),
+				    to - from);
+}
+
+/** Is what lies between the mark and the redzone as it was filled? */
+static int is_slack_whole(const kmem_cache_t *cp, const void *buf,
+			  size_t marked)
+{
+	return (cp->cache_flags & (KMF_DEADBEEF | KMF_LITE)) != KMF_DEADBEEF ||
+	       kmem_is_fresh(buf, marked + 1, cp->cache_verify);
 }
 
 /** Checks and removes the mark of kmem_size_mark(); 0, or -1: reported. */
-static int size_check(kmem_cache_t *cp, void *buf, size_t bytes)
+static int size_check(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
 {
 	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
 	uint32_t *word = (uint32_t *)btp;
 	size_t marked = kmem_size_marked(cp, buf);
 
 	if (marked == SIZE_MAX)
-		return report(unsized_code(cp, buf), cp, buf);
+		return report(unsized_code(cp, buf), cp, buf, kind);
 	if (bytes != SIZE_MAX && marked != bytes) {
 		struct kmem_fault fault = {
 			.code = KMERR_BADSIZE,
@@ -356,6 +361,7 @@ static int size_check(kmem_cache_t *cp, void *buf, size_t bytes)
 			.buf = buf,
 			.freed_bytes = bytes,
 			.bytes = marked,
+			.kind = kind,
 		};
 
 		word[0] = KMEM_SIZE_ENCODE(bytes);
@@ -364,7 +370,7 @@ static int size_check(kmem_cache_t *cp, void *buf, size_t bytes)
 	}
 	if (((unsigned char *)buf)[marked] != KMEM_REDZONE_BYTE ||
 	    !is_slack_whole(cp, buf, marked))
-		return report(KMERR_REDZONE, cp, buf);
+		return report(KMERR_REDZONE, cp, buf, kind);
 	/* the byte may lie in the redzone; any other byte of that must be
 	 * intact, which the check of the whole word does next */
 	word[1] = KMEM_REDZONE_PATTERN >> 32;
@@ -378,7 +384,120 @@ int kmem_debug_free_sized(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 {
 	uint32_t stack = capture(cp, buf);
 
-	if (check_before(cp, sp, buf) != 0 || size_check(cp, buf, bytes) != 0)
+	if (check_before(cp, sp, buf, kind) != 0)
+		return -1;
+	/* one mistake, one report: delete of new[] has another size too */
+	if (kmem_kind_check(cp, buf, kind) != 0)
+		bytes = SIZE_MAX;
+	if (size_check(cp, buf, bytes, kind) != 0)
 		return -1;
 	return check_and_poison(cp, buf, stack, kind);
+}
+
+/* ---- which call belongs to which ---- */
+
+static int has_operators; /* the program's own; set before threads start */
+
+void kmem_kinds_loosen(void)
+{
+	has_operators = 1;
+}
+
+/** Kinds that free each other's buffers have the same answer. */
+static int family(int kind)
+{
+	switch (kind) {
+	case KMEM_KIND_MALLOC:
+	case KMEM_KIND_MEMALIGN:
+	case KMEM_KIND_REALLOC:
+		return KMEM_KIND_MALLOC;
+	case KMEM_KIND_NEW:
+	case KMEM_KIND_NEW_ARRAY:
+	case KMEM_KIND_NEW_ALIGNED:
+	case KMEM_KIND_NEW_ALIGNED_ARRAY:
+		return has_operators ? KMEM_KIND_MALLOC : kind;
+	default:
+		return kind;
+	}
+}
+
+int kmem_kinds_match(int alloc_kind, int free_kind)
+{
+	return kmem_options.no_mismatch || alloc_kind == KMEM_KIND_NONE ||
+	       free_kind == KMEM_KIND_NONE ||
+	       family(alloc_kind) == family(free_kind);
+}
+
+/** The audit record of a live buffer, or NULL: none, or it is not known to be
+ * whole. */
+static kmem_bufctl_audit_t *live_record(kmem_cache_t *cp, void *buf)
+{
+	kmem_buftag_t *btp;
+	kmem_bufctl_t *bcp;
+
+	if (!(cp->cache_flags & KMF_AUDIT))
+		return NULL;
+	if (cp->cache_flags & KMF_BUFTAG) {
+		btp = kmem_buftag_of(cp, buf);
+		bcp = btp->bt_bxstat == bxstat(btp, KMEM_BUFTAG_ALLOC)
+			      ? btp->bt_bufctl
+			      : NULL;
+	} else {
+		kmem_mutex_enter(&cp->cache_lock);
+		bcp = kmem_hash_find(cp, buf);
+		kmem_mutex_exit(&cp->cache_lock);
+	}
+	return bcp && bcp->bc_addr == buf ? (kmem_bufctl_audit_t *)bcp : NULL;
+}
+
+int kmem_kind_check(kmem_cache_t *cp, void *buf, int kind)
+{
+	const kmem_bufctl_audit_t *bcap = live_record(cp, buf);
+	struct kmem_fault fault = {
+		.code = KMERR_BADKIND,
+		.cp = cp,
+		.buf = buf,
+		.kind = kind,
+	};
+
+	if (!bcap || kmem_kinds_match(bcap->bc_kind, kind))
+		return 0;
+	fault.alloc_kind = bcap->bc_kind;
+	kmem_error(&fault);
+	return -1;
+}
+
+void kmem_kind_set(void *p, int kind)
+{
+	kmem_cache_t *cp = kmem_addr_cache(p, NULL, NULL);
+	kmem_bufctl_audit_t *bcap = cp ? live_record(cp, p) : NULL;
+	size_t bytes = kmem_addr_oversize(p);
+
+	if (bcap)
+		bcap->bc_kind = (unsigned)kind & 0xf;
+	if (bytes)
+		(void)kmem_pagemap_set(p, 1, kmem_oversize_entry(bytes, kind));
+}
+
+int kmem_live_check(void *p, int kind)
+{
+	void *base = p;
+	kmem_cache_t *cp = kmem_addr_cache(p, NULL, &base);
+	int use = kind == KMEM_KIND_USABLE_SIZE;
+	kmem_buftag_t *btp;
+
+	if (!cp)
+		return kmem_addr_oversize(p)
+			       ? 0
+			       : report(use ? KMERR_BADUSE : KMERR_BADADDR,
+					NULL, p, kind);
+	if (base != p || !(cp->cache_cflags & KMC_KMEM_ALLOC))
+		return report(base != p ? KMERR_BADBASE : KMERR_BADCACHE, NULL,
+			      p, kind);
+	if (!(cp->cache_flags & KMF_BUFTAG))
+		return 0;
+	btp = kmem_buftag_of(cp, p);
+	if (btp->bt_bxstat != bxstat(btp, KMEM_BUFTAG_FREE))
+		return 0; /* live, or so damaged that freeing it will tell */
+	return report(use ? KMERR_BADUSE : KMERR_DUPFREE, cp, p, kind);
 }

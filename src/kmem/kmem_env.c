@@ -46,7 +46,7 @@ int kmem_flags; /* written while starting only */
 
 /* values that are not size_t in kmem_options pass through these */
 static size_t depth_value, mtbf_value, concurrency_value;
-static size_t verbose_value, noabort_value;
+static size_t verbose_value, noabort_value, nomismatch_value;
 
 static const struct option debug_options[] = {
 	{"default", NO_VALUE, KMF_AUDIT | KMF_CONTENTS | KMF_BUFTAG, 0, 0, 0,
@@ -61,6 +61,7 @@ static const struct option debug_options[] = {
 	{"lite", NO_VALUE, KMF_LITE, 0, 0, 0, NULL},
 	{"maxverify", SIZE, 0, 0, 0, SIZE_MAX, &kmem_options.maxverify},
 	{"noabort", NO_VALUE, 0, 1, 0, 0, &noabort_value},
+	{"nomismatch", NO_VALUE, 0, 1, 0, 0, &nomismatch_value},
 	{"mtbf", NUMBER, 0, 0, 0, UINT32_MAX, &mtbf_value},
 	{NULL, NO_VALUE, 0, 0, 0, 0, NULL},
 };
@@ -249,6 +250,7 @@ void kmem_env_init(void)
 	kmem_options.concurrency = (unsigned)concurrency_value;
 	kmem_options.is_verbose = verbose_value != 0;
 	kmem_options.no_abort = noabort_value != 0;
+	kmem_options.no_mismatch = nomismatch_value != 0;
 	if (complaint.what)
 		kmem_warn("%s: '%s' %s", complaint.var, complaint.item,
 			  complaint.what);

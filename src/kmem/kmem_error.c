@@ -4,136 +4,27 @@
  * who had the buffer before.  Made without using the heap and without taking
  * an allocator lock; lists are walked with a bound, since they may be damaged.
  *
- * A pc is printed as object+0xoffset, which addr2line understands: the object
- * is found in /proc/self/maps, since dl_iterate_phdr and dladdr take locks.
+ * "kernel memory allocator: " and the words of the code are those of Solaris;
+ * what it has no words for is told in the same manner: a write before a buffer,
+ * a free by the wrong call, the use of what is not allocated.
  */
 #define _GNU_SOURCE
 #include "kmem_internal.h"
 
-#include <elf.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#define LINE_MAX_BYTES 512
 
 kmem_panic_info_t kmem_panic_info; /* kmem_report_lock */
 kmem_mutex_t kmem_report_lock;
 static const void *volatile reporter; /* who holds it */
 
-/* ---- stacks ---- */
-
-/* a line of /proc/self/maps */
-struct map_line {
-	uintptr_t start, end, offset;
-	const char *path;
-};
-
-struct reader {
-	int fd;
-	size_t used, filled;
-	char buf[1024];
-};
-
-static int read_char(struct reader *r)
-{
-	if (r->used == r->filled) {
-		long n = syscall(SYS_read, r->fd, r->buf, sizeof(r->buf));
-
-		if (n <= 0)
-			return -1;
-		r->filled = (size_t)n;
-		r->used = 0;
-	}
-	return (unsigned char)r->buf[r->used++];
-}
-
-static int read_line(struct reader *r, char *line, size_t room)
-{
-	size_t n = 0;
-	int c;
-
-	while ((c = read_char(r)) >= 0 && c != '\n')
-		if (n + 1 < room)
-			line[n++] = (char)c;
-	line[n] = '\0';
-	return c >= 0;
-}
-
-static const char *read_hex(const char *s, uintptr_t *ret)
-{
-	uintptr_t n = 0;
-
-	for (;; s++) {
-		if (*s >= '0' && *s <= '9')
-			n = n << 4 | (uintptr_t)(*s - '0');
-		else if (*s >= 'a' && *s <= 'f')
-			n = n << 4 | (uintptr_t)(*s - 'a' + 10);
-		else
-			break;
-	}
-	*ret = n;
-	return s;
-}
-
-static void parse_map(const char *line, struct map_line *map)
-{
-	const char *s = read_hex(line, &map->start);
-
-	s = read_hex(*s ? s + 1 : s, &map->end);
-	s = strchr(*s ? s + 1 : s, ' '); /* behind the permissions */
-	map->offset = 0;
-	if (s)
-		(void)read_hex(s + 1, &map->offset);
-	map->path = strrchr(line, '/');
-	if (map->path)
-		map->path++;
-}
-
-/** Where an object is loaded: what to take off a pc of it. */
-static uintptr_t load_base(uintptr_t start)
-{
-	const Elf64_Ehdr *ehdr = (const void *)start;
-
-	if (memcmp(ehdr->e_ident, ELFMAG, SELFMAG) != 0 ||
-	    ehdr->e_type == ET_EXEC)
-		return 0;
-	return start;
-}
-
-/** Prints one pc; nothing it does can fail. */
-static void report_pc(uintptr_t pc)
-{
-	char line[LINE_MAX_BYTES];
-	struct reader r = {.fd = (int)syscall(SYS_openat, AT_FDCWD,
-					      "/proc/self/maps",
-					      O_RDONLY | O_CLOEXEC)};
-	struct map_line map = {0, 0, 0, NULL};
-	uintptr_t base = 0;
-	int is_found = 0;
-
-	while (r.fd >= 0 && !is_found && read_line(&r, line, sizeof(line))) {
-		parse_map(line, &map);
-		if (map.offset == 0 && map.path)
-			base = map.start; /* of the object that follows */
-		/* a return address may be the first byte behind a function */
-		is_found = pc - 1 >= map.start && pc - 1 < map.end;
-	}
-	if (r.fd >= 0)
-		(void)syscall(SYS_close, r.fd);
-	if (is_found && map.path && base)
-		kmem_report("    %s+0x%lx\n", map.path, pc - load_base(base));
-	else
-		kmem_report("    %p\n", (void *)pc);
-}
+/* ---- what it is about ---- */
 
 static void report_stack(uint32_t id)
 {
 	const kmem_stack_t *stack = id ? kmem_stack_get(id) : NULL;
 
 	for (uint32_t i = 0; stack && i < stack->st_depth; i++)
-		report_pc(stack->st_pc[i]);
+		kmem_report_pc(stack->st_pc[i]);
 }
 
 /* ---- what it is about ---- */
@@ -145,6 +36,8 @@ struct finding {
 	kmem_slab_t *slab;
 	void *base;
 	kmem_bufctl_t *bcp;
+	const char *origin;           /* cache or arena, NULL: not known */
+	struct kmem_event history[2]; /* newest first */
 };
 
 /** The bufctl of a buffer wherever it is; NULL when its cache has none. */
@@ -162,28 +55,70 @@ static kmem_bufctl_t *find_bufctl(kmem_cache_t *cp, kmem_slab_t *sp,
 	return NULL;
 }
 
+/** The last two transactions of an audited buffer, as far as they are known. */
+static void find_history(struct finding *f)
+{
+	const kmem_bufctl_audit_t *bcap = (const void *)f->bcp;
+	const kmem_bufctl_audit_t *log = bcap->bc_lastlog;
+
+	f->history[0] = kmem_event_of(bcap);
+	/* the last record is a copy of the bufctl; before it is another */
+	if (log && log->bc_addr == bcap->bc_addr)
+		log = log->bc_lastlog;
+	if (log && log->bc_addr == bcap->bc_addr &&
+	    log->bc_timestamp < bcap->bc_timestamp &&
+	    log->bc_cache == bcap->bc_cache)
+		f->history[1] =
+			kmem_event_of(log); /* else none, or overwritten */
+}
+
 /**
  * Looks for the oversize buffer an address points into.  The arena's lock is
  * tried, never waited for: who holds everything may wait for the report lock.
  */
-static void search_oversize(struct finding *f)
+static int search_oversize(struct finding *f)
 {
 	vmem_t *vmp = kmem_oversize_arena;
 	uintptr_t at = (uintptr_t)f->base;
 	vmem_seg_t *vsp;
+	int is_found = 0;
 
 	if (!vmp || !kmem_mutex_tryenter(&vmp->vm_lock))
-		return;
-	for (vsp = vmp->vm_seg0.vs_anext; vsp != &vmp->vm_seg0;
+		return 0;
+	for (vsp = vmp->vm_seg0.vs_anext; vsp != &vmp->vm_seg0 && !is_found;
 	     vsp = vsp->vs_anext) {
-		if (vsp->vs_type != VMEM_ALLOC || at <= vsp->vs_start ||
+		if (vsp->vs_type != VMEM_ALLOC || at < vsp->vs_start ||
 		    at >= vsp->vs_end)
 			continue;
+		if (at != vsp->vs_start)
+			f->code = KMERR_BADBASE;
 		f->base = (void *)vsp->vs_start;
-		f->code = KMERR_BADBASE;
-		break;
+		f->history[0] = vmem_event_of(vsp);
+		f->origin = vmp->vm_name;
+		is_found = 1;
 	}
 	kmem_mutex_exit(&vmp->vm_lock);
+	return is_found;
+}
+
+/** The address is in no slab: what else can it be? */
+static void investigate_others(struct finding *f, const void *buf)
+{
+	const struct kmem_gone *gone;
+	int is_use = f->code == KMERR_BADUSE;
+
+	if (search_oversize(f))
+		return;
+	f->code = is_use ? KMERR_BADUSE : KMERR_BADADDR;
+	if (kmem_pagemap_get(buf) != KMEM_PAGE_FREED)
+		return;
+	gone = kmem_gone_find(buf);
+	if (gone) {
+		memcpy(f->history, gone->gn_event, sizeof(f->history));
+		f->origin = gone->gn_origin;
+	}
+	if (!is_use)
+		f->code = KMERR_DUPFREE;
 }
 
 static void investigate(const struct kmem_fault *fault, struct finding *f)
@@ -193,20 +128,18 @@ static void investigate(const struct kmem_fault *fault, struct finding *f)
 	f->code = fault->code;
 	f->cp = fault->cp;
 	f->base = fault->buf;
+	f->origin = fault->cp ? fault->cp->cache_name : NULL;
 	owner = kmem_addr_cache(fault->buf, &f->slab, &f->base);
 	if (!owner && fault->cp) {
 		f->slab = kmem_slab_find(fault->cp, fault->buf);
 		owner = f->slab ? fault->cp : NULL;
 	}
 	if (!owner) {
-		f->code = KMERR_BADADDR;
-		search_oversize(f);
-		if (f->code == KMERR_BADADDR &&
-		    kmem_pagemap_get(fault->buf) == KMEM_PAGE_FREED)
-			f->code = KMERR_DUPFREE;
+		investigate_others(f, fault->buf);
 		return;
 	}
 	f->cp = owner;
+	f->origin = owner->cache_name;
 	if (fault->cp && owner != fault->cp)
 		f->code = KMERR_BADCACHE;
 	else if (f->base != fault->buf)
@@ -215,6 +148,8 @@ static void investigate(const struct kmem_fault *fault, struct finding *f)
 		f->bcp = find_bufctl(owner, f->slab, f->base);
 		if (!f->bcp)
 			f->code = KMERR_BADBUFCTL;
+		else if (owner->cache_flags & KMF_AUDIT)
+			find_history(f);
 	}
 }
 
@@ -232,84 +167,141 @@ static const char *code_text(int code)
 		[KMERR_BADCACHE] = "buffer freed to wrong cache",
 		[KMERR_UNDERRUN] =
 			"redzone violation: write before start of buffer",
+		[KMERR_BADUSE] = "invalid use: buffer is not allocated",
 	};
 
 	return text[code];
 }
 
-static void report_code(const struct kmem_fault *fault, const struct finding *f)
-{
-	const kmem_buftag_t *btp;
+struct call_name {
+	const char *alloc;
+	const char *free;
+};
 
-	kmem_report("kernel memory allocator: ");
-	if (f->code == KMERR_BADSIZE) {
+/** What the program called, by kind. */
+static const struct call_name *call_name(int kind)
+{
+	static const struct call_name names[16] = {
+		[KMEM_KIND_KMEM] = {"kmem_alloc", "kmem_free"},
+		[KMEM_KIND_CACHE] = {"kmem_cache_alloc", "kmem_cache_free"},
+		[KMEM_KIND_MALLOC] = {"malloc", "free"},
+		[KMEM_KIND_MEMALIGN] = {"memalign", "free"},
+		[KMEM_KIND_NEW] = {"operator new", "operator delete"},
+		[KMEM_KIND_NEW_ARRAY] = {"operator new[]", "operator delete[]"},
+		[KMEM_KIND_VMEM] = {"vmem_alloc", "vmem_free"},
+		[KMEM_KIND_REALLOC] = {"realloc", "realloc"},
+		[KMEM_KIND_NEW_ALIGNED] = {"aligned operator new",
+					   "aligned operator delete"},
+		[KMEM_KIND_NEW_ALIGNED_ARRAY] = {"aligned operator new[]",
+						 "aligned operator delete[]"},
+		[KMEM_KIND_USABLE_SIZE] = {"", "malloc_usable_size"},
+	};
+
+	return &names[kind & 0xf];
+}
+
+/** The message of a code that has values in it; 0: it has none. */
+static int report_values(const struct kmem_fault *fault,
+			 const struct finding *f)
+{
+	switch (f->code) {
+	case KMERR_BADSIZE:
 		kmem_report("bad free: free size (%lu) != alloc size (%lu)\n",
 			    fault->freed_bytes, fault->bytes);
-		return;
-	}
-	if (f->code == KMERR_BADBASE) {
+		return 1;
+	case KMERR_BADBASE:
 		kmem_report(
 			"bad free: free address (%p) != alloc address (%p)\n",
 			fault->buf, f->base);
-		return;
+		return 1;
+	case KMERR_BADKIND:
+		kmem_report("mismatched free: allocated by %s, freed by %s\n",
+			    call_name(fault->alloc_kind)->alloc,
+			    call_name(fault->kind)->free);
+		return 1;
+	default:
+		return 0;
 	}
-	kmem_report("%s\n", code_text(f->code));
-	if (f->code == KMERR_MODIFIED && fault->expect)
+}
+
+/** What follows the message. */
+static void report_detail(const struct kmem_fault *fault,
+			  const struct finding *f)
+{
+	const kmem_buftag_t *btp;
+
+	switch (f->code) {
+	case KMERR_MODIFIED:
 		kmem_report(
 			"modification occurred at offset 0x%lx (0x%llx replaced by 0x%llx)\n",
 			fault->offset, (unsigned long long)fault->expect,
 			(unsigned long long)fault->found);
-	if (f->code == KMERR_BADBUFTAG) {
+		break;
+	case KMERR_BADBUFTAG:
 		btp = kmem_buftag_of(f->cp, f->base);
 		kmem_report("bcp ^ bxstat = %lx, should be %lx\n",
 			    (intptr_t)btp->bt_bufctl ^ btp->bt_bxstat,
 			    KMEM_BUFTAG_FREE);
-	}
-	if (f->code == KMERR_BADCACHE) {
-		kmem_report("buffer was allocated from %s,\n",
-			    f->cp->cache_name);
+		break;
+	case KMERR_BADCACHE:
+		kmem_report("buffer was allocated from %s,\n", f->origin);
 		kmem_report("caller attempting free to %s.\n",
 			    fault->cp ? fault->cp->cache_name : "malloc");
+		break;
+	case KMERR_BADADDR:
+	case KMERR_BADUSE:
+		if (!f->origin)
+			kmem_report_place(fault->buf);
+		break;
+	default:
+		break;
 	}
 }
 
-static const char *what_text(unsigned what)
+/** The same in the words of malloc, when the call was one of those. */
+static void report_call(const struct kmem_fault *fault, const struct finding *f)
 {
-	return what == KMEM_WHAT_FREE ? "freed" : "allocated";
+	const char *name = call_name(fault->kind)->free;
+	int is_malloc = fault->kind == KMEM_KIND_MALLOC ||
+			fault->kind == KMEM_KIND_MEMALIGN ||
+			fault->kind == KMEM_KIND_REALLOC;
+
+	if (is_malloc && f->code != KMERR_MODIFIED &&
+	    f->code != KMERR_BADBUFTAG)
+		kmem_report("%s(%p): %s\n", name, fault->buf,
+			    f->code == KMERR_DUPFREE
+				    ? "double-free or invalid buffer"
+				    : "invalid or corrupted buffer");
 }
 
-static void report_transaction(const kmem_bufctl_audit_t *bcap)
+static void report_event(const struct kmem_event *event,
+			 const struct finding *f)
 {
-	hrtime_t age = kmem_now() - bcap->bc_timestamp;
+	hrtime_t age = kmem_now() - event->ev_time;
+	const struct call_name *name = call_name(event->ev_kind);
+	int is_free = event->ev_what == KMEM_WHAT_FREE;
+	const char *call = is_free ? name->free : name->alloc;
 
-	kmem_report("thread=%u  time=T-%ld.%09ld  slab=%p  cache: %s  %s by\n",
-		    bcap->bc_thread, (long)(age / 1000000000),
-		    (long)(age % 1000000000), (void *)bcap->bc_slab,
-		    bcap->bc_cache->cache_name, what_text(bcap->bc_what));
-	report_stack(bcap->bc_stack);
+	kmem_report(
+		"thread=%u  time=T-%ld.%09ld  slab=%p  cache: %s  %s by%s%s\n",
+		event->ev_thread, (long)(age / 1000000000),
+		(long)(age % 1000000000), (void *)f->slab, f->origin,
+		is_free ? "freed" : "allocated", call ? " " : "",
+		call ? call : "");
+	report_stack(event->ev_stack);
 }
 
 /** The transactions before this one, as far as they are known: two. */
 static void report_history(const struct finding *f)
 {
-	const kmem_bufctl_audit_t *bcap = (const void *)f->bcp;
-	const kmem_bufctl_audit_t *log;
-
-	if (!bcap || !(f->cp->cache_flags & KMF_AUDIT) ||
-	    bcap->bc_timestamp == 0)
+	if (f->history[0].ev_time == 0)
 		return;
 	kmem_report("previous transaction on buffer %p:\n", f->base);
-	report_transaction(bcap);
-	/* the last record is a copy of the bufctl; before it is another */
-	log = bcap->bc_lastlog;
-	if (log && log->bc_addr == bcap->bc_addr)
-		log = log->bc_lastlog;
-	if (!log || log->bc_addr != bcap->bc_addr ||
-	    log->bc_timestamp >= bcap->bc_timestamp ||
-	    log->bc_cache != bcap->bc_cache)
-		return; /* none, or overwritten */
+	report_event(&f->history[0], f);
+	if (f->history[1].ev_time == 0)
+		return;
 	kmem_report("transaction before that:\n");
-	report_transaction(log);
+	report_event(&f->history[1], f);
 }
 
 static void fill_panic_info(const struct kmem_fault *fault,
@@ -351,15 +343,18 @@ void kmem_error(const struct kmem_fault *fault)
 	investigate(fault, &f);
 	fill_panic_info(fault, &f, stack);
 	kmem_report_clear();
-	report_code(fault, &f);
+	kmem_report("kernel memory allocator: ");
+	if (!report_values(fault, &f))
+		kmem_report("%s\n", code_text(f.code));
+	report_detail(fault, &f);
+	report_call(fault, &f);
 	kmem_report("buffer=%p  bufctl=%p  cache: %s\n", fault->buf,
-		    (void *)f.bcp, f.cp ? f.cp->cache_name : "none");
+		    (void *)f.bcp, f.origin ? f.origin : "none");
 	kmem_report("thread=%u  called by\n", kmem_tid());
 	report_stack(stack);
 	report_history(&f);
 	if (!kmem_options.no_abort) {
-		kmem_report(
-			"kernel memory allocator: heap corruption detected\n");
+		kmem_report("kernel heap corruption detected\n");
 		kmem_abort();
 	}
 	kmem_logging = was_logging;
@@ -367,9 +362,14 @@ void kmem_error(const struct kmem_fault *fault)
 	kmem_mutex_exit(&kmem_report_lock);
 }
 
-void kmem_error_at(int code, kmem_cache_t *cp, void *buf)
+void kmem_error_at(int code, kmem_cache_t *cp, void *buf, int kind)
 {
-	struct kmem_fault fault = {.code = code, .cp = cp, .buf = buf};
+	struct kmem_fault fault = {
+		.code = code,
+		.cp = cp,
+		.buf = buf,
+		.kind = kind,
+	};
 
 	kmem_error(&fault);
 }

@@ -38,19 +38,25 @@
 #define KMEM_SIZE_DECODE(e)        ((e) / 251)
 #define KMEM_SIZE_VALID(e)         ((e) % 251 == 1)
 
+#define KMEM_OVERSIZE_TAG 16
+
 struct kmem_slab;
 struct kmem_cache;
 
 /* which call made a transaction: bc_kind, vs_kind */
 enum kmem_kind {
 	KMEM_KIND_NONE,
-	KMEM_KIND_KMEM,      /* kmem_alloc, kmem_zalloc / kmem_free */
-	KMEM_KIND_CACHE,     /* kmem_cache_alloc / kmem_cache_free */
-	KMEM_KIND_MALLOC,    /* malloc, calloc, realloc / free */
-	KMEM_KIND_MEMALIGN,  /* memalign and relations */
-	KMEM_KIND_NEW,       /* operator new / operator delete */
-	KMEM_KIND_NEW_ARRAY, /* operator new[] / operator delete[] */
-	KMEM_KIND_VMEM,      /* vmem_alloc, vmem_xalloc */
+	KMEM_KIND_KMEM,        /* kmem_alloc, kmem_zalloc / kmem_free */
+	KMEM_KIND_CACHE,       /* kmem_cache_alloc / kmem_cache_free */
+	KMEM_KIND_MALLOC,      /* malloc, calloc, realloc / free */
+	KMEM_KIND_MEMALIGN,    /* memalign and relations */
+	KMEM_KIND_NEW,         /* operator new / operator delete */
+	KMEM_KIND_NEW_ARRAY,   /* operator new[] / operator delete[] */
+	KMEM_KIND_VMEM,        /* vmem_alloc, vmem_xalloc */
+	KMEM_KIND_REALLOC,     /* realloc, as far as it frees */
+	KMEM_KIND_NEW_ALIGNED, /* the same with std::align_val_t */
+	KMEM_KIND_NEW_ALIGNED_ARRAY,
+	KMEM_KIND_USABLE_SIZE, /* malloc_usable_size; of no record */
 };
 
 /* what a transaction did: bc_what */
@@ -328,6 +334,8 @@ enum kmem_error_code {
 	KMERR_BADSIZE,
 	KMERR_BADBASE,
 	KMERR_UNDERRUN,
+	KMERR_BADKIND,
+	KMERR_BADUSE,
 };
 
 typedef struct kmem_panic_info {
@@ -407,6 +415,8 @@ extern char kmem_error_buffer[KMEM_ERROR_BUFFER]; /* message text, NUL ended */
 extern vmem_t *kmem_default_arena;                /* slabs of object caches */
 extern vmem_t *kmem_firewall_arena; /* slabs with guard pages, or NULL */
 extern vmem_t *kmem_oversize_arena; /* requests beyond the largest cache */
+extern uint32_t kmem_oversize_tag;  /* its segments are so much longer than what
+				     * was asked for: guard bytes; 0 none */
 
 #pragma GCC visibility pop
 

@@ -130,6 +130,8 @@ static void data_arenas_init(void)
 
 	kmem_default_arena = page_arena("kmem_default", va, 0, 0);
 	kmem_oversize_arena = page_arena("kmem_oversize", vmem_heap, 0, 0);
+	if (kmem_flags & (KMF_BUFTAG | KMF_LITE | KMF_AUDIT))
+		kmem_oversize_tag = KMEM_OVERSIZE_TAG;
 	kmem_oversize_arena->vm_mtbf = (uint32_t)kmem_options.mtbf;
 	if (kmem_options.minfirewall == SIZE_MAX)
 		return;

@@ -72,6 +72,35 @@ KM_HIDDEN kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab,
 /** Bytes asked for of the oversize buffer that starts at p; 0: none does. */
 KM_HIDDEN size_t kmem_addr_oversize(const void *p);
 
+/* ---- large requests (kmem_oversize.c) --------------------------------- */
+
+/** Allocates a segment of kmem_oversize; NULL when it may fail. */
+KM_HIDDEN void *kmem_oversize_alloc(size_t bytes, size_t align, int kmflag,
+				    int kind);
+/** Checks and frees one; size SIZE_MAX: the caller did not say. */
+KM_HIDDEN void kmem_oversize_free(void *p, size_t size, int kind);
+
+/* a transaction as a report tells it */
+struct kmem_event {
+	hrtime_t ev_time; /* 0: none */
+	uint32_t ev_thread;
+	uint32_t ev_stack;
+	int ev_what;
+	int ev_kind;
+};
+
+/* the last two transactions of a buffer that is gone, newest first */
+struct kmem_gone {
+	const void *gn_addr;
+	char gn_origin[KMEM_CACHE_NAMELEN + 1]; /* its cache or arena */
+	struct kmem_event gn_event[2];
+};
+
+/** Remembers for a while the end of a buffer that leaves no bufctl. */
+KM_HIDDEN void kmem_gone_note(const struct kmem_gone *gone);
+/** What is remembered of the buffer that was at p; NULL: nothing. */
+KM_HIDDEN const struct kmem_gone *kmem_gone_find(const void *p);
+
 /* ---- for the snapshot code (kmem_fork.c, kmem_fail.c) ----------------- */
 
 /** Called once a report is printed and before SIGABRT; NULL: nothing. */
@@ -146,7 +175,9 @@ struct kmem_options {
 	unsigned long mtbf;     /* mtbf=N, 0 none */
 	unsigned concurrency;   /* concurrency=N, 0 by the CPUs */
 	size_t limit;           /* limit=N, 0 none */
+	unsigned long seed;     /* seed=N, of what is random */
 	int is_verbose;         /* verbose */
+	int no_mismatch;        /* nomismatch */
 	int no_abort;           /* noabort */
 	size_t log_transaction; /* bytes, 0 no log */
 	size_t log_content;
@@ -360,6 +391,26 @@ KM_HIDDEN size_t kmem_size_marked(const kmem_cache_t *cp, const void *buf);
  * free did not say the size. */
 KM_HIDDEN int kmem_debug_free_sized(kmem_cache_t *cp, const kmem_slab_t *sp,
 				    void *buf, size_t bytes, int kind);
+/**
+ * Was the buffer allocated by what is about to free it: malloc and free, new
+ * and delete, new[] and delete[]?  Reports when not; it may be freed all the
+ * same.  The buffer must be known to begin in a slab of the cache.
+ *
+ * Returns 0, or -1 when it reported.
+ */
+KM_HIDDEN int kmem_kind_check(kmem_cache_t *cp, void *buf, int kind);
+/** Do an allocation and a free of these kinds belong together? */
+KM_HIDDEN int kmem_kinds_match(int alloc_kind, int free_kind);
+/** Says that the program has operators of its own, built on malloc() and free():
+ * those are no mismatch of ours. */
+KM_HIDDEN void kmem_kinds_loosen(void);
+/** Changes what the record of a live buffer says of how it was allocated. */
+KM_HIDDEN void kmem_kind_set(void *p, int kind);
+/** Is p a live buffer of malloc's, as far as can be told?  Reports when not.
+ * Returns 0, or -1 when it reported. */
+KM_HIDDEN int kmem_live_check(void *p, int kind);
+/** Is [from, to) of a buffer full of the pattern of fresh memory? */
+KM_HIDDEN int kmem_is_fresh(const void *buf, size_t from, size_t to);
 /** kmem_object_undo() of a cache with KMF_DEADBEEF. */
 KM_HIDDEN int kmem_debug_undo(kmem_cache_t *cp, void *buf);
 
@@ -373,13 +424,22 @@ struct kmem_fault {
 	uint64_t found;
 	size_t freed_bytes; /* BADSIZE */
 	size_t bytes;
+	int kind;       /* of the call, enum kmem_kind */
+	int alloc_kind; /* BADKIND: of the allocation */
 };
 
 /** Reports damage; returns only with noabort. */
 KM_HIDDEN void kmem_error(const struct kmem_fault *fault);
 /** Is the calling thread the one that reports damage just now? */
 KM_HIDDEN int kmem_is_reporting(void);
-KM_HIDDEN void kmem_error_at(int code, kmem_cache_t *cp, void *buf);
+/** kmem_error() of a fault that is all said by its code. */
+KM_HIDDEN void kmem_error_at(int code, kmem_cache_t *cp, void *buf, int kind);
+/** Prints a line of a stack: object`symbol+0xoffset, as far as can be found
+ * out.  kmem_report_lock is held. */
+KM_HIDDEN void kmem_report_pc(uintptr_t pc);
+/** Prints where an address that is not of the heap points to.
+ * kmem_report_lock is held. */
+KM_HIDDEN void kmem_report_place(const void *p);
 
 /* ---- audit and logs (kmem_audit.c, kmem_log.c) ------------------------ */
 
@@ -388,6 +448,8 @@ KM_HIDDEN uint32_t kmem_stack_capture(void);
 /** Writes a transaction into an audited bufctl and the transaction log. */
 KM_HIDDEN void kmem_audit(kmem_cache_t *cp, kmem_bufctl_t *bcp, uint32_t stack,
 			  int what, int kind);
+/** What the record of a transaction says, for a report. */
+KM_HIDDEN struct kmem_event kmem_event_of(const kmem_bufctl_audit_t *bcap);
 /** Saves the head of a buffer in the content log; NULL when not. */
 KM_HIDDEN void *kmem_audit_contents(kmem_cache_t *cp, void *buf);
 /** Logs what is no transaction of a buffer: a failure, a new slab. */
@@ -444,8 +506,15 @@ static inline uintptr_t kmem_pagemap_entry(const void *addr)
 				       : 0;
 }
 
-/* an oversize buffer's first page; the bytes asked for are above the bit */
+/* an oversize buffer's first page; above the bit four of the kind of the call,
+ * and above those the bytes asked for */
 #define KMEM_PAGE_OVERSIZE ((uintptr_t)1)
+
+static inline uintptr_t kmem_oversize_entry(size_t bytes, int kind)
+{
+	return bytes << 5 | ((uintptr_t)kind & 0xf) << 1 | KMEM_PAGE_OVERSIZE;
+}
+
 /* a page that was one, or a slab with a guard page, until it was freed: tells a
  * second free from that of a foreign pointer.  Reads as no buffer. */
 #define KMEM_PAGE_FREED KMEM_PAGE_OVERSIZE
@@ -535,6 +604,10 @@ KM_HIDDEN void vmem_advance(vmem_t *vmp, vmem_seg_t *walker,
 KM_HIDDEN vmem_seg_t **vmem_hash_bucket(vmem_t *vmp, uintptr_t addr);
 /** The requested size of the segment allocated at exactly addr; 0: none. */
 KM_HIDDEN size_t vmem_seg_bytes(vmem_t *vmp, const void *addr);
+/** Who allocated that segment, as far as that was recorded. */
+KM_HIDDEN struct kmem_event vmem_seg_event(vmem_t *vmp, const void *addr);
+/** The same of a segment, which must not change meanwhile. */
+KM_HIDDEN struct kmem_event vmem_event_of(const vmem_seg_t *vsp);
 /** The root source: memory of the kernel, in multiples of a page. */
 KM_HIDDEN void *vmem_mmap_alloc(vmem_t *vmp, size_t bytes, int vmflag);
 KM_HIDDEN void vmem_mmap_free(vmem_t *vmp, void *addr, size_t bytes);

@@ -546,6 +546,25 @@ void kmem_slab_trim(kmem_cache_t *cp)
 	kmem_mutex_exit(&cp->cache_lock);
 }
 
+/** The audit of a free of a cache without tags; cache_lock is held. */
+static void audit_free(kmem_cache_t *cp, kmem_bufctl_audit_t *bcap, void *buf,
+		       uint32_t stack, int kind)
+{
+	struct kmem_gone gone = {
+		.gn_addr = buf,
+		.gn_event[1] = kmem_event_of(bcap),
+	};
+
+	if (cp->cache_flags & KMF_CONTENTS)
+		bcap->bc_contents = kmem_audit_contents(cp, buf);
+	kmem_audit(cp, (kmem_bufctl_t *)bcap, stack, KMEM_WHAT_FREE, kind);
+	if (!(cp->cache_flags & KMF_FIREWALL))
+		return;
+	gone.gn_event[0] = kmem_event_of(bcap);
+	memcpy(gone.gn_origin, cp->cache_name, sizeof(gone.gn_origin));
+	kmem_gone_note(&gone);
+}
+
 /** Puts a buffer on its slab's list; 1 when that emptied the slab. */
 static int give_buffer(kmem_cache_t *cp, kmem_slab_t *sp, kmem_bufctl_t *bcp)
 {
@@ -591,15 +610,11 @@ void kmem_slab_free(kmem_cache_t *cp, void *buf, int kind)
 	}
 	if (!sp) {
 		kmem_mutex_exit(&cp->cache_lock);
-		kmem_error_at(KMERR_BADADDR, cp, buf);
+		kmem_error_at(KMERR_BADADDR, cp, buf, kind);
 		return;
 	}
-	if (audits_slabs(cp)) {
-		if (cp->cache_flags & KMF_CONTENTS)
-			((kmem_bufctl_audit_t *)bcp)->bc_contents =
-				kmem_audit_contents(cp, buf);
-		kmem_audit(cp, bcp, stack, KMEM_WHAT_FREE, kind);
-	}
+	if (audits_slabs(cp))
+		audit_free(cp, (kmem_bufctl_audit_t *)bcp, buf, stack, kind);
 	if (KM_UNLIKELY(cp->cache_defrag != NULL))
 		kmem_move_given(sp, buf);
 	is_empty = give_buffer(cp, sp, bcp);

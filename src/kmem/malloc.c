@@ -149,8 +149,13 @@ static inline __attribute__((always_inline)) void *resize(void *p, size_t size)
 
 	if (!p)
 		return get_fast(size);
+	if (KM_UNLIKELY(kmem_flags & KMF_DEBUG) &&
+	    kmem_live_check(p, KMEM_KIND_REALLOC) != 0) {
+		errno = EINVAL;
+		return NULL;
+	}
 	if (size == 0) {
-		kmem_free_impl(p, KMEM_KIND_MALLOC);
+		kmem_free_impl(p, KMEM_KIND_REALLOC);
 		return NULL;
 	}
 	usable = kmem_usable(p);
@@ -161,7 +166,8 @@ static inline __attribute__((always_inline)) void *resize(void *p, size_t size)
 		return NULL;
 	keep = extent(p, usable);
 	memcpy(q, p, keep < size ? keep : size);
-	put(p); /* (M3) */
+	if (KM_UNLIKELY(!kmem_thread_push(p))) /* (M3) */
+		kmem_free_impl(p, KMEM_KIND_REALLOC);
 	return q;
 }
 
@@ -275,6 +281,9 @@ EXPORT void *pvalloc(size_t size)
 
 EXPORT size_t malloc_usable_size(void *p)
 {
+	if (KM_UNLIKELY(kmem_flags & KMF_DEBUG) && p &&
+	    kmem_live_check(p, KMEM_KIND_USABLE_SIZE) != 0)
+		return 0;
 	return kmem_usable(p);
 }
 

@@ -343,6 +343,34 @@ size_t vmem_seg_bytes(vmem_t *vmp, const void *addr)
 	return bytes;
 }
 
+struct kmem_event vmem_event_of(const vmem_seg_t *vsp)
+{
+	struct kmem_event event = {0};
+
+	if (vmem_seg_size < VMEM_SEG_FULL)
+		return event; /* those members are not there */
+	event.ev_time = vsp->vs_timestamp;
+	event.ev_thread = vsp->vs_thread;
+	event.ev_stack = vsp->vs_stack;
+	event.ev_what = KMEM_WHAT_ALLOC;
+	event.ev_kind = vsp->vs_kind;
+	return event;
+}
+
+struct kmem_event vmem_seg_event(vmem_t *vmp, const void *addr)
+{
+	struct kmem_event event = {0};
+	vmem_seg_t *vsp;
+
+	kmem_mutex_enter(&vmp->vm_lock);
+	for (vsp = *vmem_hash_bucket(vmp, (uintptr_t)addr); vsp;
+	     vsp = vsp->vs_knext)
+		if (vsp->vs_start == (uintptr_t)addr)
+			event = vmem_event_of(vsp);
+	kmem_mutex_exit(&vmp->vm_lock);
+	return event;
+}
+
 /* ---- segments and spans ---- */
 
 static vmem_seg_t *seg_create(vmem_t *vmp, vmem_seg_t *behind, uintptr_t start,

@@ -268,23 +268,29 @@ static void print_record(const struct verdict *v, FILE *out, taddr_t addr)
 	print_stack(v, out, a.stack);
 }
 
-/* the pc of a line "    object+0xoffset", as the allocator prints frames */
+/*
+ * The pc of a line as the allocator prints frames: "    object+0xoffset", or
+ * "    object`symbol+0xn [0xoffset]".
+ */
 static bool frame_of(const struct verdict *v, const char *line, size_t len,
 		     taddr_t *ret)
 {
 	_free_ char *s = mem_strndup(line, len);
 	char *name = s + strspn(s, " ");
-	char *plus = strstr(name, "+0x");
+	char *tick = strchr(name, '`');
+	char *number = strstr(name, tick ? " [0x" : "+0x");
 	char *end = NULL;
 
-	if (name == s || !plus)
+	if (name == s || !number)
 		return false;
-	uint64_t offset = strtoull(plus + 3, &end, 16);
+	uint64_t offset = strtoull(number + (tick ? 4 : 3), &end, 16);
 
-	*plus = '\0';
+	if (strcmp(end, tick ? "]" : "") != 0)
+		return false;
+	*(tick ? tick : number) = '\0';
 	const struct object *obj = types_object_named(v->types, name);
 
-	if (!obj || *end)
+	if (!obj)
 		return false;
 	*ret = obj->bias + offset;
 	return true;

@@ -87,9 +87,9 @@ static void records_say_who_and_how(void **state)
 	assert_ptr_equal(log->bc_addr, p);
 	assert_int_equal(log->bc_timestamp, then);
 	strcpy(p, "left behind");
-	kmem_free_impl(p, KMEM_KIND_NEW_ARRAY);
+	kmem_free_impl(p, KMEM_KIND_NEW);
 	assert_int_equal(bcap->bc_what, KMEM_WHAT_FREE);
-	assert_int_equal(bcap->bc_kind, KMEM_KIND_NEW_ARRAY);
+	assert_int_equal(bcap->bc_kind, KMEM_KIND_NEW);
 	assert_true(bcap->bc_timestamp >= then);
 	assert_string_equal(bcap->bc_contents, "left behind");
 	/* the record of the free leads to that of the allocation */
@@ -291,7 +291,8 @@ static void damaged_oversize_frees_are_reported(void **state)
 	expect(KMERR_DUPFREE, "duplicate free: buffer freed twice");
 	p = kmem_alloc(300000, KM_SLEEP);
 	kmem_free(p, 300001);
-	expect(KMERR_BADADDR, "invalid free");
+	expect(KMERR_BADSIZE,
+	       "bad free: free size (300001) != alloc size (300000)");
 	kmem_free(p, 300000);
 	expect_silence();
 }
