@@ -133,8 +133,19 @@ $(B)/dcmds/%.o: dcmds/%.c $(B)/.pmdb-flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(PMDB_CFLAGS) -MMD -MP -c -o $@ $<
 
+# what ::help prints is the manual: its pages go into the shell
+HELP_PAGES := $(filter-out %/README.md,$(sort $(wildcard doc/dcmds/*.md)))
+$(B)/gen/help_pages.c: src/shell/help_pages.awk doc/dcmds $(HELP_PAGES)
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)awk -f $< $(HELP_PAGES) > $@
+$(B)/gen/%.o: $(B)/gen/%.c $(B)/.pmdb-flags
+	$(call say,CC,$<)
+	$(Q)$(CC) $(PMDB_CFLAGS) -MMD -MP -c -o $@ $<
+gen_shell := $(B)/gen/help_pages.o
+
 define FLOOR_RULE
-$(B)/lib$(1).a: $$(call objs,$$(call floor_src,$(1)))
+$(B)/lib$(1).a: $$(call objs,$$(call floor_src,$(1))) $$(gen_$(1))
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && $(AR) rcs $$@ $$^
 endef
@@ -245,4 +256,4 @@ uninstall: ## remove what install put there
 clean: ## remove build output
 	rm -rf $(BUILD)
 
--include $(wildcard $(B)/src/*/*.d) $(wildcard $(B)/dcmds/*.d)
+-include $(wildcard $(B)/gen/*.d $(B)/src/*/*.d) $(wildcard $(B)/dcmds/*.d)

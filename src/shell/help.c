@@ -1,52 +1,106 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ::help NAME, made from the dcmd's row. */
+/*
+ * ::help NAME: the page of the manual, or, for a dcmd of a module, which has
+ * none, what its row says.
+ */
+#include <unistd.h>
+
+#include "shell/help_page.h"
 #include "shell/shell_impl.h"
+#include "shell/term.h"
+
+enum {
+	WIDTH_MAX = 100 /* longer lines are hard to read */
+};
+
+static const struct help_page *page_named(const char *name)
+{
+	for (const struct help_page *p = help_pages; p->name; p++)
+		if (!strcmp(p->name, name))
+			return p;
+	return NULL;
+}
+
+/* the page of a dcmd, or of another name for it */
+static const struct help_page *page_of(const struct dcmd *d)
+{
+	const struct help_page *page = page_named(d->name);
+	const struct group *g = dcmd_group(d);
+
+	for (const struct dcmd *e = g->dcmds; !page && e && e->name; e++)
+		if (e->run == d->run)
+			page = page_named(e->name);
+	return page;
+}
+
+static void put_heading(struct out *o, const char *name)
+{
+	out_text(o, "\n");
+	out_style(o, STYLE_HEADING);
+	out_text(o, "%s", name);
+	out_style(o, STYLE_END);
+	out_text(o, "\n");
+}
 
 /* indented by two, line by line */
-static void put_paragraph(struct out *o, const char *text)
+static void put_lines(struct out *o, const char *text)
 {
 	while (*text) {
 		int n = (int)strcspn(text, "\n");
 
-		if (n > 0)
-			out_text(o, "  %.*s\n", n, text);
-		else
-			out_text(o, "\n");
+		out_text(o, "%*s%.*s\n", n > 0 ? 2 : 0, "", n, text);
 		text += n + (text[n] == '\n');
 	}
 }
 
-static void put_options(struct out *o, const struct opt *opts)
+static void put_row(struct out *o, const struct dcmd *d, size_t width)
 {
-	if (!opts || !opts->letter)
-		return;
-	out_text(o, "\nOPTIONS\n");
-	for (; opts->letter; opts++)
-		out_text(o, "  -%c %-10s %s\n", opts->letter,
-			 opts->arg ? opts->arg : "", opts->help);
+	_free_ char *usage = dcmd_usage(d);
+	const struct opt *opt = d->opts;
+
+	put_heading(o, "NAME");
+	out_text(o, "  %s - %s\n", d->name, d->brief ? d->brief : "");
+	put_heading(o, "SYNOPSIS");
+	help_wrap(o, usage, 2, 8, width);
+	if (opt && opt->letter)
+		put_heading(o, "OPTIONS");
+	for (; opt && opt->letter; opt++)
+		out_text(o, "  -%c %-10s %s\n", opt->letter,
+			 opt->arg ? opt->arg : "", opt->help);
 }
 
 struct err *session_help(struct session *s, const char *name)
 {
 	struct out *o = session_out(s);
+	const struct help_page *page = NULL;
 	const struct dcmd *d = NULL;
-	_free_ char *usage = NULL;
+	size_t width = 80;
 
 	while (*name == ':')
 		name++;
 	d = dcmd_find(name);
-	if (!d)
-		return err_new(ERR_NOTFOUND, "unknown command: %s", name);
-	usage = dcmd_usage(d);
-	out_text(o, "\nNAME\n  %s - %s\n", d->name, d->brief);
-	out_text(o, "\nSYNOPSIS\n  %s\n", usage);
-	if (d->help && d->help[0]) {
-		out_text(o, "\nDESCRIPTION\n");
-		put_paragraph(o, d->help);
+	if (!d) {
+		_err_free_ struct err *unknown = dcmd_unknown(name);
+		const char *meant = strstr(unknown->msg, " (did you mean");
+
+		return err_new(ERR_NOTFOUND, "unknown command: %s%s", name,
+			       meant ? meant : "");
 	}
-	put_options(o, d->opts);
+	if (isatty(STDOUT_FILENO))
+		term_size(STDOUT_FILENO, NULL, &width);
+	if (width > WIDTH_MAX)
+		width = WIDTH_MAX;
+	put_row(o, d, width);
+	page = page_of(d);
+	if (page) {
+		help_render(o, page, width);
+	} else if (d->help && d->help[0]) {
+		put_heading(o, "DESCRIPTION");
+		put_lines(o, d->help);
+	}
+	put_heading(o, "ATTRIBUTES");
 	out_text(o,
-		 "\nATTRIBUTES\n  Target: core file\n  Module: %s\n"
+		 "  Target: core file\n  Module: %s\n"
 		 "  Interface Stability: Evolving\n\n",
 		 dcmd_group(d)->name);
 	return NULL;

@@ -26,9 +26,23 @@ for n in sorted(pages - set(names)):
 for n in sorted(pages & set(names)):
     h = subprocess.run([build + "/pmdb", "-e", "::help " + n], text=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    usage = [line.strip() for line in h.stdout.splitlines()
+    said = re.sub(r"\n {8}(?=\S)", " ", h.stdout)  # a long one is wrapped
+    usage = [line.strip() for line in said.splitlines()
              if re.match(r"\s+(\[ addr \] |addr )?::%s\b" % re.escape(n), line)]
     text = open(os.path.join(top, "doc/dcmds", n + ".md")).read()
+    options = re.findall(r"(?m)^  (-\S.*)$", re.sub(r"(?s)\nDESCRIPTION.*", "",
+                                                   said))
+    top_part = text.split("```usage", 1)[-1].split("```")[0].strip()
+    first = re.search(r"(?m)^# ::.*\n\n(.*)$", text)
+    if top_part.split("\n")[1:] != options:
+        print("doc/dcmds/%s.md: options are not those of the row: %s" %
+              (n, options))
+        bad += 1
+    if not first or (first.group(1).rstrip(".").replace("`", "").lower() !=
+                     names[n].lower()):
+        print("doc/dcmds/%s.md: does not begin with what ::dcmds says: %s" %
+              (n, names[n]))
+        bad += 1
     if not usage:
         print("::help %s: no usage line" % n)
         bad += 1
