@@ -133,7 +133,7 @@ void kmem_audit(kmem_cache_t *cp, kmem_bufctl_t *bcp, uint32_t stack, int what,
 	void *record;
 
 	bcap->bc_cache = cp;
-	bcap->bc_timestamp = kmem_now();
+	bcap->bc_timestamp = kmem_stamp();
 	bcap->bc_thread = kmem_tid() & 0xffffff;
 	bcap->bc_kind = (unsigned)kind & 0xf;
 	bcap->bc_what = (unsigned)what & 0xf;

@@ -12,6 +12,12 @@
  * clock will say, so time neither stops nor goes back.  After a suspension or
  * when a counter jumps, what the clock says counts.
  *
+ * Even so the counter takes longer to read than a buffer to allocate.  While
+ * there is one thread, a transaction gets a time of its own only when the
+ * kernel's coarse clock has moved, or a few transactions have been; the others
+ * are a nanosecond later than the one before.  So stamps are in the order of
+ * the transactions, and right to a tick of the kernel's (1 to 10 ms).
+ *
  * Base is read under a sequence number: odd while it is being changed, and
  * whoever meets that asks the clock, so that nobody waits, a signal handler
  * least of all.
@@ -23,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +38,8 @@
 #define PERIOD_NS ((int64_t)500 * 1000 * 1000)
 #define JUMP_NS   ((int64_t)1000 * 1000) /* more is no drift */
 #define TIGHT     ((uint64_t)20000)      /* cycles of an undisturbed look */
+
+#define STAMPS 16 /* of one look at the counter */
 
 /* no lock: see seq */
 static struct {
@@ -172,4 +181,27 @@ hrtime_t kmem_now(void)
 	if (KM_UNLIKELY(__atomic_load_n(&base.seq, __ATOMIC_RELAXED) != seq))
 		return ask();
 	return ns;
+}
+
+hrtime_t kmem_stamp(void)
+{
+	/* one thread; a signal handler that comes between costs exactness */
+	static hrtime_t last, tick;
+	static unsigned left;
+	struct timespec ts = {0, 0};
+	hrtime_t coarse, now;
+
+	if (!__libc_single_threaded)
+		return kmem_now();
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	coarse = (hrtime_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	if (KM_LIKELY(coarse == tick && left > 0)) {
+		left--;
+		return ++last;
+	}
+	now = kmem_now();
+	tick = coarse;
+	left = STAMPS - 1;
+	last = now > last ? now : last + 1;
+	return last;
 }

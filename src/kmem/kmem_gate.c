@@ -8,8 +8,11 @@
  * and kmem_lock_all() closes the gate and waits until nobody is inside before
  * it takes the first lock.
  *
- *   enter:  count[mine]++; if it is closed: count[mine]--, sleep, again
- *   close:  is_closed = 1; wait until the sum of count[] is zero
+ *   enter:  *mine++; if it is closed: *mine--, sleep, again
+ *   close:  is_closed = 1; wait until the sum of all counters is zero
+ *
+ * A thread that has a record (kmem_thread.c) counts in it, the others in one of
+ * the counters here, which they may share.
  *
  * Invariants
  *   G1  a thread is counted once however deep it is inside; an inner enter
@@ -17,9 +20,11 @@
  *   G2  the gate is outside all locks: a thread that may enter it with a lock
  *       held entered before it took that lock.  A wait for memory or for the
  *       report lock leaves the gate
- *   G3  count and is_closed are written before the other one is read, each by
- *       an instruction that is a full barrier: either the one who enters sees
- *       the gate closed or the one who closes it sees him inside
+ *   G3  counter and is_closed are written before the other one is read, each
+ *       by an instruction that is a full barrier: either the one who enters
+ *       sees the gate closed or the one who closes it sees him inside
+ *   G4  a counter changes in one instruction, since a signal handler may come
+ *       between; one that is a thread's own needs no lock prefix to go down
  *
  * The gate is for the image, not for safety.  Who closes it waits for a limited
  * time: a callback of the program's may block inside, a thread may have been
@@ -30,7 +35,7 @@
  * Counters are spread over cache lines, by thread, since every allocation of a
  * debugged cache touches one twice.
  */
-#include "kmem_internal.h"
+#include "kmem_thread.h"
 
 #include <sys/single_threaded.h>
 
@@ -50,22 +55,40 @@ static int is_leaky;      /* close_lock: somebody never left */
 static uint32_t nthreads; /* atomic: hands out counters */
 
 static __thread int depth;     /* G1 */
-static __thread uint32_t slot; /* 1 + index of this thread's counter */
+static __thread uint32_t slot; /* 1 + index of this thread's counter here */
+/* of the thread that is inside: the record it is counted in, or NULL */
+static __thread kmem_thread_t *record;
 
-static struct count *mine(void)
+static int32_t *shared(void)
 {
 	if (KM_UNLIKELY(slot == 0))
 		slot = 1 + __atomic_fetch_add(&nthreads, 1, __ATOMIC_RELAXED) %
 				   NCOUNTS;
-	return &count[slot - 1];
+	return &count[slot - 1].ninside;
 }
 
-static void add(struct count *c, int n)
+/** Counts the calling thread as inside; a full barrier, when there are more. */
+static inline void count_in(void)
 {
-	if (__libc_single_threaded)
-		c->ninside += n;
+	int32_t *counter;
+
+	record = kmem_thread_self;
+	counter = KM_LIKELY(record != NULL) ? &record->th_inside : shared();
+	if (KM_LIKELY(__libc_single_threaded))
+		__asm__ volatile("incl %0" : "+m"(*counter) : : "memory", "cc");
 	else
-		__atomic_fetch_add(&c->ninside, n, __ATOMIC_SEQ_CST);
+		(void)__atomic_fetch_add(counter, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline void count_out(void)
+{
+	if (KM_LIKELY(record != NULL))
+		__asm__ volatile("decl %0"
+				 : "+m"(record->th_inside)
+				 :
+				 : "memory", "cc");
+	else
+		__atomic_fetch_sub(shared(), 1, __ATOMIC_SEQ_CST);
 }
 
 /** Is it closed, and not by this thread? */
@@ -78,15 +101,12 @@ static int is_shut(void)
 
 void kmem_gate_enter(void)
 {
-	struct count *c;
-
 	if (depth == 0) {
-		c = mine();
-		add(c, 1);
+		count_in();
 		while (is_shut()) {
-			add(c, -1);
+			count_out();
 			kmem_futex_wait(&is_closed, 1, NAP_NS * 1000);
-			add(c, 1);
+			count_in();
 		}
 	}
 	depth++;
@@ -95,7 +115,7 @@ void kmem_gate_enter(void)
 void kmem_gate_exit(void)
 {
 	if (--depth == 0)
-		add(mine(), -1);
+		count_out();
 }
 
 int kmem_gate_leave(void)
@@ -103,7 +123,7 @@ int kmem_gate_leave(void)
 	int was = depth;
 
 	if (was > 0)
-		add(mine(), -1);
+		count_out();
 	depth = 0;
 	return was;
 }
@@ -115,7 +135,7 @@ void kmem_gate_return(int was, int is_waiting)
 	if (is_waiting)
 		kmem_gate_enter();
 	else
-		add(mine(), 1);
+		count_in();
 	depth = was;
 }
 
@@ -127,10 +147,13 @@ int kmem_gate_is_inside(void)
 /** How many threads are inside, this one left out. */
 static int others_inside(void)
 {
+	kmem_thread_t *th = __atomic_load_n(&kmem_threads, __ATOMIC_ACQUIRE);
 	int n = depth > 0 ? -1 : 0;
 
 	for (int i = 0; i < NCOUNTS; i++)
 		n += __atomic_load_n(&count[i].ninside, __ATOMIC_SEQ_CST);
+	for (; th; th = th->th_next)
+		n += __atomic_load_n(&th->th_inside, __ATOMIC_SEQ_CST);
 	return n;
 }
 
@@ -171,7 +194,9 @@ void kmem_gate_reset(void)
 {
 	for (int i = 0; i < NCOUNTS; i++)
 		count[i].ninside = 0;
+	for (kmem_thread_t *th = kmem_threads; th; th = th->th_next)
+		th->th_inside = 0;
 	if (depth > 0)
-		add(mine(), 1);
+		count_in();
 	is_leaky = 0;
 }

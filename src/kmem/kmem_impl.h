@@ -105,7 +105,7 @@ typedef struct kmem_slab {
 	kmem_bufctl_t *slab_head; /* first free bufctl */
 	uint32_t slab_refcnt;     /* buffers outside the slab layer */
 	uint32_t slab_chunks;     /* buffers in this slab */
-	uint32_t slab_flags;      /* cache_class */
+	uint32_t slab_flags;      /* cache_class, if free() need not check */
 	/* for the consolidator (kmem_move.c) */
 	uint32_t slab_stuck : 20;  /* 1 + index of the buffer that would not
 				    * move, or is to be moved; 0 none */
@@ -270,7 +270,8 @@ typedef struct kmem_thread {
 	uint32_t th_busy;            /* its thread is within it */
 	uint32_t th_nbins;
 	struct kmem_memo_table *th_memo; /* stacks it captured, or NULL */
-	char th_pad[32];
+	int32_t th_inside; /* its thread is inside the gate (kmem_gate.c) */
+	char th_pad[28];
 	kmem_thread_bin_t th_bin[KMEM_NCLASSES];
 	void *th_round[KMEM_NROUNDS];
 } kmem_thread_t;

@@ -414,6 +414,23 @@ KM_HIDDEN int kmem_is_fresh(const void *buf, size_t from, size_t to);
 /** kmem_object_undo() of a cache with KMF_DEADBEEF. */
 KM_HIDDEN int kmem_debug_undo(kmem_cache_t *cp, void *buf);
 
+/* ---- audited buffers when all is well (kmem_audited.c) ---------------- */
+
+/** May buffers of a cache of sizes go the short way? */
+KM_HIDDEN int kmem_audited_is_short(const kmem_cache_t *cp);
+/** A live buffer of so many bytes; NULL: go the long way. */
+KM_HIDDEN void *kmem_audited_alloc(kmem_cache_t *cp, size_t bytes, int kind);
+/**
+ * Frees a buffer.
+ *
+ * @buf:    known to begin a buffer of the slab
+ * @bytes:  what the caller says it is; SIZE_MAX: nothing
+ *
+ * Returns 0, and nothing was done: something is wrong, go the long way.
+ */
+KM_HIDDEN int kmem_audited_free(kmem_cache_t *cp, const kmem_slab_t *sp,
+				void *buf, size_t bytes, int kind);
+
 /* damage as it is reported */
 struct kmem_fault {
 	int code;         /* KMERR_* */
@@ -547,6 +564,9 @@ KM_HIDDEN int kmem_sys_protect(void *addr, size_t bytes, int is_open);
 KM_HIDDEN int kmem_sys_zero(void *addr, size_t bytes);
 /** Monotonic nanoseconds. */
 KM_HIDDEN hrtime_t kmem_now(void);
+/** The same for a transaction: later than that of each one before it, and right
+ * to a tick of the kernel's clock. */
+KM_HIDDEN hrtime_t kmem_stamp(void);
 /** Thread id of the caller, remembered per thread. */
 KM_HIDDEN uint32_t kmem_tid(void);
 /** Forgets the remembered ids: first thing in a forked child. */

@@ -28,6 +28,7 @@
 
 #include <limits.h>
 #include <sched.h>
+#include <sys/single_threaded.h>
 
 #define DEPOT_CONTENTION 3 /* failed attempts an interval that are too many */
 
@@ -41,6 +42,8 @@ kmem_magtype_t kmem_magtypes[KMEM_NMAGTYPES] = {
 
 unsigned kmem_cpu_index(void)
 {
+	if (__libc_single_threaded) /* nobody to share with */
+		return 0;
 	return (unsigned)sched_getcpu() & (kmem_max_ncpus - 1);
 }
 
