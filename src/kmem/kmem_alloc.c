@@ -75,13 +75,18 @@ void kmem_alloc_init(void)
 		if (has_bins(class_bytes[i]))
 			spec.size_class = (uint32_t)i + 1;
 		class_cache[i] = kmem_cache_create_spec(&spec);
+		if (kmem_audited_is_short(class_cache[i]))
+			class_cache[i]->cache_class = (uint32_t)i + 1;
 		kmem_thread_class((unsigned)i, class_cache[i]);
 		for (; size <= class_bytes[i]; size += 8)
 			class_of[(size - 1) / 8] = (uint8_t)i;
 	}
-	/* malloc's smallest is the class of 16 */
+	/* malloc's smallest is the class of 16; bins of buffers to be checked
+	 * are not for it to see: the largest class has none */
 	for (size_t i = 0; i <= KMEM_BIN_BYTES / 8; i++)
-		kmem_malloc_class[i] = class_of[i < 2 ? 1 : i - 1];
+		kmem_malloc_class[i] = kmem_flags & KMF_DEBUG
+					       ? NCLASSES - 1
+					       : class_of[i < 2 ? 1 : i - 1];
 }
 
 static inline kmem_cache_t *size_cache(size_t bytes)
@@ -96,15 +101,21 @@ void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
 {
 	void *buf;
 
+	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG))) {
+		if (cp->cache_class) {
+			buf = kmem_thread_pop(cp->cache_class - 1);
+			if (!buf)
+				buf = kmem_thread_refill(cp->cache_class - 1);
+			if (buf)
+				return buf;
+		}
+		return kmem_cache_alloc_kind(cp, kmflag, kind);
+	}
 	if (cp->cache_class) {
-		buf = kmem_thread_pop(cp->cache_class - 1);
-		if (!buf)
-			buf = kmem_thread_refill(cp->cache_class - 1);
+		buf = kmem_audited_alloc(cp, bytes, kind);
 		if (buf)
 			return buf;
 	}
-	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG)))
-		return kmem_cache_alloc_kind(cp, kmflag, kind);
 	kmem_gate_enter();
 	buf = kmem_cache_alloc_kind(cp, kmflag, kind);
 	if (buf)
@@ -117,14 +128,16 @@ void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
 static void sized_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 		       size_t bytes, int kind)
 {
-	if (cp->cache_class && kmem_thread_overflow(cp->cache_class - 1, buf))
-		return;
 	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG))) {
 		if (KM_UNLIKELY(cp->cache_flags & KMF_AUDIT))
 			(void)kmem_kind_check(cp, buf, kind);
-		kmem_cache_put(cp, buf, kind);
+		if (!cp->cache_class ||
+		    !kmem_thread_overflow(cp->cache_class - 1, buf))
+			kmem_cache_put(cp, buf, kind);
 		return;
 	}
+	if (cp->cache_class && kmem_audited_free(cp, sp, buf, bytes, kind))
+		return;
 	kmem_gate_enter();
 	if (kmem_debug_free_sized(cp, sp, buf, bytes, kind) == 0)
 		kmem_cache_put(cp, buf, kind);

@@ -266,7 +266,7 @@ static kmem_slab_t *header_create(kmem_cache_t *cp, void *memory, size_t color,
 	memset(sp, 0, sizeof(*sp));
 	sp->slab_cache = cp;
 	sp->slab_base = kmem_at(memory, color);
-	sp->slab_flags = cp->cache_class;
+	sp->slab_flags = cp->cache_flags & KMF_BUFTAG ? 0 : cp->cache_class;
 	sp->slab_chunks = (uint32_t)(room / cp->cache_chunksize);
 	return sp;
 }
@@ -465,15 +465,20 @@ void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind)
 unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
 			kmem_thread_bin_t *bin, unsigned n)
 {
-	void **round = &th->th_round[bin->tb_first];
+	void **round = &th->th_round[bin->tb_first + bin->tb_rounds];
 	unsigned done = 0;
+	void *first;
 
 	if (partial_enter(cp, KM_NOSLEEP) < 0)
 		return 0;
-	for (; done < n && cp->cache_partial_slabs; done++) {
-		round[bin->tb_rounds] = take_buffer(cp, 0, 0);
-		bin->tb_rounds++;
+	while (done < n && cp->cache_partial_slabs)
+		round[done++] = take_buffer(cp, 0, 0);
+	for (unsigned i = 0; i < done / 2; i++) { /* the last one goes first */
+		first = round[i];
+		round[i] = round[done - 1 - i];
+		round[done - 1 - i] = first;
 	}
+	bin->tb_rounds += done;
 	cp->cache_bin_fill += done;
 	kmem_mutex_exit(&cp->cache_lock);
 	return done;

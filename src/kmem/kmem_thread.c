@@ -11,8 +11,9 @@
  * Its size begins small and doubles each time, up to 16 KiB of objects, so a
  * thread that allocates little keeps little.
  *
- * Only classes without any debugging have bins: nothing is checked, logged or
- * made to fail on these paths (kmem_thread_class).
+ * On these paths nothing is checked, logged or made to fail.  malloc() and free()
+ * use them for classes without any debugging; what is audited goes through the
+ * checks of kmem_audited.c on its way to a bin and out of it.
  *
  * Invariants
  *   I1  A bin holds th_round[tb_first .. tb_first + tb_rounds).  tb_rounds and
@@ -126,8 +127,11 @@ static void flush(kmem_thread_t *th, kmem_thread_bin_t *bin, unsigned n)
 	while (n-- > 0) { /* no memory for a magazine */
 		void *buf = round[bin->tb_rounds - 1];
 
+		kmem_gate_enter();
 		*kmem_bin_word(bin) -= 1;
-		kmem_slab_free(cp, buf, KMEM_KIND_NONE);
+		if (kmem_object_undo(cp, buf) == 0)
+			kmem_slab_free(cp, buf, KMEM_KIND_NONE);
+		kmem_gate_exit();
 	}
 }
 

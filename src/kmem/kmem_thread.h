@@ -68,24 +68,16 @@ kmem_is_base(const kmem_slab_t *sp, unsigned class, const void *p)
 	       (uint64_t)product < kmem_class_magic[class];
 }
 
-/** Puts what malloc gave in the calling thread's bin; 0: that cannot be, or p
- * is nothing that malloc gave. */
-static inline __attribute__((always_inline)) int kmem_thread_push(void *p)
+/** Puts an object in the calling thread's bin of a class; 0: it is full. */
+static inline __attribute__((always_inline)) int kmem_thread_put(unsigned class,
+								 void *p)
 {
 	kmem_thread_t *th = kmem_thread_self;
-	uintptr_t entry = kmem_pagemap_entry(p);
-	const kmem_slab_t *sp = (const kmem_slab_t *)entry;
 	kmem_thread_bin_t *bin;
-	unsigned class;
 	uint64_t word;
 	unsigned n;
 
-	if (KM_UNLIKELY(!th) || KM_UNLIKELY(th->th_busy) ||
-	    KM_UNLIKELY(entry == 0 || (entry & KMEM_PAGE_OVERSIZE)))
-		return 0;
-	class = sp->slab_flags - 1;
-	if (KM_UNLIKELY(class >= KMEM_NCLASSES) ||
-	    KM_UNLIKELY(!kmem_is_base(sp, class, p)))
+	if (KM_UNLIKELY(!th) || KM_UNLIKELY(th->th_busy))
 		return 0;
 	th->th_busy = 1;
 	KMEM_BARRIER();
@@ -100,6 +92,23 @@ static inline __attribute__((always_inline)) int kmem_thread_push(void *p)
 	KMEM_BARRIER();
 	th->th_busy = 0;
 	return n < bin->tb_max;
+}
+
+/** Puts what malloc gave in the calling thread's bin; 0: that cannot be, or p
+ * is nothing that malloc gave. */
+static inline __attribute__((always_inline)) int kmem_thread_push(void *p)
+{
+	uintptr_t entry = kmem_pagemap_entry(p);
+	const kmem_slab_t *sp = (const kmem_slab_t *)entry;
+	unsigned class;
+
+	if (KM_UNLIKELY(entry == 0 || (entry & KMEM_PAGE_OVERSIZE)))
+		return 0;
+	class = sp->slab_flags - 1;
+	if (KM_UNLIKELY(class >= KMEM_NCLASSES) ||
+	    KM_UNLIKELY(!kmem_is_base(sp, class, p)))
+		return 0;
+	return kmem_thread_put(class, p);
 }
 
 #endif

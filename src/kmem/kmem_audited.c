@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The short way of audited buffers: malloc and free under KMEM_DEBUG when all
+ * is well.
+ *
+ *   alloc   bin -> is it free and untouched? -> poison, mark, record
+ *   free    is it live and whole? -> record, poison -> bin
+ *
+ * The checks are those of kmem_debug.c, each of them, but only asked: whether
+ * all are passed.  When one is not, nothing has been changed yet, and the long
+ * way makes them again, one by one, and reports.  Buffers of the short way lie
+ * in the bins of the thread (kmem_thread.c), so it takes no lock.  What malloc()
+ * and free() look at first, kmem_malloc_class and slab_flags, leads to none of
+ * these bins.
+ *
+ * What a check has to read is asked for as early as its address is known: the
+ * tag and the buffer before the stack is captured, and those of the next round
+ * while this one is worked on.
+ *
+ * A buffer is worked on inside the gate, so a snapshot finds it as it was
+ * before or as it is after.
+ */
+#include "kmem_thread.h"
+
+/* what a cache must have, and must not, for the short way */
+#define HAS    (KMF_AUDIT | KMF_REDZONE | KMF_HASH)
+#define HASNOT (KMF_LITE | KMF_FIREWALL | KMF_NOMAGAZINE | KMF_RANDOMIZE)
+
+#define PADDING_MAX 64 /* bytes in front of a buffer that are looked at */
+
+int kmem_audited_is_short(const kmem_cache_t *cp)
+{
+	return (cp->cache_flags & (HAS | HASNOT)) == HAS && !cp->cache_mtbf &&
+	       !cp->cache_constructor && !cp->cache_destructor &&
+	       cp->cache_bufsize <= KMEM_BIN_BYTES;
+}
+
+static inline intptr_t state_word(const kmem_bufctl_t *bcp, unsigned long state)
+{
+	return (intptr_t)bcp ^ (intptr_t)state;
+}
+
+/** Starts to fetch what the checks of a buffer will read. */
+static inline void fetch(kmem_cache_t *cp, void *buf)
+{
+	__builtin_prefetch(kmem_buftag_of(cp, buf), 1);
+	__builtin_prefetch(buf, 1);
+}
+
+/** A free buffer of the thread's bin, or NULL. */
+static inline void *take(kmem_cache_t *cp)
+{
+	unsigned class = cp->cache_class - 1;
+	kmem_thread_t *th = kmem_thread_self;
+	void *buf = kmem_thread_pop(class);
+	const kmem_thread_bin_t *bin;
+
+	if (KM_UNLIKELY(!buf))
+		return kmem_thread_refill(class);
+	bin = &th->th_bin[class];
+	if (bin->tb_rounds)
+		fetch(cp, th->th_round[bin->tb_first + bin->tb_rounds - 1]);
+	return buf;
+}
+
+/** Makes a free buffer a live one of so many bytes; 0: it is damaged. */
+static inline int make_live(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
+{
+	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
+	kmem_bufctl_t *bcp = btp->bt_bufctl;
+	uint32_t stack;
+
+	__builtin_prefetch(bcp, 1);
+	stack = kmem_stack_capture();
+	if (KM_UNLIKELY(btp->bt_bxstat != state_word(bcp, KMEM_BUFTAG_FREE) ||
+			bcp->bc_addr != buf))
+		return 0;
+	if (cp->cache_flags & KMF_DEADBEEF) {
+		if (KM_UNLIKELY(kmem_pattern_verify(KMEM_FREE_PATTERN, buf,
+						    cp->cache_verify) != NULL))
+			return 0;
+		kmem_pattern_fill(KMEM_UNINITIALIZED_PATTERN, buf,
+				  cp->cache_verify);
+	}
+	btp->bt_redzone = KMEM_REDZONE_PATTERN;
+	btp->bt_bxstat = state_word(bcp, KMEM_BUFTAG_ALLOC);
+	kmem_audit(cp, bcp, stack, KMEM_WHAT_ALLOC, kind);
+	kmem_size_mark(cp, buf, bytes);
+	return 1;
+}
+
+void *kmem_audited_alloc(kmem_cache_t *cp, size_t bytes, int kind)
+{
+	void *buf;
+
+	kmem_gate_enter();
+	buf = take(cp);
+	if (KM_LIKELY(buf != NULL) &&
+	    KM_UNLIKELY(!make_live(cp, buf, bytes, kind))) {
+		if (kmem_debug_alloc(cp, buf, KM_NOSLEEP, 0, kind) == 0)
+			kmem_size_mark(cp, buf, bytes);
+		else
+			buf = NULL;
+	}
+	kmem_gate_exit();
+	return buf;
+}
+
+/** Is the padding in front of a buffer as it was filled? */
+static inline int is_front_whole(const kmem_cache_t *cp, const kmem_slab_t *sp,
+				 void *buf)
+{
+	size_t bytes;
+
+	if (buf == sp->slab_base)
+		bytes = (uintptr_t)buf & (cp->cache_arena->vm_quantum - 1);
+	else
+		bytes = cp->cache_chunksize - cp->cache_buftag -
+			sizeof(kmem_buftag_t);
+	if (bytes > PADDING_MAX)
+		bytes = PADDING_MAX;
+	return !kmem_pattern_verify(KMEM_UNINITIALIZED_PATTERN,
+				    (char *)buf - bytes, bytes);
+}
+
+/** Is what lies between the size mark and the redzone as it was filled? */
+static inline int is_slack_whole(const kmem_cache_t *cp, const void *buf,
+				 size_t marked)
+{
+	const uint64_t *word = (const uint64_t *)buf + (marked + 1) / 8;
+	const uint64_t *end =
+		(const void *)((const char *)buf + cp->cache_verify);
+	unsigned bits = (marked + 1) % 8 * 8;
+
+	if (word >= end)
+		return 1;
+	/* the bytes up to the mark are the program's */
+	if ((*word++ ^ KMEM_UNINITIALIZED_PATTERN) >> bits)
+		return 0;
+	for (; word < end; word++)
+		if (*word != KMEM_UNINITIALIZED_PATTERN)
+			return 0;
+	return 1;
+}
+
+/** Is a live buffer's tag in order, with its size mark of so many bytes?
+ * SIZE_MAX: any size. */
+static inline int is_tag_whole(const kmem_cache_t *cp, const void *buf,
+			       size_t bytes, size_t *ret_marked)
+{
+	const kmem_buftag_t *btp =
+		(const void *)((const char *)buf + cp->cache_buftag);
+	uint32_t encoded = (uint32_t)(btp->bt_redzone >> 32);
+	uint32_t rest = (uint32_t)btp->bt_redzone;
+	size_t marked = KMEM_SIZE_DECODE(encoded);
+
+	*ret_marked = marked;
+	if (!KMEM_SIZE_VALID(encoded) || marked > cp->cache_bufsize ||
+	    (bytes != SIZE_MAX && bytes != marked) ||
+	    ((const unsigned char *)buf)[marked] != KMEM_REDZONE_BYTE)
+		return 0;
+	if (marked == cp->cache_buftag) /* the mark's byte is in the redzone */
+		rest = (rest & ~0xffu) | (KMEM_REDZONE_PATTERN & 0xff);
+	return rest == (uint32_t)KMEM_REDZONE_PATTERN;
+}
+
+/** Makes a live buffer a free one; 0: something is wrong with it. */
+static inline int make_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
+			    size_t bytes, int kind)
+{
+	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
+	kmem_bufctl_audit_t *bcap;
+	uint32_t stack;
+	size_t marked;
+
+	fetch(cp, buf);
+	stack = kmem_stack_capture();
+	bcap = (kmem_bufctl_audit_t *)btp->bt_bufctl;
+	if (KM_UNLIKELY(btp->bt_bxstat !=
+			state_word((kmem_bufctl_t *)bcap, KMEM_BUFTAG_ALLOC)))
+		return 0;
+	__builtin_prefetch(bcap, 1);
+	if (KM_UNLIKELY(!is_tag_whole(cp, buf, bytes, &marked)))
+		return 0;
+	if ((cp->cache_flags & KMF_DEADBEEF) &&
+	    KM_UNLIKELY(!is_front_whole(cp, sp, buf) ||
+			!is_slack_whole(cp, buf, marked)))
+		return 0;
+	if (KM_UNLIKELY(bcap->bc_addr != buf) ||
+	    (KM_UNLIKELY(bcap->bc_kind != (unsigned)kind) &&
+	     !kmem_kinds_match(bcap->bc_kind, kind)))
+		return 0;
+	btp->bt_redzone = KMEM_REDZONE_PATTERN;
+	btp->bt_bxstat = state_word((kmem_bufctl_t *)bcap, KMEM_BUFTAG_FREE);
+	if (cp->cache_flags & KMF_CONTENTS)
+		bcap->bc_contents = kmem_audit_contents(cp, buf);
+	kmem_audit(cp, (kmem_bufctl_t *)bcap, stack, KMEM_WHAT_FREE, kind);
+	if (cp->cache_flags & KMF_DEADBEEF)
+		kmem_pattern_fill(KMEM_FREE_PATTERN, buf, cp->cache_verify);
+	return 1;
+}
+
+int kmem_audited_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
+		      size_t bytes, int kind)
+{
+	kmem_gate_enter();
+	if (!make_free(cp, sp, buf, bytes, kind)) {
+		kmem_gate_exit();
+		return 0;
+	}
+	if (KM_UNLIKELY(!kmem_thread_put(cp->cache_class - 1, buf)) &&
+	    !kmem_thread_overflow(cp->cache_class - 1, buf))
+		kmem_cache_put(cp, buf, kind);
+	kmem_gate_exit();
+	return 1;
+}
