@@ -42,7 +42,8 @@ KMEM_CFLAGS := $(COMMON) $(OPT) -fPIC -fvisibility=hidden -fno-builtin \
 	-mgeneral-regs-only -Isrc -Isrc/kmem
 # product 2: the debugger; only src/ is on the path, so "floor/file.h" is said
 PMDB_CFLAGS := $(COMMON) $(OPT) $(SANFLAGS) -Isrc -DPMDB_VERSION='"$(VERSION)"'
-PMDB_LIBS := -ldw -lelf -lcapstone -liberty -lreadline -ljansson -lpthread
+PMDB_LIBS := -ldw -lelf -lcapstone -liberty -lreadline -ljansson -lz -llzma -lzstd \
+	-lpthread
 
 FLOORS := base target types heap graph shell
 floor_src = $(sort $(wildcard src/$(1)/*.c))

@@ -200,6 +200,14 @@ static void status_text(struct dcmd_call *call, const char *end)
 	heap_status(call);
 }
 
+/* an executable that nobody runs */
+static void status_idle(struct dcmd_call *call)
+{
+	out_text(call->out, "debugging executable file (64-bit)\n");
+	out_text(call->out, "file: %s\n", target_path(session_target(call->s)));
+	out_text(call->out, "status: idle\n");
+}
+
 static struct err *dcmd_status(struct dcmd_call *call)
 {
 	struct target *t = session_target(call->s);
@@ -210,6 +218,15 @@ static struct err *dcmd_status(struct dcmd_call *call)
 		return err;
 	if (target_nmaps(t) == 0) {
 		out_text(call->out, "no target\n");
+		return NULL;
+	}
+	if (target_info(t)->is_exec) {
+		status_idle(call);
+		return NULL;
+	}
+	if (target_info(t)->is_raw) {
+		out_text(call->out, "debugging file %s as bytes\n",
+			 target_path(t));
 		return NULL;
 	}
 	end = end_text(target_info(t));

@@ -15,6 +15,8 @@
 
 #include "base/mem.h"
 #include "shell/session.h"
+#include "shell/term.h"
+#include "types/disasm.h"
 
 struct options {
 	const char *core, *exe;
@@ -24,6 +26,7 @@ struct options {
 	bool is_json, is_quiet;
 	bool no_start_file; /* -S */
 	bool is_raw;        /* -f */
+	const char *disassembler;
 };
 
 static int usage(const char *why)
@@ -46,33 +49,40 @@ static int elf_type(const char *path)
 	return head[16] | head[17] << 8;
 }
 
-/* one operand is the core, a second the executable, in either order */
+/* operands are told apart by what they are: a core is a core, an ELF file of
+ * another kind is the executable, anything else ought to be a core */
 static int take_operands(struct options *opt, char **v, int n)
 {
-	int room = opt->core ? 1 : 2;
-
 	if (opt->is_raw && n + (opt->core ? 1 : 0) != 1)
 		return usage("-f wants one file");
-	if (n > room)
-		return usage("too many operands: an executable and a core "
-			     "file are all there can be");
-	if (n == 2 && elf_type(v[0]) == ET_CORE && elf_type(v[1]) == ET_CORE)
-		return usage("two core files: one at a time");
-	if (n == 2) {
-		bool first = elf_type(v[0]) == ET_CORE;
+	for (int i = 0; i < n && !opt->is_raw; i++) {
+		if (elf_type(v[i]) != ET_CORE)
+			continue;
+		if (opt->core)
+			return usage("two core files: one at a time");
+		opt->core = v[i];
+		v[i] = NULL;
+	}
+	for (int i = 0; i < n; i++) {
+		int type = v[i] && !opt->is_raw ? elf_type(v[i]) : ET_CORE;
+		bool is_exe = type == ET_EXEC || type == ET_DYN;
 
-		opt->core = v[first ? 0 : 1];
-		opt->exe = v[first ? 1 : 0];
-	} else if (n == 1 && opt->core) {
-		opt->exe = v[0];
-	} else if (n == 1) {
-		opt->core = v[0];
+		if (!v[i])
+			continue;
+		if (opt->core && opt->exe)
+			return usage("too many operands: an executable and a "
+				     "core file are all there can be");
+		if (opt->core || (is_exe && !opt->exe))
+			opt->exe = v[i];
+		else
+			opt->core = v[i];
 	}
 	return 0;
 }
 
 static const struct option long_options[] = {
 	{"core", required_argument, NULL, 'c'},
+	{"color", required_argument, NULL, 'C'},
 	{"debug-path", required_argument, NULL, 'D'},
 	{"eval", required_argument, NULL, 'e'},
 	{"sysroot", required_argument, NULL, 'R'},
@@ -119,12 +129,30 @@ static int setting(struct err *err)
 	return PMDB_USAGE;
 }
 
+static int take_colour(const char *word)
+{
+	if (!strcmp(word, "auto"))
+		term_set_colour(COLOUR_AUTO);
+	else if (!strcmp(word, "always"))
+		term_set_colour(COLOUR_ALWAYS);
+	else if (!strcmp(word, "never"))
+		term_set_colour(COLOUR_NEVER);
+	else
+		return usage("--color is auto, always or never");
+	return -1;
+}
+
 /* -1: go on; else the exit status */
 static int take_option(struct options *opt, int c, const char *word)
 {
 	switch (c) {
 	case 'A':
 		return setting(settings_option(&opt->settings, "nomods", true));
+	case 'C':
+		return take_colour(optarg);
+	case 'V':
+		opt->disassembler = optarg;
+		break;
 	case 'D':
 		opt->types.debug_path = optarg;
 		break;
@@ -221,7 +249,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
 
 	opterr = 0; /* we say it, in one line */
 	while ((c = getopt_long(argc, argv,
-				":e:c:R:fqhSo:s:I:L:P:AFuywWkKmMOUb:p:",
+				":e:c:R:fqhSo:s:I:L:P:V:AFuywWkKmMOUb:p:",
 				long_options, NULL)) != -1) {
 		rc = take_option(opt, c, argv[optind - 1]);
 		if (rc >= 0)
@@ -255,6 +283,8 @@ static int open_session(struct options *opt, struct session **ret)
 		err = target_open_raw(opt->core, &target);
 	else if (opt->core)
 		err = target_open_core(opt->core, &target);
+	else if (opt->exe)
+		err = target_open_exec(opt->exe, &target);
 	else
 		target = target_mem_create();
 	if (err)
@@ -269,6 +299,11 @@ static int open_session(struct options *opt, struct session **ret)
 		target_close(target);
 		return no_verdict(err);
 	}
+	if (opt->disassembler && !disasm_set_mode(types, opt->disassembler)) {
+		types_close(types);
+		target_close(target);
+		return usage("-V: there is no such disassembler mode");
+	}
 	*ret = session_create(target, types, &so);
 	return 0;
 }
@@ -282,6 +317,11 @@ static void banner(struct session *s, bool is_quiet)
 		return;
 	if (target_nmaps(t) == 0) {
 		fputs("no dump is open; ::help\n", stderr);
+		return;
+	}
+	if (info->is_exec || info->is_raw) {
+		fprintf(stderr, "%s, %s; ::help\n", target_path(t),
+			info->is_raw ? "as bytes" : "not running");
 		return;
 	}
 	fprintf(stderr, "core of %s (pid %u), %zu thread%s; ::help\n",

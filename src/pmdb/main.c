@@ -20,7 +20,7 @@ static const struct command commands[] = {
 
 void pmdb_usage(FILE *out)
 {
-	fputs("usage: pmdb [-e CMDS]... [EXE] DUMP\n"
+	fputs("usage: pmdb [-e CMDS]... [EXE] [DUMP]\n"
 	      "       pmdb run [-o DUMP] [--check] -- CMD ARGS...\n"
 	      "       pmdb check [--format text|json] DUMP...\n"
 	      "       pmdb --help | --version\n"
@@ -35,7 +35,18 @@ void pmdb_usage(FILE *out)
 	      "\n"
 	      "-e CMDS              run these commands, then end; repeatable\n"
 	      "-c, --core DUMP      the dump, wherever it stands\n"
+	      "-f                   open any file as bytes\n"
+	      "-o OPT, +o OPT       set or clear an option, as ::set -o does\n"
+	      "-s N                 name addresses by symbols up to N bytes "
+	      "before\n"
+	      "-I PATH, -L PATH     directories of macros, of modules\n"
+	      "-P PROMPT            the prompt\n"
+	      "-V MODE              how instructions are written "
+	      "(::disasms)\n"
+	      "-S                   do not read ~/.pmdbrc\n"
 	      "-R, --sysroot DIR    look for the program's files below DIR\n"
+	      "    --debug-path DIRS  look for debug files there first\n"
+	      "    --color WHEN     auto, always or never\n"
 	      "    --json           rows as JSON, one object a line\n"
 	      "-q, --quiet          no banner\n"
 	      "\n"

@@ -44,6 +44,8 @@ void target_close(struct target *t)
 	VEC_FREE(&t->absents);
 	if (t->base)
 		(void)munmap((void *)(uintptr_t)t->base, t->size_bytes);
+	if (t->zeros)
+		(void)munmap(t->zeros, t->zeros_bytes);
 	if (t->fd >= 0)
 		(void)close(t->fd);
 	mem_free(t->incomplete);

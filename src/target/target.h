@@ -69,6 +69,7 @@ struct target_info {
 	taddr_t fault_addr; /* si_addr for a fault */
 	int si_code;
 	bool is_raw;             /* any file: see target_open_raw() */
+	bool is_exec;            /* no process: see target_open_exec() */
 	bool is_snapshot;        /* has KMEM notes */
 	const char *snap_reason; /* why it was taken, in words; NULL unknown */
 	uint64_t snap_wall_ns;   /* when, since 1970; 0 unknown */
@@ -93,6 +94,17 @@ struct target_info {
  * A truncated file opens; target_info().incomplete says what is missing.
  */
 struct err *target_open_core(const char *path,
+			     struct target **ret_target) must_use;
+
+/**
+ * Opens an executable or library that no process runs: its segments at the
+ * addresses it was linked for, as they are before any relocation.
+ *
+ * @ret_target:  owned by the caller, see target_close()
+ *
+ * Errors: as target_open_core().
+ */
+struct err *target_open_exec(const char *path,
 			     struct target **ret_target) must_use;
 
 /**

@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -64,11 +65,10 @@ static const char *foreign_format(const unsigned char *p, size_t n)
 		unsigned char len;
 		char what[56];
 	} known[] = {
-		{"\x28\xb5\x2f\xfd", 4, "zstd-compressed: uncompress it first"},
-		{"\x1f\x8b", 2, "gzip-compressed: uncompress it first"},
+		{"\x1f\x8b", 2, "gzip-compressed, but damaged"},
 		{"\xfd"
 		 "7zXZ",
-		 5, "xz-compressed: uncompress it first"},
+		 5, "xz-compressed, but damaged"},
 		{"BZh", 3, "bzip2-compressed: uncompress it first"},
 		{"\x04\x22\x4d\x18", 4, "lz4-compressed: uncompress it first"},
 		{"PK\x03\x04", 4, "a zip archive: unpack it first"},
@@ -315,14 +315,13 @@ static void target_guard(void)
 	(void)sigaction(SIGBUS, &sa, NULL); /* cannot fail: constants */
 }
 
-static struct err *map_file(struct target *t)
+/* maps what t->fd is open on */
+static struct err *map_fd(struct target *t)
 {
 	struct stat st;
 	void *base;
 
-	/* O_NONBLOCK: a fifo must not hang us */
-	t->fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (t->fd < 0 || fstat(t->fd, &st) != 0)
+	if (fstat(t->fd, &st) != 0)
 		return err_new(ERR_IO, "%s", strerror(errno));
 	if (S_ISDIR(st.st_mode))
 		return err_new(ERR_BADDATA, "a directory, not a core file");
@@ -338,9 +337,111 @@ static struct err *map_file(struct target *t)
 	return NULL;
 }
 
+static struct err *map_file(struct target *t)
+{
+	/* O_NONBLOCK: a fifo must not hang us */
+	t->fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (t->fd < 0)
+		return err_new(ERR_IO, "%s", strerror(errno));
+	return map_fd(t);
+}
+
+/* a compressed core gives way to its contents */
+static struct err *unpack(struct target *t)
+{
+	int fd = -1;
+	struct err *err = target_unpack(t, &fd);
+
+	if (err || fd < 0)
+		return err;
+	(void)munmap((void *)(uintptr_t)t->base, t->size_bytes);
+	(void)close(t->fd); /* only read */
+	t->base = NULL;
+	t->fd = fd;
+	return map_fd(t);
+}
+
 static struct err *open_core(struct target *t)
 {
 	Elf64_Ehdr eh;
+	struct err *err = map_file(t);
+
+	if (err)
+		return err;
+	target_guard();
+	err = unpack(t);
+	if (!err)
+		err = check_ident(t);
+	if (err)
+		return err;
+	memcpy(&eh, t->base, sizeof(eh));
+	err = check_header(t, &eh);
+	if (err)
+		return err;
+	read_phdrs(t, &eh);
+	return NULL;
+}
+
+/* the zeros behind a segment's bytes; false: there are none */
+static bool make_bss(struct target *t, const Elf64_Phdr *ph,
+		     struct map_impl *ret)
+{
+	uint64_t n = ph->p_memsz - ph->p_filesz;
+
+	if (ph->p_memsz <= ph->p_filesz || n > BSS_MAX)
+		return false;
+	if (n > t->zeros_bytes) {
+		void *zeros = mmap(NULL, n, PROT_READ,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+				   -1, 0);
+
+		/* of segments with zeros there is one, but for mistakes */
+		if (zeros == MAP_FAILED || t->zeros)
+			return false;
+		t->zeros = zeros;
+		t->zeros_bytes = n;
+	}
+	ret->pub.start = ph->p_vaddr + ph->p_filesz;
+	ret->pub.end = ret->pub.core_end = ph->p_vaddr + ph->p_memsz;
+	ret->pub.prot = ph->p_flags & (PF_R | PF_W | PF_X);
+	ret->bytes = t->zeros;
+	return ret->pub.start < ret->pub.end;
+}
+
+static void read_segments(struct target *t, const Elf64_Ehdr *eh)
+{
+	uint64_t n = count_phdrs(t, eh);
+	struct map_impl *loads = mem_array(n * 2, sizeof(*loads));
+	size_t nloads = 0;
+
+	for (uint64_t i = 0; i < n; i++) {
+		Elf64_Phdr ph = phdr_at(t, eh->e_phoff, i);
+		struct map_impl *load = &loads[nloads];
+		struct file_range range = {
+			.start = ph.p_vaddr,
+			.file_off = ph.p_offset,
+			.path = t->path,
+		};
+
+		if (ph.p_type != PT_LOAD || !make_load(t, &ph, load))
+			continue;
+		range.end = load->pub.core_end;
+		if (range.end > range.start)
+			VEC_PUSH(&t->files, range);
+		load->pub.end = load->pub.core_end;
+		if (load->pub.end > load->pub.start)
+			nloads++;
+		if (make_bss(t, &ph, &loads[nloads]))
+			nloads++;
+	}
+	ranges_tidy(t->files.v, &t->files.n);
+	maps_build(t, loads, nloads);
+}
+
+static struct err *open_exec(struct target *t)
+{
+	Elf64_Ehdr eh;
+	const char *slash = strrchr(t->path, '/');
 	struct err *err = map_file(t);
 
 	if (err)
@@ -350,10 +451,12 @@ static struct err *open_core(struct target *t)
 	if (err)
 		return err;
 	memcpy(&eh, t->base, sizeof(eh));
-	err = check_header(t, &eh);
-	if (err)
-		return err;
-	read_phdrs(t, &eh);
+	if (eh.e_machine != EM_X86_64 || eh.e_phentsize != sizeof(Elf64_Phdr))
+		return err_new(ERR_BADDATA, "not an x86-64 ELF executable");
+	t->info.is_exec = true;
+	snprintf(t->info.fname, sizeof(t->info.fname), "%s",
+		 slash ? slash + 1 : t->path);
+	read_segments(t, &eh);
 	return NULL;
 }
 
@@ -401,4 +504,9 @@ struct err *target_open_core(const char *path, struct target **ret_target)
 struct err *target_open_raw(const char *path, struct target **ret_target)
 {
 	return open_with(path, open_raw, ret_target);
+}
+
+struct err *target_open_exec(const char *path, struct target **ret_target)
+{
+	return open_with(path, open_exec, ret_target);
 }

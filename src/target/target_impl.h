@@ -11,6 +11,7 @@ enum {
 	NOTES_MAX = 1 << 20,
 	THREADS_MAX = 1 << 18,
 	FILES_MAX = 1 << 20, /* entries of NT_FILE */
+	BSS_MAX = 1 << 30,   /* bytes of zeros behind a segment */
 };
 
 struct map_impl {
@@ -31,6 +32,8 @@ struct target {
 	int fd;
 	const unsigned char *base; /* the mapped file */
 	uint64_t size_bytes;       /* of the file */
+	void *zeros;               /* what an executable's .bss reads as */
+	size_t zeros_bytes;
 
 	VEC(struct map_impl) maps;
 	VEC(struct target_thread) threads;
@@ -46,6 +49,15 @@ struct target {
 	target_file_reader_fn *read_file;
 	void *read_file_arg;
 };
+
+/**
+ * Unpacks the mapped file if it is compressed.
+ *
+ * @ret_fd:  a file with the contents, owned; -1: it is not compressed
+ *
+ * Errors: ERR_IO no room for it, ERR_BADDATA nothing could be unpacked.
+ */
+struct err *target_unpack(struct target *t, int *ret_fd) must_use;
 
 /** Adds a reason to info.incomplete. */
 void target_incomplete(struct target *t, const char *fmt, ...)

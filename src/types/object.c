@@ -481,6 +481,22 @@ static bool take_exe(struct object_impl *obj, const char *exe)
 	       is_loaded(obj, &obj->head, bias) && place(obj, bias);
 }
 
+/* the target is an executable that nobody runs: there is only it */
+static struct err *open_idle(struct types *types)
+{
+	const char *path = target_path(types->target);
+	struct object_impl *obj = object_new(types, path);
+
+	if (!try_file(obj, path) || !place(obj, 0)) {
+		object_free(obj);
+		return err_new(ERR_BADDATA, "%s: not an x86-64 ELF executable",
+			       path);
+	}
+	obj->pub.is_exec = true;
+	VEC_PUSH(&types->objects, obj);
+	return NULL;
+}
+
 static struct err *open_exec(struct types *types)
 {
 	struct object_impl *obj = find_exec(types);
@@ -689,8 +705,12 @@ struct err *objects_find(struct types *types)
 	size_t i;
 	size_t n;
 
-	find_in_maps(types);
-	err = open_exec(types);
+	if (target_info(types->target)->is_exec) {
+		err = open_idle(types);
+	} else {
+		find_in_maps(types);
+		err = open_exec(types);
+	}
 	if (err)
 		return err;
 	find_vdso(types);

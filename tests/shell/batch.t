@@ -32,7 +32,7 @@ e='pmdb: option -e needs an argument' usage 'a missing argument' core.prog -e
 s=3
 e='pmdb: nosuch: No such file' usage 'no such file' nosuch
 e='pmdb: .*: a directory' usage 'a directory' .
-e='pmdb: prog: an executable, not a core' usage 'an executable' prog
+e='pmdb: prog: an executable, not a core' usage 'an executable as the core' -c prog
 : > empty
 e='pmdb: empty: ' usage 'an empty file' empty
 cp /bin/true other
