@@ -297,6 +297,7 @@ kmem_cache_t *kmem_cache_create_spec(const struct kmem_spec *s)
 		return NULL;
 	}
 	init_depot(cp);
+	__atomic_fetch_add(&cp->cache_arena->vm_ncaches, 1, __ATOMIC_RELAXED);
 	link_cache(cp);
 	if (kmem_ready == 2)
 		kmem_magazine_enable(cp);
@@ -351,6 +352,7 @@ void kmem_cache_destroy(kmem_cache_t *cp)
 		cp->cache_constructor = ctor_of_destroyed;
 		return;
 	}
+	__atomic_fetch_sub(&cp->cache_arena->vm_ncaches, 1, __ATOMIC_RELAXED);
 	kmem_move_fini(cp);
 	if (cp->cache_flags & KMF_HASH)
 		vmem_free(kmem_hash_arena, cp->cache_hash_table,

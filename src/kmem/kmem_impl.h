@@ -380,14 +380,16 @@ typedef struct kmem_patterns {
 	uint64_t kp_seg_walker;
 } kmem_patterns_t;
 
-/* a request that waits for memory; lies on the stack of its thread */
+/* a request that waits for memory, in kmem_waiters or in the vm_waiters of an
+ * arena; lies on the stack of its thread */
 typedef struct kmem_waiter {
 	struct kmem_waiter *kw_next; /* came later */
 	kmem_cache_t *kw_cache;      /* NULL: an oversize buffer */
 	size_t kw_bytes;
 	hrtime_t kw_since; /* 0: not waiting */
 	uint32_t kw_thread;
-	int32_t kw_is_first; /* a futex */
+	int32_t kw_is_first;  /* a futex; kmem_waiters */
+	int32_t kw_is_placed; /* wants a certain place; vm_waiters */
 } kmem_waiter_t;
 
 #define KMEM_ERROR_BUFFER 8192

@@ -574,7 +574,9 @@ KM_HIDDEN void kmem_tid_reset(void);
 /** Writes all bytes to a descriptor, as far as it goes. */
 KM_HIDDEN void kmem_sys_write(int fd, const char *buf, size_t bytes);
 
-/* ---- arenas (vmem.c, vmem_arena.c, vmem_mmap.c) ----------------------- */
+/* ---- arenas (vmem*.c) ----------------------- */
+
+#define VM_FITMASK (VM_BESTFIT | VM_FIRSTFIT | VM_NEXTFIT)
 
 #define VMEM_SEG_FULL    sizeof(vmem_seg_t)
 #define VMEM_SEG_SHORT   ((offsetof(vmem_seg_t, vs_thread) + 7) & ~(size_t)7)
@@ -612,6 +614,11 @@ KM_HIDDEN vmem_seg_t *vmem_span_create(vmem_t *vmp, void *addr, size_t bytes,
 /** Makes sure the arena has VMEM_MINFREE tags; 0 when it cannot.  vm_lock is
  * held, and may be dropped for a while. */
 KM_HIDDEN int vmem_populate(vmem_t *vmp, int vmflag);
+/** Is the calling thread making tags? */
+KM_HIDDEN int vmem_is_populating(void);
+/** Takes a tag of an arena, which has one, and puts one back; vm_lock is held. */
+KM_HIDDEN vmem_seg_t *vmem_getseg(vmem_t *vmp);
+KM_HIDDEN void vmem_putseg(vmem_t *vmp, vmem_seg_t *vsp);
 /** Puts tags on the global list. */
 KM_HIDDEN void vmem_putseg_global(vmem_seg_t *vsp);
 /** Adds boot-time tags to the global list. */

@@ -97,4 +97,6 @@ void kmem_memory_freed(void)
 void kmem_memory_reset(void)
 {
 	kmem_waiters = NULL;
+	for (vmem_t *vmp = vmem_list; vmp; vmp = vmp->vm_next)
+		vmp->vm_waiters = NULL;
 }

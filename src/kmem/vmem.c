@@ -26,12 +26,7 @@
  *   I5  an imported span that becomes one free segment goes back to its source,
  *       except what the heap keeps (keeps_free)
  *   I6  before an operation an arena has VMEM_MINFREE tags of its own, so no
- *       operation stops half way for want of a tag
- *
- * Where tags come from.  They are allocated from the arena vmem_seg, whose
- * sources are arenas as well.  Such arenas are populators: the thread that
- * holds vmem_populate_lock may draw on the last VMEM_RESERVE tags of each,
- * which nobody else touches, and restocks them when it has got more.
+ *       operation stops half way for want of a tag (vmem_tags.c)
  *
  * Cost: instant fit is O(1): the head of the first non-empty list whose every
  * member is large enough.  Freeing is O(1) by the hash.
@@ -47,24 +42,14 @@
 #define P2PHASEUP(x, a, p) ((p) - (((p) - (x)) & -(a)))
 #define ISP2(x)            (((x) & ((x)-1)) == 0)
 
-#define NSEG0 200 /* tags there are before there is any memory */
-
 #define HEAP_KEEP ((size_t)8 << 20) /* bytes: see keeps_free() */
 
-kmem_mutex_t vmem_list_lock;     /* vmem_list, populators, ids */
-kmem_mutex_t vmem_populate_lock; /* who may use the reserves */
-kmem_mutex_t vmem_segfree_lock;  /* segfree */
-static const void *volatile populate_owner;
-static vmem_seg_t *segfree; /* linked by vs_knext */
-static vmem_seg_t seg0[NSEG0];
-
-vmem_t *vmem_populators
-	[VMEM_NPOPULATORS]; /* written while the process is still starting */
-int vmem_npopulators;
+kmem_mutex_t vmem_list_lock; /* vmem_list, populators, ids */
 
 /* who asked, for the audit of this thread's vmem calls */
 static __thread struct {
 	int depth; /* of nested calls: an import is a call in a call */
+	int has_reaped;
 	int kind;
 	uint32_t stack;
 } request;
@@ -75,6 +60,12 @@ struct want {
 	uintptr_t min, max;
 };
 
+/* an import that was not needed after all */
+struct spare {
+	void *addr;
+	size_t bytes;
+};
+
 static inline int highbit(size_t x)
 {
 	return x ? 64 - __builtin_clzl(x) : 0;
@@ -83,143 +74,6 @@ static inline int highbit(size_t x)
 static inline int lowbit(size_t x)
 {
 	return x ? __builtin_ctzl(x) + 1 : 0;
-}
-
-/* ---- tags ---- */
-
-static vmem_seg_t *getseg_global(void)
-{
-	vmem_seg_t *vsp;
-
-	kmem_mutex_enter(&vmem_segfree_lock);
-	vsp = segfree;
-	if (vsp)
-		segfree = vsp->vs_knext;
-	kmem_mutex_exit(&vmem_segfree_lock);
-	return vsp;
-}
-
-void vmem_putseg_global(vmem_seg_t *vsp)
-{
-	kmem_mutex_enter(&vmem_segfree_lock);
-	vsp->vs_knext = segfree;
-	segfree = vsp;
-	kmem_mutex_exit(&vmem_segfree_lock);
-}
-
-void vmem_seed_segs(void)
-{
-	for (int i = 0; i < NSEG0; i++)
-		vmem_putseg_global(&seg0[i]);
-}
-
-static void putseg(vmem_t *vmp, vmem_seg_t *vsp)
-{
-	if (vmp->vm_nsegfree >= 8 * VMEM_MINFREE) {
-		vmem_putseg_global(vsp);
-		return;
-	}
-	vsp->vs_knext = vmp->vm_segfree;
-	vmp->vm_segfree = vsp;
-	vmp->vm_nsegfree++;
-}
-
-/** Takes a tag; I6 says there is one. */
-static vmem_seg_t *getseg(vmem_t *vmp)
-{
-	vmem_seg_t *vsp = vmp->vm_segfree;
-
-	if (!vsp)
-		kmem_panic("vmem: arena '%s' has no boundary tag",
-			   vmp->vm_name);
-	vmp->vm_segfree = vsp->vs_knext;
-	vmp->vm_nsegfree--;
-	return vsp;
-}
-
-/** Gives an arena tags of the global list until it has n; 1 if it has. */
-static int stock(vmem_t *vmp, size_t n)
-{
-	while (vmp->vm_nsegfree < n) {
-		vmem_seg_t *vsp = getseg_global();
-
-		if (!vsp)
-			return 0;
-		vsp->vs_knext = vmp->vm_segfree;
-		vmp->vm_segfree = vsp;
-		vmp->vm_nsegfree++;
-	}
-	return 1;
-}
-
-/** Gives an arena tags of a list of new ones until it has n. */
-static void stock_from(vmem_t *vmp, vmem_seg_t **fresh, size_t n)
-{
-	while (vmp->vm_nsegfree < n && *fresh) {
-		vmem_seg_t *vsp = *fresh;
-
-		*fresh = vsp->vs_knext;
-		vsp->vs_knext = vmp->vm_segfree;
-		vmp->vm_segfree = vsp;
-		vmp->vm_nsegfree++;
-	}
-}
-
-/**
- * Makes tags and restocks every populator; vmem_populate_lock is held.  The
- * populators come before the global list: from there other threads would take
- * the tags, and who makes the next ones would find none to make them with.
- */
-static int make_tags(int vmflag)
-{
-	size_t n = VMEM_MINFREE + (size_t)vmem_npopulators * 2 * VMEM_RESERVE;
-	size_t bytes = P2ROUNDUP(n * vmem_seg_size, vmem_seg_arena->vm_quantum);
-	char *p = vmem_alloc(vmem_seg_arena, bytes, vmflag & VM_KMFLAGS);
-	vmem_seg_t *fresh = NULL;
-	vmem_seg_t *vsp;
-
-	if (!p)
-		return 0;
-	for (n = bytes / vmem_seg_size; n > 0; n--) {
-		vsp = (void *)(p + (n - 1) * vmem_seg_size);
-		vsp->vs_knext = fresh;
-		fresh = vsp;
-	}
-	for (int i = 0; i < vmem_npopulators; i++) {
-		vmem_t *vmp = vmem_populators[i];
-
-		kmem_mutex_enter(&vmp->vm_lock);
-		stock_from(vmp, &fresh, (size_t)2 * VMEM_RESERVE);
-		kmem_mutex_exit(&vmp->vm_lock);
-	}
-	while ((vsp = fresh) != NULL) {
-		fresh = vsp->vs_knext;
-		vmem_putseg_global(vsp);
-	}
-	return 1;
-}
-
-int vmem_populate(vmem_t *vmp, int vmflag)
-{
-	int has_made = 1;
-
-	while (!stock(vmp, VMEM_MINFREE)) {
-		if (populate_owner == kmem_self())
-			return vmp->vm_nsegfree >= VMEM_RESERVE;
-		if (!has_made) {
-			vmp->vm_kstat.vk_populate_fail++;
-			return 0;
-		}
-		kmem_mutex_exit(&vmp->vm_lock);
-		vmp->vm_kstat.vk_populate_wait++;
-		kmem_mutex_enter(&vmem_populate_lock);
-		populate_owner = kmem_self();
-		has_made = make_tags(vmflag);
-		populate_owner = NULL;
-		kmem_mutex_exit(&vmem_populate_lock);
-		kmem_mutex_enter(&vmp->vm_lock);
-	}
-	return 1;
 }
 
 /* ---- lists ---- */
@@ -376,7 +230,7 @@ struct kmem_event vmem_seg_event(vmem_t *vmp, const void *addr)
 static vmem_seg_t *seg_create(vmem_t *vmp, vmem_seg_t *behind, uintptr_t start,
 			      uintptr_t end)
 {
-	vmem_seg_t *vsp = getseg(vmp);
+	vmem_seg_t *vsp = vmem_getseg(vmp);
 
 	vsp->vs_start = start;
 	vsp->vs_end = end;
@@ -390,7 +244,7 @@ static vmem_seg_t *seg_create(vmem_t *vmp, vmem_seg_t *behind, uintptr_t start,
 static void seg_destroy(vmem_t *vmp, vmem_seg_t *vsp)
 {
 	alist_delete(vsp);
-	putseg(vmp, vsp);
+	vmem_putseg(vmp, vsp);
 }
 
 vmem_seg_t *vmem_span_create(vmem_t *vmp, void *addr, size_t bytes, int import)
@@ -600,17 +454,37 @@ static vmem_seg_t *find_fit(vmem_t *vmp, const struct want *w, int vmflag,
 	return vsp;
 }
 
+/** Calls the source of an arena; *bytes may grow. */
+static void *call_source(vmem_t *vmp, size_t *bytes, size_t align, int vmflag)
+{
+	union {
+		vmem_alloc_t *alloc;
+		vmem_ximport_t *ximport;
+	} func = {.alloc = vmp->vm_source_alloc};
+
+	vmflag &= VM_KMFLAGS;
+	return vmp->vm_cflags & VMC_XALLOC
+		       ? func.ximport(vmp->vm_source, bytes, align, vmflag)
+		       : func.alloc(vmp->vm_source, *bytes, vmflag);
+}
+
 /**
  * Asks the source for a span that holds the request.  Drops vm_lock meanwhile;
- * the tags needed afterwards are set aside.
+ * the tags needed afterwards are set aside.  When others freed enough until
+ * then, it is their segment that is found, and the import is left in *ret_spare
+ * to be given back.
  */
-static vmem_seg_t *import_span(vmem_t *vmp, const struct want *w, int vmflag)
+static vmem_seg_t *import_span(vmem_t *vmp, const struct want *w, int vmflag,
+			       struct spare *ret_spare, uintptr_t *ret_addr)
 {
 	size_t quantum = vmp->vm_quantum;
 	size_t slack = w->align > quantum ? w->align - quantum : 0;
+	vmem_seg_t *vsp;
 	size_t bytes;
 	void *addr;
 
+	if (vmp->vm_cflags & VMC_XALIGN)
+		slack = 0;
 	if (!vmp->vm_source_alloc || w->nocross || w->min || w->max)
 		return NULL;
 	if (vmp->vm_source && vmp->vm_source->vm_quantum > quantum)
@@ -622,10 +496,20 @@ static vmem_seg_t *import_span(vmem_t *vmp, const struct want *w, int vmflag)
 		bytes = vmp->vm_min_import;
 	vmp->vm_nsegfree -= VMEM_RESERVE;
 	kmem_mutex_exit(&vmp->vm_lock);
-	addr = vmp->vm_source_alloc(vmp->vm_source, bytes, vmflag & VM_KMFLAGS);
+	addr = call_source(vmp, &bytes, w->align, vmflag);
 	kmem_mutex_enter(&vmp->vm_lock);
 	vmp->vm_nsegfree += VMEM_RESERVE;
-	return addr ? vmem_span_create(vmp, addr, bytes, 1) : NULL;
+	if (!addr)
+		return NULL;
+	vsp = vmp->vm_source_free ? find_fit(vmp, w, vmflag, ret_addr) : NULL;
+	if (vsp) {
+		ret_spare->addr = addr;
+		ret_spare->bytes = bytes;
+		return vsp;
+	}
+	vsp = vmem_span_create(vmp, addr, bytes, 1);
+	*ret_addr = place(vsp, w);
+	return vsp;
 }
 
 /** Would so many bytes more be beyond the limit?  vm_lock is held. */
@@ -636,23 +520,93 @@ static inline int is_beyond(const vmem_t *vmp, size_t bytes, int vmflag)
 		vmp->vm_kstat.vk_mem_inuse > vmp->vm_limit - bytes);
 }
 
+/* ---- sleeping ----
+ *
+ * Who sleeps in an arena is in vm_waiters, in order of arrival; every free wakes
+ * all, and the first tries.  A request that could not be satisfied were all of
+ * the arena free, or that wants a certain place, lets others pass: else nobody
+ * would ever get what it cannot have.
+ */
+
+/** Must those behind a waiter wait until it has its share?  vm_lock is held. */
+static int blocks_others(const vmem_t *vmp, const kmem_waiter_t *w)
+{
+	return !w->kw_is_placed &&
+	       (!vmp->vm_limit || w->kw_bytes <= vmp->vm_limit) &&
+	       (vmp->vm_source_alloc ||
+		w->kw_bytes <= vmp->vm_kstat.vk_mem_total);
+}
+
+/** Sleeps until something is freed and it is the waiter's turn to try; vm_lock
+ * is held, and dropped meanwhile. */
+static void sleep_in(vmem_t *vmp, kmem_waiter_t *me)
+{
+	kmem_waiter_t **link = &vmp->vm_waiters;
+	kmem_waiter_t *w;
+
+	if (me->kw_since == 0) {
+		me->kw_since = kmem_now();
+		me->kw_thread = kmem_tid();
+		while (*link)
+			link = &(*link)->kw_next;
+		*link = me;
+	}
+	vmp->vm_kstat.vk_wait++;
+	do {
+		kmem_cv_wait(&vmp->vm_cv, &vmp->vm_lock);
+		w = vmp->vm_waiters;
+		while (w && w != me && !blocks_others(vmp, w))
+			w = w->kw_next;
+	} while (w && w != me);
+}
+
+/** Ends a waiter's sleep; the next one may try.  vm_lock is held. */
+static void wake_from(vmem_t *vmp, kmem_waiter_t *me)
+{
+	kmem_waiter_t **link = &vmp->vm_waiters;
+
+	if (me->kw_since == 0)
+		return;
+	while (*link && *link != me)
+		link = &(*link)->kw_next;
+	if (*link)
+		*link = me->kw_next;
+	kmem_cv_broadcast(&vmp->vm_cv);
+}
+
+/* what wait_for_memory() says */
+enum {
+	GIVE_UP,
+	LOOK_AGAIN,
+	LOOK_HERE
+};
+
 /**
- * What to do when nothing fits and nothing can be imported: 1 to look again.
- * vm_lock is held.
+ * What to do when nothing fits and nothing can be imported.  A request reaps
+ * once, in whichever of nested arenas finds first that there is nothing; the
+ * others look only whether that helped them: would each ask its source again,
+ * that were 2^n times for n arenas.  vm_lock is held.
  */
 static int wait_for_memory(vmem_t *vmp, const struct want *w, int vmflag,
-			   int *has_reaped)
+			   int *has_looked, kmem_waiter_t *me)
 {
 	if ((vmflag & VM_ABORT) || (vmflag & (VM_NOSLEEP | VM_NORMALPRI)) ==
 					   (VM_NOSLEEP | VM_NORMALPRI))
-		return 0;
-	if (!*has_reaped && populate_owner != kmem_self() &&
-	    vmp->vm_source_alloc) {
-		*has_reaped = 1;
+		return GIVE_UP;
+	if (!request.has_reaped && !vmem_is_populating() &&
+	    (vmp->vm_source_alloc || vmp->vm_ncaches)) {
+		request.has_reaped = *has_looked = 1;
 		kmem_mutex_exit(&vmp->vm_lock);
-		kmem_reap();
+		if (vmp->vm_cflags & VMC_IDENTIFIER)
+			kmem_reap_idspace();
+		else
+			kmem_reap();
 		kmem_mutex_enter(&vmp->vm_lock);
-		return 1;
+		return LOOK_AGAIN;
+	}
+	if (request.has_reaped && !*has_looked) {
+		*has_looked = 1;
+		return LOOK_HERE;
 	}
 	if (vmflag & VM_PANIC) {
 		kmem_mutex_exit(&vmp->vm_lock);
@@ -662,28 +616,42 @@ static int wait_for_memory(vmem_t *vmp, const struct want *w, int vmflag,
 			(void *)w->min, (void *)w->max, vmflag);
 	}
 	if (vmflag & VM_NOSLEEP)
-		return 0;
-	vmp->vm_kstat.vk_wait++;
-	kmem_cv_wait(&vmp->vm_cv, &vmp->vm_lock);
-	return 1;
+		return GIVE_UP;
+	sleep_in(vmp, me);
+	return LOOK_AGAIN;
+}
+
+/** Ends an operation that was successful: drops vm_lock, and gives back what
+ * was imported in vain. */
+static void *xalloc_done(vmem_t *vmp, uintptr_t addr, kmem_waiter_t *me,
+			 const struct spare *spare)
+{
+	wake_from(vmp, me);
+	kmem_mutex_exit(&vmp->vm_lock);
+	if (spare->addr)
+		vmp->vm_source_free(vmp->vm_source, spare->addr, spare->bytes);
+	return (void *)addr;
 }
 
 static void *xalloc(vmem_t *vmp, const struct want *w, int vmflag)
 {
-	int has_reaped = 0;
+	kmem_waiter_t me = {
+		.kw_bytes = w->bytes,
+		.kw_is_placed = w->min || w->max || w->nocross,
+	};
+	struct spare spare = {NULL, 0};
+	int has_looked = 0, how = LOOK_AGAIN;
 	uintptr_t addr = 0;
 	vmem_seg_t *vsp;
 
 	kmem_mutex_enter(&vmp->vm_lock);
-	do {
-		if (!vmem_populate(vmp, vmflag))
-			break;
-		if (is_beyond(vmp, w->bytes, vmflag))
-			continue; /* to the end of the loop: wait */
-		vsp = find_fit(vmp, w, vmflag, &addr);
-		if (!vsp) {
-			vsp = import_span(vmp, w, vmflag);
-			addr = vsp ? place(vsp, w) : 0;
+	while (how != GIVE_UP && vmem_populate(vmp, vmflag)) {
+		vsp = NULL;
+		if (!is_beyond(vmp, w->bytes, vmflag)) {
+			vsp = find_fit(vmp, w, vmflag, &addr);
+			if (!vsp && how == LOOK_AGAIN)
+				vsp = import_span(vmp, w, vmflag, &spare,
+						  &addr);
 		}
 		if (vsp && addr) {
 			if ((vmflag & VM_ENDALLOC) && !w->nocross)
@@ -691,11 +659,12 @@ static void *xalloc(vmem_t *vmp, const struct want *w, int vmflag)
 							w->bytes,
 						w->align);
 			(void)seg_alloc(vmp, vsp, addr, w->bytes);
-			kmem_mutex_exit(&vmp->vm_lock);
-			return (void *)addr;
+			return xalloc_done(vmp, addr, &me, &spare);
 		}
-	} while (wait_for_memory(vmp, w, vmflag, &has_reaped));
+		how = wait_for_memory(vmp, w, vmflag, &has_looked, &me);
+	}
 	vmp->vm_kstat.vk_fail++;
+	wake_from(vmp, &me);
 	kmem_mutex_exit(&vmp->vm_lock);
 	return NULL;
 }
@@ -732,6 +701,7 @@ static void *alloc_plain(vmem_t *vmp, size_t bytes, int vmflag)
 static void *alloc_next(vmem_t *vmp, size_t bytes, int vmflag)
 {
 	struct want w = {.bytes = bytes, .align = vmp->vm_quantum};
+	kmem_waiter_t me = {.kw_bytes = bytes};
 	size_t real = P2ROUNDUP(bytes, vmp->vm_quantum);
 	vmem_seg_t *rotor = &vmp->vm_rotor;
 	vmem_seg_t *vsp;
@@ -748,6 +718,7 @@ static void *alloc_next(vmem_t *vmp, size_t bytes, int vmflag)
 		if (vsp != rotor && !is_beyond(vmp, bytes, vmflag)) {
 			addr = vsp->vs_start;
 			vsp = seg_alloc(vmp, vsp, addr, bytes);
+			wake_from(vmp, &me);
 			vmem_advance(vmp, rotor, vsp);
 			kmem_mutex_exit(&vmp->vm_lock);
 			return (void *)addr;
@@ -756,9 +727,9 @@ static void *alloc_next(vmem_t *vmp, size_t bytes, int vmflag)
 		vmem_advance(vmp, rotor, rotor->vs_anext);
 		if (vmp->vm_source_alloc || (vmflag & VM_NOSLEEP))
 			break;
-		vmp->vm_kstat.vk_wait++;
-		kmem_cv_wait(&vmp->vm_cv, &vmp->vm_lock);
+		sleep_in(vmp, &me);
 	}
+	wake_from(vmp, &me);
 	kmem_mutex_exit(&vmp->vm_lock);
 	return xalloc(vmp, &w, vmflag & ~VM_NEXTFIT);
 }
@@ -769,6 +740,7 @@ static void request_begin(int kind)
 	if (request.depth++ > 0)
 		return;
 	request.kind = kind;
+	request.has_reaped = 0;
 	request.stack = 0;
 	if (vmem_seg_size == VMEM_SEG_FULL)
 		request.stack = kmem_stack_capture();
@@ -799,6 +771,8 @@ void *vmem_alloc_kind(vmem_t *vmp, size_t bytes, size_t align, int vmflag,
 
 	if (is_injected(vmp, vmflag))
 		return NULL;
+	if (!(vmflag & VM_FITMASK))
+		vmflag |= vmp->vm_cflags & VM_FITMASK;
 	request_begin(kind);
 	if (align > vmp->vm_quantum) {
 		struct want w = {.bytes = bytes, .align = align};

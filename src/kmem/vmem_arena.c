@@ -139,6 +139,11 @@ vmem_t *vmem_create(const char *name, void *base, size_t size, size_t quantum,
 		kmem_panic(
 			"vmem_create('%s'): quantum %lu is not a power of two",
 			name, quantum);
+	if (source && (vmflag & VMC_IDENTIFIER) &&
+	    !(source->vm_cflags & VMC_IDENTIFIER))
+		kmem_panic(
+			"vmem_create('%s'): identifiers come from identifiers only",
+			name);
 	vmp = vmem_t_alloc(vmflag);
 	if (!vmp)
 		return NULL;
@@ -165,6 +170,29 @@ vmem_t *vmem_create(const char *name, void *base, size_t size, size_t quantum,
 	if (qcache_max && !(vmflag & VMC_NO_QCACHE))
 		create_qcaches(vmp, qcache_max);
 	return vmp;
+}
+
+/** vmem_create() of an arena whose source may give more than it is asked for,
+ * and, with VMC_XALIGN, aligns what it gives. */
+vmem_t *vmem_xcreate(const char *name, void *base, size_t size, size_t quantum,
+		     vmem_ximport_t *afunc, vmem_free_t *ffunc, vmem_t *source,
+		     size_t qcache_max, int vmflag)
+{
+	union {
+		vmem_ximport_t *ximport;
+		vmem_alloc_t *alloc;
+	} func = {.ximport = afunc};
+
+	return vmem_create(name, base, size, quantum, func.alloc, ffunc, source,
+			   qcache_max, vmflag | VMC_XALLOC);
+}
+
+/** Gives back what the quantum caches of an arena hold in reserve. */
+void vmem_qcache_reap(vmem_t *vmp)
+{
+	for (int i = 0; i < VMEM_NQCACHE_MAX; i++)
+		if (vmp->vm_qcache[i])
+			kmem_cache_reap_now(vmp->vm_qcache[i]);
 }
 
 static void unlink_arena(vmem_t *vmp)
@@ -233,10 +261,13 @@ int vmem_contains(vmem_t *vmp, void *addr, size_t size)
 	vmem_seg_t *span;
 
 	kmem_mutex_enter(&vmp->vm_lock);
-	for (span = seg0->vs_knext; span != seg0; span = span->vs_knext)
+	vmp->vm_kstat.vk_contains++;
+	for (span = seg0->vs_knext; span != seg0; span = span->vs_knext) {
+		vmp->vm_kstat.vk_contains_search++;
 		if (start >= span->vs_start && start < span->vs_end &&
 		    size <= span->vs_end - start)
 			break;
+	}
 	kmem_mutex_exit(&vmp->vm_lock);
 	return span != seg0;
 }

@@ -62,6 +62,8 @@ typedef struct vmem_kstat {
 	uint64_t vk_search;
 	uint64_t vk_populate_wait;
 	uint64_t vk_populate_fail;
+	uint64_t vk_contains;        /* vmem_contains() calls */
+	uint64_t vk_contains_search; /* spans they looked at */
 } vmem_kstat_t;
 
 #define VMEM_NAMELEN      30
@@ -96,7 +98,9 @@ struct vmem {
 	void *vm_qcache[VMEM_NQCACHE_MAX]; /* kmem_cache_t * */
 	vmem_freelist_t vm_freelist[VMEM_FREELISTS + 1];
 	vmem_kstat_t vm_kstat;
-	size_t vm_limit; /* of vk_mem_inuse; 0 none */
+	size_t vm_limit;                /* of vk_mem_inuse; 0 none */
+	struct kmem_waiter *vm_waiters; /* who sleeps, longest first; vm_lock */
+	uint32_t vm_ncaches;            /* object caches over it; atomic */
 };
 
 /* roots of the contract */
