@@ -284,13 +284,12 @@ void *kmem_malloc_flags(size_t size, size_t align, int kmflag, int kind)
 
 kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab, void **base)
 {
-	uintptr_t entry = kmem_pagemap_entry(p);
-	kmem_slab_t *sp = (kmem_slab_t *)entry;
+	kmem_slab_t *sp = kmem_entry_slab(kmem_pagemap_entry(p));
 	kmem_cache_t *cp;
 	size_t offset;
 	size_t i;
 
-	if (entry == 0 || (entry & KMEM_PAGE_OVERSIZE))
+	if (!sp)
 		return NULL;
 	cp = sp->slab_cache;
 	/* a p below the first buffer makes these huge */

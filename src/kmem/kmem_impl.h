@@ -261,7 +261,7 @@ typedef struct kmem_thread_bin {
 	uint32_t tb_first;      /* its first round in th_round */
 	uint16_t tb_max;        /* rounds it may hold now */
 	uint16_t tb_limit;      /* and ever */
-	uint64_t tb_pad;
+	uint64_t tb_magic;      /* its cache_magic */
 } kmem_thread_bin_t;
 
 typedef struct kmem_thread {

@@ -488,29 +488,24 @@ KM_HIDDEN void *kmem_log_enter(kmem_log_header_t *lhp, const void *data,
 KM_HIDDEN int kmem_pagemap_set(const void *addr, size_t bytes, uintptr_t entry);
 /** Clears the entries of a range. */
 KM_HIDDEN void kmem_pagemap_clear(const void *addr, size_t bytes);
-/** The entry of an address' page: 0, a kmem_slab_t *, or KMEM_PAGE_OVERSIZE. */
+/** The entry of an address' page: 0, KMEM_PAGE_OVERSIZE, or a slab's. */
 KM_HIDDEN uintptr_t kmem_pagemap_get(const void *addr);
 
-#define KMEM_LEVEL_BITS 12
-#define KMEM_LEVEL_SIZE ((size_t)1 << KMEM_LEVEL_BITS)
-#define KMEM_ADDR_BITS  48
-extern KM_HIDDEN uintptr_t *kmem_pagemap_root[KMEM_LEVEL_SIZE];
+#define KMEM_LEAF_BITS 16
+#define KMEM_LEAF_SIZE ((size_t)1 << KMEM_LEAF_BITS)
+#define KMEM_ROOT_SIZE ((size_t)1 << (47 - 12 - KMEM_LEAF_BITS))
+extern KM_HIDDEN uintptr_t *kmem_pagemap_root[KMEM_ROOT_SIZE];
 
 /** The place of a page's entry, or NULL. */
 static inline uintptr_t *kmem_pagemap_slot(uintptr_t page)
 {
-	uintptr_t *node;
+	uintptr_t *leaf;
 
-	if (KM_UNLIKELY(page >> (KMEM_ADDR_BITS - 12)))
+	if (KM_UNLIKELY(page >> KMEM_LEAF_BITS >= KMEM_ROOT_SIZE))
 		return NULL;
-	node = __atomic_load_n(&kmem_pagemap_root[page >> 2 * KMEM_LEVEL_BITS],
+	leaf = __atomic_load_n(&kmem_pagemap_root[page >> KMEM_LEAF_BITS],
 			       __ATOMIC_ACQUIRE);
-	if (KM_LIKELY(node != NULL))
-		node = __atomic_load_n(
-			(uintptr_t **)&node[page >> KMEM_LEVEL_BITS &
-					    (KMEM_LEVEL_SIZE - 1)],
-			__ATOMIC_ACQUIRE);
-	return KM_LIKELY(node != NULL) ? &node[page & (KMEM_LEVEL_SIZE - 1)]
+	return KM_LIKELY(leaf != NULL) ? &leaf[page & (KMEM_LEAF_SIZE - 1)]
 				       : NULL;
 }
 
@@ -535,6 +530,16 @@ static inline uintptr_t kmem_oversize_entry(size_t bytes, int kind)
 /* a page that was one, or a slab with a guard page, until it was freed: tells a
  * second free from that of a foreign pointer.  Reads as no buffer. */
 #define KMEM_PAGE_FREED KMEM_PAGE_OVERSIZE
+/* a slab's: its address, and above it slab_flags */
+#define KMEM_PAGE_CLASS_SHIFT 56
+
+/** The slab of an entry, or NULL. */
+static inline kmem_slab_t *kmem_entry_slab(uintptr_t entry)
+{
+	uintptr_t addr = entry & (((uintptr_t)1 << KMEM_PAGE_CLASS_SHIFT) - 1);
+
+	return entry & KMEM_PAGE_OVERSIZE ? NULL : (kmem_slab_t *)addr;
+}
 
 /* ---- sized allocation, upkeep ----------------------------------------- */
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From an address to what it belongs to, in three loads: a radix tree over the
- * 36 bits of a page number, twelve a level.
+ * From an address to what it belongs to, in two loads: a table of leaves, each
+ * an entry for each of the 65536 pages of 256 MiB.
  *
- *   root (.bss) -> 4096 middles -> 4096 leaves -> 4096 entries, 16 MiB a leaf
+ *   root (.bss, 4 MiB of addresses) -> leaf of 512 KiB -> entry
  *
- * An entry is 0, the kmem_slab_t the page is part of, or, for the first page
- * of an oversize buffer, its size with the low bit set.  Readers take no lock:
- * nodes are published once and never freed, and whoever asks about a live
- * buffer sees the entry its allocation wrote.
+ * Of both only those pages are ever touched that say something.  An entry is 0;
+ * or the kmem_slab_t the page is part of, and above it the size class, so that
+ * free() of a sane program need not look at the slab before it knows the bin;
+ * or, for the first page of an oversize buffer, its size with the low bit set.
+ * Readers take no lock: leaves are published once and never freed, and whoever
+ * asks about a live buffer sees the entry its allocation wrote.
  *
  * Instead: a header before each buffer costs 8 to 16 bytes an object and is
  * the first thing an overrun destroys; rounding down to a slab-aligned header
@@ -16,47 +18,31 @@
  */
 #include "kmem_internal.h"
 
-#define LEVEL_BITS KMEM_LEVEL_BITS
-#define LEVEL_SIZE KMEM_LEVEL_SIZE
-#define LEVEL_MASK (LEVEL_SIZE - 1)
 #define PAGE_SHIFT 12
 
 /* published by compare and swap; never replaced */
-uintptr_t *kmem_pagemap_root[KMEM_LEVEL_SIZE];
+uintptr_t *kmem_pagemap_root[KMEM_ROOT_SIZE];
 
-static inline uintptr_t *node_load(uintptr_t *slot)
-{
-	return (uintptr_t *)__atomic_load_n(slot, __ATOMIC_ACQUIRE);
-}
-
-/** The node a slot points at, made if there is none; NULL: no memory. */
-static uintptr_t *node_get(uintptr_t *slot)
-{
-	uintptr_t *node = node_load(slot);
-	uintptr_t none = 0;
-	size_t bytes = LEVEL_SIZE * sizeof(*node);
-
-	if (node)
-		return node;
-	node = kmem_pages_alloc(bytes);
-	if (!node)
-		return NULL;
-	if (__atomic_compare_exchange_n(slot, &none, (uintptr_t)node, 0,
-					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		return node;
-	kmem_pages_free(node, bytes);
-	return (uintptr_t *)none;
-}
-
+/** The entry of a page, its leaf made if there is none; NULL: no memory. */
 static uintptr_t *entry_make(uintptr_t page)
 {
-	uintptr_t *node;
+	uintptr_t **slot = &kmem_pagemap_root[page >> KMEM_LEAF_BITS];
+	size_t bytes = KMEM_LEAF_SIZE * sizeof(**slot);
+	uintptr_t *leaf = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	uintptr_t *fresh;
 
-	node = node_get(
-		(uintptr_t *)&kmem_pagemap_root[page >> 2 * LEVEL_BITS]);
-	if (node)
-		node = node_get(&node[page >> LEVEL_BITS & LEVEL_MASK]);
-	return node ? &node[page & LEVEL_MASK] : NULL;
+	if (!leaf) {
+		fresh = kmem_pages_alloc(bytes);
+		if (!fresh)
+			return NULL;
+		if (__atomic_compare_exchange_n(slot, &leaf, fresh, 0,
+						__ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			leaf = fresh;
+		else
+			kmem_pages_free(fresh, bytes);
+	}
+	return &leaf[page & (KMEM_LEAF_SIZE - 1)];
 }
 
 int kmem_pagemap_set(const void *addr, size_t bytes, uintptr_t entry)

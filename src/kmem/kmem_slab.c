@@ -288,6 +288,7 @@ static kmem_slab_t *slab_create(kmem_cache_t *cp, int kmflag)
 {
 	int vmflag = kmflag & VM_KMFLAGS;
 	kmem_slab_t *sp;
+	uintptr_t entry;
 	void *memory;
 
 	if (cp->cache_flags & KMF_FIREWALL)
@@ -304,9 +305,11 @@ static kmem_slab_t *slab_create(kmem_cache_t *cp, int kmflag)
 		vmem_free(cp->cache_arena, memory, cp->cache_slabsize);
 		return NULL;
 	}
+	entry = (uintptr_t)sp |
+		(uintptr_t)sp->slab_flags << KMEM_PAGE_CLASS_SHIFT;
 	if (slab_fill(cp, sp, kmflag) != 0 ||
-	    (is_mapped(cp) && kmem_pagemap_set(memory, cp->cache_slabsize,
-					       (uintptr_t)sp) != 0)) {
+	    (is_mapped(cp) &&
+	     kmem_pagemap_set(memory, cp->cache_slabsize, entry) != 0)) {
 		slab_release(cp, sp, memory);
 		return NULL;
 	}
@@ -517,9 +520,7 @@ static kmem_slab_t *raw_slab(kmem_cache_t *cp, const void *buf)
 	size_t offset;
 
 	if (is_mapped(cp)) {
-		uintptr_t entry = kmem_pagemap_get(buf);
-
-		sp = entry & KMEM_PAGE_OVERSIZE ? NULL : (kmem_slab_t *)entry;
+		sp = kmem_entry_slab(kmem_pagemap_get(buf));
 	} else {
 		uintptr_t memory = (uintptr_t)buf & -cp->cache_slabsize;
 

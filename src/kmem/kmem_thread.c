@@ -60,7 +60,6 @@
 kmem_thread_t *kmem_threads; /* pushed by compare and swap */
 __thread kmem_thread_t *kmem_thread_self;
 uint8_t kmem_malloc_class[KMEM_BIN_BYTES / 8 + 1];
-uint64_t kmem_class_magic[KMEM_NCLASSES];
 
 /* what a new record's bins are; written while starting */
 static kmem_thread_bin_t class_bin[KMEM_NCLASSES];
@@ -235,7 +234,6 @@ void kmem_thread_class(unsigned class, kmem_cache_t *cp)
 	kmem_thread_bin_t *bin = &class_bin[class];
 	size_t limit = BIN_KEEP / cp->cache_chunksize;
 
-	kmem_class_magic[class] = UINT64_MAX / cp->cache_chunksize + 1;
 	if (!has_key)
 		has_key = pthread_key_create(&exit_key, on_thread_exit) == 0;
 	if (!cp->cache_class)
@@ -250,6 +248,7 @@ void kmem_thread_class(unsigned class, kmem_cache_t *cp)
 	bin->tb_first = nrounds;
 	bin->tb_max = is_closed ? 0 : BIN_LEAST;
 	bin->tb_limit = (uint16_t)limit;
+	bin->tb_magic = cp->cache_magic;
 	nrounds += (uint32_t)limit;
 }
 

@@ -21,8 +21,6 @@
 extern KM_HIDDEN __thread kmem_thread_t *kmem_thread_self;
 /* the class of a malloc() of at most KMEM_BIN_BYTES, by (size + 7) / 8 */
 extern KM_HIDDEN uint8_t kmem_malloc_class[KMEM_BIN_BYTES / 8 + 1];
-/* the smallest number above 2^64 / chunk - 1: see kmem_chunk_of() */
-extern KM_HIDDEN uint64_t kmem_class_magic[KMEM_NCLASSES];
 
 /** The word that holds tb_rounds and tb_alloc. */
 static inline uint64_t *kmem_bin_word(kmem_thread_bin_t *bin)
@@ -55,60 +53,65 @@ kmem_thread_pop(unsigned class)
 	return p;
 }
 
-/** Does p begin a buffer of the slab, one of a class? */
+/** Does p begin a buffer of a slab of the bin's cache? */
 static inline __attribute__((always_inline)) int
-kmem_is_base(const kmem_slab_t *sp, unsigned class, const void *p)
+kmem_is_base(const kmem_slab_t *sp, const kmem_thread_bin_t *bin, const void *p)
 {
 	uint32_t offset = (uint32_t)((uintptr_t)p - (uintptr_t)sp->slab_base);
-	unsigned __int128 product =
-		(unsigned __int128)kmem_class_magic[class] * offset;
+	unsigned __int128 product = (unsigned __int128)bin->tb_magic * offset;
 
 	/* offset / chunk above, the rest, scaled, below */
 	return (uint64_t)(product >> 64) < sp->slab_chunks &&
-	       (uint64_t)product < kmem_class_magic[class];
+	       (uint64_t)product < bin->tb_magic;
 }
 
-/** Puts an object in the calling thread's bin of a class; 0: it is full. */
-static inline __attribute__((always_inline)) int kmem_thread_put(unsigned class,
-								 void *p)
+/** Puts an object in a bin of the calling thread's record; 0: it is full, or
+ * the thread is within it. */
+static inline __attribute__((always_inline)) int
+kmem_bin_put(kmem_thread_t *th, kmem_thread_bin_t *bin, void *p)
 {
-	kmem_thread_t *th = kmem_thread_self;
-	kmem_thread_bin_t *bin;
 	uint64_t word;
 	unsigned n;
 
-	if (KM_UNLIKELY(!th) || KM_UNLIKELY(th->th_busy))
+	if (KM_UNLIKELY(th->th_busy))
 		return 0;
 	th->th_busy = 1;
 	KMEM_BARRIER();
-	bin = &th->th_bin[class];
 	word = *kmem_bin_word(bin);
 	n = word & KMEM_BIN_ROUNDS;
-	if (KM_LIKELY(n < bin->tb_max)) {
-		th->th_round[bin->tb_first + n] = p;
-		KMEM_BARRIER();
-		*kmem_bin_word(bin) = word + KMEM_BIN_PUSH; /* I1 */
+	if (KM_UNLIKELY(n >= bin->tb_max)) {
+		th->th_busy = 0;
+		return 0;
 	}
+	th->th_round[bin->tb_first + n] = p;
+	KMEM_BARRIER();
+	*kmem_bin_word(bin) = word + KMEM_BIN_PUSH; /* I1 */
 	KMEM_BARRIER();
 	th->th_busy = 0;
-	return n < bin->tb_max;
+	return 1;
+}
+
+/** Puts an object in the calling thread's bin of a class; 0: that cannot be. */
+static inline int kmem_thread_put(unsigned class, void *p)
+{
+	kmem_thread_t *th = kmem_thread_self;
+
+	return th && kmem_bin_put(th, &th->th_bin[class], p);
 }
 
 /** Puts what malloc gave in the calling thread's bin; 0: that cannot be, or p
  * is nothing that malloc gave. */
 static inline __attribute__((always_inline)) int kmem_thread_push(void *p)
 {
+	kmem_thread_t *th = kmem_thread_self;
 	uintptr_t entry = kmem_pagemap_entry(p);
-	const kmem_slab_t *sp = (const kmem_slab_t *)entry;
-	unsigned class;
+	size_t class = (entry >> KMEM_PAGE_CLASS_SHIFT) - 1;
 
-	if (KM_UNLIKELY(entry == 0 || (entry & KMEM_PAGE_OVERSIZE)))
+	if (KM_UNLIKELY(!th) || KM_UNLIKELY(class >= KMEM_NCLASSES) ||
+	    KM_UNLIKELY(!kmem_is_base(kmem_entry_slab(entry),
+				      &th->th_bin[class], p)))
 		return 0;
-	class = sp->slab_flags - 1;
-	if (KM_UNLIKELY(class >= KMEM_NCLASSES) ||
-	    KM_UNLIKELY(!kmem_is_base(sp, class, p)))
-		return 0;
-	return kmem_thread_put(class, p);
+	return kmem_bin_put(th, &th->th_bin[class], p);
 }
 
 #endif
