@@ -242,6 +242,9 @@ KM_HIDDEN void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind);
  * the cache has no debugging.  Returns how many. */
 KM_HIDDEN unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
 				  kmem_thread_bin_t *bin, unsigned n);
+/** Moves the n oldest buffers of such a bin to their slabs. */
+KM_HIDDEN void kmem_slab_give(kmem_cache_t *cp, kmem_thread_t *th,
+			      kmem_thread_bin_t *bin, unsigned n);
 /** Takes the next buffer of the first partial slab of a cache with a move
  * callback, raw; cache_lock is held. */
 KM_HIDDEN void *kmem_slab_take(kmem_cache_t *cp);
@@ -341,6 +344,9 @@ KM_HIDDEN void kmem_depot_ws_reap(kmem_cache_t *cp);
 KM_HIDDEN void kmem_depot_ws_zero(kmem_cache_t *cp);
 /** Goes to the next magazine size if the depot lock was fought for. */
 KM_HIDDEN void kmem_magazine_resize(kmem_cache_t *cp);
+/** Goes to magazines of so many rounds, or to the largest the cache may have;
+ * the caller is the updater. */
+KM_HIDDEN void kmem_magazine_fit(kmem_cache_t *cp, unsigned nrounds);
 
 /* ---- what threads keep (kmem_thread.c) -------------------------------- */
 
@@ -548,6 +554,8 @@ extern KM_HIDDEN kmem_mutex_t kmem_init_lock;  /* who is starting things */
 
 /** Creates the caches of the size classes. */
 KM_HIDDEN void kmem_alloc_init(void);
+/** kmem_magazine_fit() if nobody does upkeep now. */
+KM_HIDDEN void kmem_update_magazines(kmem_cache_t *cp, unsigned nrounds);
 /** Does the periodic work if it is due: called where time matters little. */
 KM_HIDDEN void kmem_update_if_due(void);
 /** Waits until no round works on a cache, and unlinks it.  Returns 1 when it is

@@ -255,6 +255,18 @@ void kmem_depot_ws_reap(kmem_cache_t *cp)
 	list_reap(cp, &cp->cache_empty, 0);
 }
 
+/** Goes to a larger magazine; the caller is the updater. */
+static void go_to(kmem_cache_t *cp, kmem_magtype_t *mtp)
+{
+	kmem_magazine_purge(cp);
+	kmem_mutex_enter(&cp->cache_depot_lock);
+	cp->cache_magtype = mtp;
+	/* the purge itself is no reason to grow again */
+	cp->cache_depot_contention_prev = cp->cache_depot_contention + INT_MAX;
+	kmem_mutex_exit(&cp->cache_depot_lock);
+	kmem_magazine_enable(cp);
+}
+
 void kmem_magazine_resize(kmem_cache_t *cp)
 {
 	uint64_t contention =
@@ -263,13 +275,17 @@ void kmem_magazine_resize(kmem_cache_t *cp)
 		       (int64_t)contention > DEPOT_CONTENTION;
 
 	cp->cache_depot_contention_prev = cp->cache_depot_contention;
-	if (!is_worth || (cp->cache_flags & KMF_NOMAGAZINE))
-		return;
-	kmem_magazine_purge(cp);
-	kmem_mutex_enter(&cp->cache_depot_lock);
-	cp->cache_magtype++;
-	/* the purge itself is no reason to grow again */
-	cp->cache_depot_contention_prev = cp->cache_depot_contention + INT_MAX;
-	kmem_mutex_exit(&cp->cache_depot_lock);
-	kmem_magazine_enable(cp);
+	if (is_worth && !(cp->cache_flags & KMF_NOMAGAZINE))
+		go_to(cp, cp->cache_magtype + 1);
+}
+
+void kmem_magazine_fit(kmem_cache_t *cp, unsigned nrounds)
+{
+	kmem_magtype_t *mtp = cp->cache_magtype;
+
+	while (mtp->mt_magsize < nrounds &&
+	       cp->cache_chunksize < mtp->mt_maxbuf)
+		mtp++;
+	if (mtp != cp->cache_magtype)
+		go_to(cp, mtp);
 }

@@ -26,7 +26,7 @@
  * be moved, fullest first (kmem_move.c).  No lock is held while memory is asked
  * for or given back.
  */
-#include "kmem_internal.h"
+#include "kmem_thread.h"
 
 #include <string.h>
 
@@ -305,8 +305,8 @@ static kmem_slab_t *slab_create(kmem_cache_t *cp, int kmflag)
 		vmem_free(cp->cache_arena, memory, cp->cache_slabsize);
 		return NULL;
 	}
-	entry = (uintptr_t)sp |
-		(uintptr_t)sp->slab_flags << KMEM_PAGE_CLASS_SHIFT;
+	entry = (uintptr_t)sp | (uintptr_t)sp->slab_flags
+					<< KMEM_PAGE_CLASS_SHIFT;
 	if (slab_fill(cp, sp, kmflag) != 0 ||
 	    (is_mapped(cp) &&
 	     kmem_pagemap_set(memory, cp->cache_slabsize, entry) != 0)) {
@@ -627,4 +627,41 @@ void kmem_slab_free(kmem_cache_t *cp, void *buf, int kind)
 	kmem_mutex_exit(&cp->cache_lock);
 	if (is_empty)
 		kmem_slab_release(cp, sp);
+}
+
+void kmem_slab_give(kmem_cache_t *cp, kmem_thread_t *th, kmem_thread_bin_t *bin,
+		    unsigned n)
+{
+	void **round = &th->th_round[bin->tb_first];
+	kmem_slab_t *empty = NULL;
+	void *stranger = NULL;
+
+	kmem_mutex_enter(&cp->cache_lock);
+	for (unsigned i = 0; i < n; i++) {
+		kmem_bufctl_t *bcp = kmem_at(round[i], cp->cache_bufctl);
+		kmem_slab_t *sp;
+
+		if (cp->cache_flags & KMF_HASH) {
+			bcp = hash_remove(cp, round[i]);
+			sp = bcp ? bcp->bc_slab : NULL;
+		} else {
+			sp = kmem_entry_slab(kmem_pagemap_entry(round[i]));
+		}
+		if (KM_UNLIKELY(!sp)) {
+			stranger = round[i]; /* given back twice */
+		} else if (give_buffer(cp, sp, bcp)) {
+			sp->slab_next = empty;
+			empty = sp;
+		}
+	}
+	kmem_bin_drop(th, bin, n);
+	kmem_mutex_exit(&cp->cache_lock);
+	if (KM_UNLIKELY(stranger != NULL))
+		kmem_error_at(KMERR_BADADDR, cp, stranger, KMEM_KIND_NONE);
+	while (empty) {
+		kmem_slab_t *next = empty->slab_next;
+
+		kmem_slab_release(cp, empty);
+		empty = next;
+	}
 }

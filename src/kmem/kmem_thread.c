@@ -9,7 +9,14 @@
  * A bin that is empty takes half its size from the CPU's magazines, or else
  * from the slabs; one that is full gives its older half to the CPU's magazines.
  * Its size begins small and doubles each time, up to 16 KiB of objects, so a
- * thread that allocates little keeps little.
+ * thread that allocates little keeps little.  At full size it wants magazines
+ * that take that half at once (kmem_magazine_fit).
+ *
+ * Magazines pass objects from a thread that frees to one that allocates without
+ * looking at them, but in the order they were freed.  A program that frees much
+ * and then builds anew would get its next structures strewn over all of memory,
+ * and none of it would be free for another size.  So the depot keeps 128 KiB of
+ * a class; what is more goes to the slabs, which give out neighbours together.
  *
  * On these paths nothing is checked, logged or made to fail.  malloc() and free()
  * use them for classes without any debugging; what is audited goes through the
@@ -53,9 +60,10 @@
 #include <pthread.h>
 #include <string.h>
 
-#define BIN_KEEP   ((size_t)16384) /* bytes a bin holds, about */
-#define BIN_ROUNDS 128             /* at most */
-#define BIN_LEAST  2               /* and to begin with */
+#define BIN_KEEP   ((size_t)16384)  /* bytes a bin holds, about */
+#define BIN_ROUNDS 128              /* at most */
+#define BIN_LEAST  2                /* and to begin with */
+#define DEPOT_KEEP ((size_t)131072) /* bytes a class has in its depot, about */
 
 kmem_thread_t *kmem_threads; /* pushed by compare and swap */
 __thread kmem_thread_t *kmem_thread_self;
@@ -73,16 +81,6 @@ static __thread char is_detached;
 
 /* ---- to and from the layers below ---- */
 
-/** Moves rounds to a place that is not above them; not by memcpy(), which
- * leaves pointers in vector registers for a leak checker to find. */
-static void move(void **to, void *const *from, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		to[i] = from[i];
-		KMEM_BARRIER();
-	}
-}
-
 static void fill_from_magazines(kmem_cache_t *cp, kmem_thread_t *th,
 				kmem_thread_bin_t *bin, unsigned n)
 {
@@ -95,12 +93,40 @@ static void fill_from_magazines(kmem_cache_t *cp, kmem_thread_t *th,
 		if (k > n)
 			k = n;
 		ccp->cc_rounds -= (int)k;
-		move(&th->th_round[bin->tb_first + bin->tb_rounds],
-		     &ccp->cc_loaded->mag_round[ccp->cc_rounds], k);
+		kmem_rounds_move(&th->th_round[bin->tb_first + bin->tb_rounds],
+				 &ccp->cc_loaded->mag_round[ccp->cc_rounds], k);
 		*kmem_bin_word(bin) += k;
 		n -= k;
 	}
 	kmem_mutex_exit(&ccp->cc_lock);
+}
+
+/** Has the depot of a class as much as it should keep?  What is audited stays
+ * where its last transaction can be seen. */
+static int is_depot_full(const kmem_cache_t *cp)
+{
+	uint64_t rounds = (uint64_t)__atomic_load_n(&cp->cache_full.ml_total,
+						    __ATOMIC_RELAXED) *
+			  cp->cache_magtype->mt_magsize;
+
+	return rounds * cp->cache_chunksize >= DEPOT_KEEP &&
+	       !(cp->cache_flags & KMF_BUFTAG);
+}
+
+/** Gives n rounds of a bin back to slabs after the last check. */
+static void undo(kmem_thread_t *th, kmem_thread_bin_t *bin, unsigned n)
+{
+	kmem_cache_t *cp = bin->tb_cache;
+
+	while (n-- > 0) {
+		void *buf = th->th_round[bin->tb_first + bin->tb_rounds - 1];
+
+		kmem_gate_enter();
+		*kmem_bin_word(bin) -= 1;
+		if (kmem_object_undo(cp, buf) == 0)
+			kmem_slab_free(cp, buf, KMEM_KIND_NONE);
+		kmem_gate_exit();
+	}
 }
 
 /** Gives back the n oldest rounds of a bin. */
@@ -111,27 +137,22 @@ static void flush(kmem_thread_t *th, kmem_thread_bin_t *bin, unsigned n)
 	kmem_cpu_cache_t *ccp = kmem_cpu_cache(cp);
 
 	kmem_mutex_enter(&ccp->cc_lock);
-	while (n > 0 && kmem_cpu_make_room(cp, ccp)) {
+	while (n > 0 && !is_depot_full(cp) && kmem_cpu_make_room(cp, ccp)) {
 		unsigned k = (unsigned)(ccp->cc_magsize - ccp->cc_rounds);
 
 		if (k > n)
 			k = n;
-		move(&ccp->cc_loaded->mag_round[ccp->cc_rounds], round, k);
+		kmem_rounds_move(&ccp->cc_loaded->mag_round[ccp->cc_rounds],
+				 round, k);
 		ccp->cc_rounds += (int)k;
-		move(round, round + k, bin->tb_rounds - k);
-		*kmem_bin_word(bin) -= k;
+		kmem_bin_drop(th, bin, k);
 		n -= k;
 	}
 	kmem_mutex_exit(&ccp->cc_lock);
-	while (n-- > 0) { /* no memory for a magazine */
-		void *buf = round[bin->tb_rounds - 1];
-
-		kmem_gate_enter();
-		*kmem_bin_word(bin) -= 1;
-		if (kmem_object_undo(cp, buf) == 0)
-			kmem_slab_free(cp, buf, KMEM_KIND_NONE);
-		kmem_gate_exit();
-	}
+	if (n > 0 && (cp->cache_flags & KMF_BUFTAG))
+		undo(th, bin, n);
+	else if (n > 0)
+		kmem_slab_give(cp, th, bin, n);
 }
 
 static void grow(kmem_thread_bin_t *bin)
@@ -139,6 +160,19 @@ static void grow(kmem_thread_bin_t *bin)
 	unsigned max = is_closed ? 0 : 2 * (unsigned)bin->tb_max;
 
 	bin->tb_max = (uint16_t)(max < bin->tb_limit ? max : bin->tb_limit);
+}
+
+/** Gives back half of a bin that is full and cannot grow.  The magazines then
+ * should take that half at once. */
+static void make_room(kmem_thread_t *th, kmem_thread_bin_t *bin)
+{
+	kmem_cache_t *cp = bin->tb_cache;
+	unsigned half = bin->tb_limit / 2u;
+
+	if (cp->cache_magtype->mt_magsize + 1 < half &&
+	    cp->cache_chunksize < cp->cache_magtype->mt_maxbuf)
+		kmem_update_magazines(cp, half - 1);
+	flush(th, bin, (bin->tb_max + 1) / 2);
 }
 
 /** Empties the bins of a record that is the caller's. */
@@ -299,11 +333,10 @@ int kmem_thread_overflow(unsigned class, void *buf)
 		th->th_busy = 0;
 		return 0;
 	}
-	if (bin->tb_rounds >= bin->tb_max) {
-		if (bin->tb_max == bin->tb_limit)
-			flush(th, bin, (bin->tb_max + 1) / 2);
+	if (bin->tb_rounds >= bin->tb_max && bin->tb_max == bin->tb_limit)
+		make_room(th, bin);
+	else if (bin->tb_rounds >= bin->tb_max)
 		grow(bin);
-	}
 	th->th_round[bin->tb_first + bin->tb_rounds] = buf;
 	KMEM_BARRIER();
 	*kmem_bin_word(bin) += KMEM_BIN_PUSH; /* I1 */

@@ -28,6 +28,26 @@ static inline uint64_t *kmem_bin_word(kmem_thread_bin_t *bin)
 	return (uint64_t *)bin;
 }
 
+/** Moves rounds to a place that is not above them; not by memcpy(), which
+ * leaves pointers in vector registers for a leak checker to find. */
+static inline void kmem_rounds_move(void **to, void *const *from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		to[i] = from[i];
+		KMEM_BARRIER();
+	}
+}
+
+/** Ends the time of the n oldest rounds in a bin: they are elsewhere now. */
+static inline void kmem_bin_drop(kmem_thread_t *th, kmem_thread_bin_t *bin,
+				 unsigned n)
+{
+	void **round = &th->th_round[bin->tb_first];
+
+	kmem_rounds_move(round, round + n, (unsigned)bin->tb_rounds - n);
+	*kmem_bin_word(bin) -= n;
+}
+
 /** An object of the calling thread's bin, or NULL. */
 static inline __attribute__((always_inline)) void *
 kmem_thread_pop(unsigned class)

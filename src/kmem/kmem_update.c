@@ -165,6 +165,14 @@ void kmem_update_if_due(void)
 	release();
 }
 
+void kmem_update_magazines(kmem_cache_t *cp, unsigned nrounds)
+{
+	if (kmem_all_holder || !claim())
+		return;
+	kmem_magazine_fit(cp, nrounds);
+	release();
+}
+
 /** Empties a cache's magazines, those in use too. */
 static void empty_cache(kmem_cache_t *cp)
 {
