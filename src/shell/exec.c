@@ -112,8 +112,9 @@ static struct err *text_value(struct session *s, struct lex *lx,
 		err_free(err);
 		err = err_new(ERR_USAGE,
 			      "syntax error: the pipe holds text that is no "
-			      "expression, near \"%s\"",
-			      near);
+			      "expression%s%s%s",
+			      near[0] ? ", near \"" : "", near,
+			      near[0] ? "\"" : "");
 	}
 	return err;
 }

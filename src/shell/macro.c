@@ -148,6 +148,9 @@ static struct err *run_chain(struct session *s, char *path, char *text)
 	m->depth--;
 	command_free(s->last);
 	s->last = last;
+	/* what is wrong in a macro is no wrong use of "$<" */
+	if (err_is(err, ERR_USAGE))
+		err->code = ERR_NOTFOUND;
 	return err;
 }
 
