@@ -102,7 +102,7 @@ rm home/.pmdbrc
 echo '::echo config' > home/.config/pmdb/pmdbrc
 echo '::echo xdg' > xdg/pmdb/pmdbrc
 run -e '::echo cmd'
-is '~/.config/pmdb/pmdbrc' 'config 
+is 'below .config' 'config 
 cmd ' "$out"
 XDG_CONFIG_HOME=$PWD/xdg run -e '::echo cmd'
 is 'XDG_CONFIG_HOME' 'xdg 
