@@ -6,7 +6,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(2 * (T.COMPARE + 1) * 2 + 4 + 5)
+T.plan(2 * (T.COMPARE + 1) * 2 + 4 + 5 + 6)
 for tag, env in (("default", {}), ("plain", {"KMEM_DEBUG": ""})):
     for name in ("kmem_caches", "kmem_sizes"):
         r = T.run(name, env=env, tag=tag)
@@ -46,3 +46,28 @@ for name in ("fix_source", "fix_child", "fix_ids"):
     T.ok(spans if name == "fix_source" else got == want,
          "arenas: segments of " + name, "%s\n%s" % (sorted(got), sorted(want)))
 T.ok(T.check(r.dump)[0] == 0, "arenas: check ends with 0")
+
+# minor numbers of ptys: identifiers, which are no addresses
+r = T.run("pty_minors")
+t = r.truth()
+T.ok(r.rc == 0 and not r.err, "pty_minors: runs", r.err)
+rows = T.parse_json(T.pmdb(r.dump, "::vmem", json_out=True)[1])
+arena = [v for v in rows if str(v.get("name", "")).strip() == "ptms_minor"]
+T.ok(len(arena) == 1, "pty_minors: the arena is there")
+got, spans = set(), set()
+addr = arena[0]["addr"]
+for kind, into in (("alloc", got), ("span", spans)):
+    rc, out, err = T.pmdb(r.dump, "%s::walk vmem_%s | ::vmem_seg"
+                          % (addr, kind), json_out=True)
+    for row in T.parse_json(out):
+        into.add((int(str(row["start"]), 16), int(str(row["end"]), 16)))
+want = {(a, a + s) for a, (s, n) in t.segment.items() if n == "ptms_minor"}
+T.ok(len(want) > 200 and got == want, "pty_minors: each number that is out",
+     "%s\n%s" % (sorted(got - want), sorted(want - got)))
+T.ok(spans == {(1, 17), (17, 33), (33, 65), (65, 129), (129, 257),
+               (257, 385)},
+     "pty_minors: the spans it grew by", sorted(spans))
+live = set(T.walk(r.dump, "::walk kmem"))
+T.ok(set(t.live) <= live and not live & {a for a, e in want},
+     "pty_minors: its buffers are, and no number is one")
+T.ok(T.check(r.dump)[0] == 0, "pty_minors: check ends with 0")
