@@ -694,6 +694,13 @@ static void *alloc_plain(vmem_t *vmp, size_t bytes, int vmflag)
 	return (void *)addr;
 }
 
+/** Is there a free segment in a list whose members may be as large?  Where all
+ * was imported to measure there is none, and no circle has to be walked. */
+static int may_fit(const vmem_t *vmp, size_t bytes)
+{
+	return (vmp->vm_freemap >> (highbit(bytes) - 1)) != 0;
+}
+
 /**
  * Next fit: the first free segment that fits, in arena order from the rotor on;
  * the rotor moves behind it, so that reuse comes as late as possible.
@@ -711,10 +718,12 @@ static void *alloc_next(vmem_t *vmp, size_t bytes, int vmflag)
 	for (;;) {
 		if (!vmem_populate(vmp, vmflag))
 			break;
-		for (vsp = rotor->vs_anext; vsp != rotor; vsp = vsp->vs_anext)
-			if (vsp->vs_type == VMEM_FREE &&
-			    vsp->vs_end - vsp->vs_start >= real)
-				break;
+		vsp = rotor;
+		if (may_fit(vmp, real))
+			vsp = rotor->vs_anext;
+		while (vsp != rotor && !(vsp->vs_type == VMEM_FREE &&
+					 vsp->vs_end - vsp->vs_start >= real))
+			vsp = vsp->vs_anext;
 		if (vsp != rotor && !is_beyond(vmp, bytes, vmflag)) {
 			addr = vsp->vs_start;
 			vsp = seg_alloc(vmp, vsp, addr, bytes);
