@@ -11,8 +11,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* where glibc, since 2.26, keeps the id of a thread: bytes from its pointer */
+#define GLIBC_TID 720
+
 static __thread uint32_t self_tid;
 static pid_t self_pid; /* written by the constructor and after fork */
+static int is_in_tcb;  /* GLIBC_TID is true; written by the constructor */
 
 void *kmem_sys_map(size_t bytes)
 {
@@ -54,10 +58,22 @@ int kmem_sys_zero(void *addr, size_t bytes)
 	return rc;
 }
 
+/** The id as glibc has it. */
+static uint32_t tcb_tid(void)
+{
+	const char *tp = __builtin_thread_pointer();
+
+	return *(const uint32_t *)(const void *)(tp + GLIBC_TID);
+}
+
+/* not from the kernel where that can be avoided: a thread may be in a sandbox
+ * that kills it for asking */
 uint32_t kmem_tid(void)
 {
 	uint32_t tid = self_tid;
 
+	if (KM_LIKELY(is_in_tcb))
+		return tcb_tid();
 	if (KM_LIKELY(tid != 0))
 		return tid;
 	tid = (uint32_t)syscall(SYS_gettid);
@@ -76,6 +92,7 @@ void kmem_tid_reset(void)
 __attribute__((constructor)) static void pid_init(void)
 {
 	self_pid = getpid();
+	is_in_tcb = tcb_tid() == (uint32_t)syscall(SYS_gettid);
 }
 
 void kmem_sys_write(int fd, const char *buf, size_t bytes)

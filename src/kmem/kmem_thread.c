@@ -227,8 +227,12 @@ static kmem_thread_t *record_get(uint32_t tid)
 
 static void on_thread_exit(void *arg)
 {
-	kmem_thread_t *th = arg;
+	/* not arg: a program may set a key that it never made, which is ours */
+	kmem_thread_t *th = kmem_thread_self;
 
+	(void)arg;
+	if (!th)
+		return;
 	is_detached = 1;
 	kmem_thread_self = NULL;
 	th->th_busy = 1;
