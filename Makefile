@@ -67,6 +67,8 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*/t-*.c))
 UNIT := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRC))
 KTEST_SRC := $(sort $(wildcard tests/kmem/*.c))
 KTEST := $(patsubst tests/%.c,$(B)/tests/%,$(KTEST_SRC))
+GUEST_SRC := $(sort $(wildcard tests/guest/*.c))
+GUEST := $(patsubst tests/%.c,$(B)/tests/%,$(GUEST_SRC))
 
 .PHONY: all check check-programs demo bench lint fmt fmt-check install uninstall \
 	help deps clean tests pre
@@ -78,7 +80,7 @@ help: ## print this list
 # ---- set-up -----------------------------------------------------------------
 include deps.mk
 # Set-up is a file that is included, so that nothing is tried before it is done.
-NEEDS_TEST := $(filter check tests demo bench lint fmt fmt-check,$(MAKECMDGOALS))
+NEEDS_TEST := $(filter check check-programs tests demo bench lint fmt fmt-check,$(MAKECMDGOALS))
 ifeq (,$(filter clean help deps,$(MAKECMDGOALS)))
 include $(BUILD)/.deps-$(if $(NEEDS_TEST),test,build).mk
 include $(if $(filter bench,$(MAKECMDGOALS)),$(BUILD)/.deps-bench.mk)
@@ -215,9 +217,22 @@ $(B)/tests/kmem/%: tests/kmem/%.c $(B)/libkmem.so.1
 	$(Q)$(CC) -std=gnu11 -O2 -g -fno-builtin -Wall -Isrc/kmem -o $@ $< \
 		$(call fix_link,$<) -lpthread -ldl
 
-tests: all $(FIXTURES) $(UNIT) $(KTEST)
+# Programs of tests/guest know nothing of libkmem.
+$(B)/tests/guest/%: tests/guest/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 -O2 -g -fno-builtin -Wall -o $@ $< -lpthread -ldl
+
+tests: all $(FIXTURES) $(UNIT) $(KTEST) $(GUEST)
 check: tests ## run the tests; T=suite[/case] for some of them
 	@B=$(abspath $(B)) tests/run $(if $(V),-v) $(if $(K),-k) $(T)
+
+check-programs: tests ## every program and every robustness test, at length
+	@tests/deps $(DEPS_PROGRAMS)
+	@B=$(abspath $(B)) tests/run -v --long --timeout 3600 $(or $(T),programs guest) \
+		| tee $(B)/check-programs.log
+	@sed -n 's/.*# cost: //p' $(B)/check-programs.log
+	@tail -1 $(B)/check-programs.log; ! grep -q '^FAIL' $(B)/check-programs.log
 
 lint: all ## floors, headers, docstrings, exports, licences, spelling
 	@B=$(abspath $(B)) tests/run lint

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The driver itself: each way a case can go wrong turns the run red.
-n=0
+n=0 long=
 try() { # name, expected last line, expected status; the suite is in ./s
 	n=$((n + 1))
-	out=$("$TOP/tests/run" --root s --timeout 3)
+	out=$("$TOP/tests/run" --root s --timeout 3 $long)
 	rc=$?
 	last=${out##*$'\n'}
 	if [ "$last" = "$2" ] && [ $rc = "$3" ]; then
@@ -17,7 +17,7 @@ try() { # name, expected last line, expected status; the suite is in ./s
 case_() { # name, body
 	mkdir -p s && printf '#!/bin/sh\n%s\n' "$2" > "s/$1.t" && chmod +x "s/$1.t"
 }
-echo 1..11
+echo 1..13
 case_ a 'exit 0'; try pass "1 passed, 0 failed, 0 skipped" 0
 case_ a 'exit 1'; try fail "0 passed, 1 failed, 0 skipped" 1
 case_ a 'echo why; exit 77'; try skip "0 passed, 0 failed, 1 skipped" 0
@@ -34,3 +34,7 @@ case_ a 'echo 1..1; echo "ok 1 - x # SKIP no tool"'
 try "tap skip" "0 passed, 0 failed, 1 skipped" 0
 mkdir s; printf '#!/no/such\n' > s/a.t; chmod +x s/a.t
 try "cannot run" "0 passed, 1 failed, 0 skipped" 1
+case_ a 'exit 0'; cp s/a.t s/b.long
+try "a long case waits" "1 passed, 0 failed, 0 skipped" 0
+case_ a 'exit 0'; cp s/a.t s/b.long; long=--long
+try "a long case runs when asked for" "2 passed, 0 failed, 0 skipped" 0

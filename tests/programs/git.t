@@ -25,6 +25,10 @@ git log --stat --format='%h %s %ad'
 git diff HEAD~1 | sha256sum
 git blame -s f3.txt | tail -3
 git gc -q
+git clone -q . copy
+git clone -q --no-local --depth 2 "file://$PWD" shallow
+git -C shallow log --format=%h | wc -l
+git -C copy gc -q --prune=now
 git fsck --no-progress
 git count-objects -v | grep in-pack
 git rev-list --objects --all | sort | sha256sum

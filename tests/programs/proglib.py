@@ -1,15 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a real program plainly, under "pmdb run" and with the library preloaded
-but not debugging, and compares everything it does; then asks for a verdict on
-every dump."""
-import filecmp, os, shutil, subprocess, sys, time
+"""Runs a real program plainly and in each mode of libkmem, and compares
+everything it does; then asks for a verdict on every dump.
+
+The modes are "pmdb run" and LD_PRELOAD, each with debugging and without."""
+import hashlib, os, pwd, shutil, subprocess, sys, time
 
 B = os.environ["B"]
 WORK = os.environ["WORK"]
 PMDB = os.path.join(B, "pmdb")
 PRELOAD = os.path.join(B, "libkmem_preload.so")
 CHECK_SECONDS = 60  # a verdict takes no longer
-CHECKS = 5  # what same() prints
+MAX_VERDICTS = 60  # of one program in one mode
+
+DEBUG = {"KMEM_DEBUG": "default", "KMEM_LOGGING": "transaction"}
+NO_DEBUG = {"KMEM_DEBUG": "", "KMEM_LOGGING": ""}
+# name, is it "pmdb run", environment
+MODES = (
+    ("pmdb run", True, {}),
+    ("pmdb run without debugging", True, NO_DEBUG),
+    ("the library preloaded", False, {"LD_PRELOAD": PRELOAD}),
+    ("the library preloaded, debugging", False,
+     dict(DEBUG, LD_PRELOAD=PRELOAD)),
+)
+CHECKS = 1 + sum(3 if is_run else 1 for _, is_run, _ in MODES)
 
 _count = 0
 
@@ -23,30 +36,47 @@ def ok(good, name, why=""):
     _count += 1
     print("%sok %d - %s" % ("" if good else "not ", _count, name))
     if not good:
-        for line in str(why).splitlines()[:30]:
+        for line in str(why).splitlines()[:60]:
             print("#   " + line)
     sys.stdout.flush()
     return good
 
 
+def need(*paths):
+    """Skips the case when a program is not installed."""
+    for path in paths:
+        if not os.path.exists(path):
+            print("%s is not installed" % path)
+            sys.exit(77)
+
+
+def write(box, name, text):
+    with open(os.path.join(box, name), "w") as f:
+        f.write(text)
+
+
 def tree(top, ignore):
-    """path -> contents of every file below top"""
+    """path -> what is in it, of every file below top; not kept whole, for a
+    child's peak begins with ours"""
     files = {}
     for dir_, dirs, names in os.walk(top):
         dirs[:] = [d for d in dirs if d not in ignore]
         for n in names:
             path = os.path.join(dir_, n)
-            key = os.path.relpath(path, top)
-            if n in ignore:
+            if n in ignore or not os.path.isfile(path):
                 continue
             with open(path, "rb") as f:
-                files[key] = f.read()
+                files[os.path.relpath(path, top)] = hashlib.file_digest(
+                    f, "sha256").digest()
     return files
 
 
 class Result:
-    def __init__(self, rc, out, err, files):
+    """What a program did, and what it cost."""
+
+    def __init__(self, rc, out, err, files, cpu_s, rss_kib):
         self.rc, self.out, self.err, self.files = rc, out, err, files
+        self.cpu_s, self.rss_kib = cpu_s, rss_kib
 
     def difference(self, other):
         text = ""
@@ -62,24 +92,81 @@ class Result:
                 text += "file %s differs\n" % f
         return text
 
+    def cost(self, other):
+        return "cpu %.2f rss %.2f" % (
+            other.cpu_s / max(self.cpu_s, 0.001), other.rss_kib / self.rss_kib)
 
-def one(argv, prefix, env, setup, ignore, timeout):
-    """Runs in a fresh directory of one and the same name."""
-    box = os.path.join(WORK, "box")
-    shutil.rmtree(box, ignore_errors=True)
-    os.makedirs(box)
-    if setup:
-        setup(box)
-    p = subprocess.run(prefix + argv, cwd=box, env=dict(os.environ, **env),
-                       stdin=subprocess.DEVNULL, capture_output=True,
-                       timeout=timeout)
-    return Result(p.returncode, p.stdout, p.stderr, tree(box, ignore))
+
+def wait(p, timeout):
+    """-> status, resources of it and its children"""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        pid, status, usage = os.wait4(p.pid, os.WNOHANG)
+        if pid:
+            p.returncode = os.waitstatus_to_exitcode(status)
+            return p.returncode, usage
+        time.sleep(0.005)
+    p.kill()
+    p.wait()
+    raise subprocess.TimeoutExpired(p.args, timeout)
+
+
+class Program:
+    """A program, and how its runs are made the same.
+
+    setup(box): makes its files; clean(bytes): drops from its output what no
+    two runs have in common; ignore: files likewise; user: who runs it"""
+
+    def __init__(self, argv, env=None, setup=None, ignore=(), timeout=200,
+                 clean=None, user=None):
+        self.argv, self.env, self.setup = argv, env or {}, setup
+        self.ignore, self.timeout, self.clean = ignore, timeout, clean
+        self.user = user
+
+    def run(self, prefix, env):
+        """Runs in a fresh directory of one and the same name."""
+        box = os.path.join(WORK, "box")
+        shutil.rmtree(box, ignore_errors=True)
+        os.makedirs(box)
+        if self.setup:
+            self.setup(box)
+        if self.user:
+            entry = pwd.getpwnam(self.user)
+            prefix = ["/usr/bin/setpriv", "--reuid=%d" % entry.pw_uid,
+                      "--regid=%d" % entry.pw_gid, "--clear-groups"] + prefix
+            subprocess.run(["chown", "-R", self.user, box], check=True)
+        out, err = (os.path.join(WORK, n) for n in ("out", "err"))
+        env = {**os.environ, **self.env, **env}
+        env.pop("LONG", None)
+        with open(out, "wb") as o, open(err, "wb") as e:
+            p = subprocess.Popen(prefix + self.argv, cwd=box, env=env,
+                                 stdin=subprocess.DEVNULL, stdout=o, stderr=e)
+            rc, usage = wait(p, self.timeout)
+        text = []
+        for name in (out, err):
+            with open(name, "rb") as f:
+                text.append(f.read())
+            if self.clean:
+                text[-1] = self.clean(text[-1])
+        return Result(rc, text[0], text[1], tree(box, self.ignore),
+                      usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+
+
+def complete(dumps):
+    """The dumps, when those that children end with are written, too"""
+    for _ in range(100):
+        names = os.listdir(dumps)
+        if all(n.endswith(".core") for n in names):
+            break
+        time.sleep(0.1)
+    return names
 
 
 def verdicts(dumps):
-    """Checks every dump -> what is wrong, counts"""
+    """Checks the dumps, or of many some -> what is wrong"""
     text, slowest, count = "", 0, {0: 0, 1: 0}
-    for name in sorted(os.listdir(dumps)):
+    names = sorted(os.listdir(dumps))
+    for name in names[::1 + len(names) // MAX_VERDICTS]:
         path = os.path.join(dumps, name)
         start = time.monotonic()
         try:
@@ -101,29 +188,31 @@ def verdicts(dumps):
     return text
 
 
-def same(name, argv, env=None, setup=None, ignore=(), dumps=1, rc=0,
-         timeout=200):
+def same(name, argv, dumps=1, rc=0, **how):
     """CHECKS checks of one program.
 
-    dumps: at least so many processes leave one"""
-    env = env or {}
-    where = os.path.join(WORK, "dumps-" + name)
-    os.makedirs(where)
-    plain = one(argv, [], env, setup, ignore, timeout)
-    ok(plain.rc == rc, name + ": works at all",
-       "status %d: %s" % (plain.rc, plain.err[-800:]))
-    template = os.path.join(where, "%c.%p.core")
-    run = one(argv, [PMDB, "run", "-o", template, "--"], env, setup, ignore,
-              timeout)
-    why = plain.difference(run)
-    ok(not why, name + ": the same under pmdb run", why)
-    pre = one(argv, [], dict(env, LD_PRELOAD=PRELOAD), setup, ignore, timeout)
-    why = plain.difference(pre)
-    ok(not why, name + ": the same with the library preloaded", why)
-    left = os.listdir(where)
-    ok(len(left) >= dumps and all(n.endswith(".core") for n in left),
-       name + ": at least %d dumps, nothing else" % dumps,
-       "%d: %s" % (len(left), " ".join(sorted(left))[:800]))
-    why = verdicts(where)
-    ok(left and not why, name + ": a verdict on every dump", why or "no dump")
-    shutil.rmtree(where)
+    dumps: at least so many processes leave one; how: see Program"""
+    program = Program(argv, **how)
+    plain = program.run([], {})
+    ok(plain.rc == rc, name + ": works at all", "status %d: %s" % (
+        plain.rc, (plain.out[-800:] + plain.err[-800:]).decode()))
+    where = os.path.join(WORK, "dumps")
+    for mode, is_run, env in MODES:
+        if is_run:
+            os.makedirs(where)
+            os.chmod(where, 0o777)
+        prefix = [PMDB, "run", "-o", where + "/%c.%p.core", "--"]
+        did = program.run(prefix if is_run else [], env)
+        why = plain.difference(did)
+        ok(not why, "%s: the same under %s" % (name, mode), why)
+        print("# cost: %s: %s: %s" % (name, mode, plain.cost(did)))
+        if not is_run:
+            continue
+        left = complete(where)
+        ok(len(left) >= dumps and all(n.endswith(".core") for n in left),
+           "%s: %s: at least %d dumps, nothing else" % (name, mode, dumps),
+           "%d: %s" % (len(left), " ".join(sorted(left))[:800]))
+        why = verdicts(where)
+        ok(left and not why, "%s: %s: a verdict on every dump" % (name, mode),
+           why or "no dump")
+        shutil.rmtree(where)
