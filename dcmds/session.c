@@ -387,7 +387,13 @@ static const struct column object_v_cols[] = {
 	{"state", "STATE", CELL_TEXT, -9},
 	{"build_id", "BUILD-ID", CELL_TEXT, 0},
 };
+static const struct column object_d_cols[] = {
+	{"path", "NAME", CELL_TEXT, -44},
+	{"debug", "DEBUG INFORMATION", CELL_TEXT, 0},
+	{"why", NULL, CELL_TEXT, 0},
+};
 static const struct opt objects_opts[] = {
+	{'d', OPT_FLAG, NULL, "where debug information is: looked for now"},
 	{'v', OPT_FLAG, NULL, "state of the file and build-id"},
 	{0},
 };
@@ -430,11 +436,33 @@ static void object_row(struct out *o, const struct object *obj, bool verbose)
 	out_end_row(o, obj->start);
 }
 
+/* text has the reason in place of the file */
+static void debug_row(struct out *o, struct types *types,
+		      const struct object *obj)
+{
+	bool has = types_object_has_dwarf(types, obj);
+	const char *why = has ? NULL : obj->debug_why;
+
+	if (!has && !why)
+		why = obj->state == OBJECT_OK ? "none" : obj->why;
+	out_str(o, obj->path);
+	if (out_is_json(o) && !has)
+		out_none(o);
+	else
+		out_str(o, has ? obj->debug_file : why);
+	if (why)
+		out_str(o, why);
+	else
+		out_none(o);
+	out_end_row(o, obj->start);
+}
+
 static struct err *dcmd_objects(struct dcmd_call *call)
 {
 	struct types *types = session_types(call->s);
 	bool verbose = false;
-	void *const values[] = {&verbose};
+	bool debug = false;
+	void *const values[] = {&debug, &verbose};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, objects_opts, values, &first);
 
@@ -442,14 +470,21 @@ static struct err *dcmd_objects(struct dcmd_call *call)
 		err = err_new(ERR_USAGE, "it takes no arguments");
 	if (err)
 		return err;
-	if (verbose)
+	if (debug)
+		out_begin(call->out, object_d_cols, 3, NULL);
+	else if (verbose)
 		out_begin(call->out, object_v_cols, 3, NULL);
 	else
 		out_begin(call->out, object_cols, 7, NULL);
-	for (size_t i = 0; types && i < types_nobjects(types); i++)
-		object_row(call->out, types_object(types, i), verbose);
+	for (size_t i = 0; !err && i < types_nobjects(types); i++) {
+		if (debug)
+			debug_row(call->out, types, types_object(types, i));
+		else
+			object_row(call->out, types_object(types, i), verbose);
+		err = interrupt_check();
+	}
 	out_end(call->out);
-	return NULL;
+	return err;
 }
 
 /* ---- threads --------------------------------------------------------- */

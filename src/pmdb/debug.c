@@ -294,6 +294,7 @@ static int open_session(struct options *opt, struct session **ret)
 		fprintf(stderr, "pmdb: %s: the dump is incomplete: %s\n",
 			opt->core, target_info(target)->incomplete);
 	to.exe = opt->exe;
+	to.use_servers = true;
 	err = types_open(target, &to, &types);
 	if (err) {
 		target_close(target);

@@ -186,14 +186,17 @@ static void enter_children(struct type_index *index, Dwarf_Die *parent,
 }
 
 /* a unit's root; of a skeleton, that of the split unit if it was found */
-static Dwarf_Die whole_unit(Dwarf_Die *root)
+static Dwarf_Die whole_unit(struct object_impl *obj, Dwarf_Die *root)
 {
 	Dwarf_Die whole, split;
+	uint64_t id;
 	uint8_t type;
 
-	if (dwarf_cu_info(root->cu, NULL, &type, &whole, &split, NULL, NULL,
-			  NULL) == 0 &&
-	    type == DW_UT_skeleton && split.addr)
+	if (dwarf_cu_info(root->cu, NULL, &type, &whole, &split, &id, NULL,
+			  NULL) != 0 ||
+	    type != DW_UT_skeleton)
+		return *root;
+	if (split.addr || dwp_unit(obj, root, id, &split))
 		return split;
 	return *root;
 }
@@ -208,7 +211,7 @@ static void each_unit(struct object_impl *obj, Dwarf *dwarf, unit_fn *fn)
 
 	while (!interrupt_flag &&
 	       dwarf_get_units(dwarf, cu, &cu, NULL, NULL, &root, NULL) == 0) {
-		root = whole_unit(&root);
+		root = whole_unit(obj, &root);
 		fn(obj, &root);
 	}
 }
@@ -274,7 +277,8 @@ struct err *index_names(struct object_impl *obj, type_name_fn *fn, void *arg)
 /* ---- the index of variables ---------------------------------------------- */
 
 /* the fixed address of a variable; false: it has none */
-static bool fixed_address(Dwarf_Die *die, Dwarf_Addr *ret)
+static bool fixed_address(struct object_impl *obj, Dwarf_Die *die,
+			  Dwarf_Addr *ret)
 {
 	Dwarf_Attribute attr, pool;
 	Dwarf_Op *expr;
@@ -289,8 +293,10 @@ static bool fixed_address(Dwarf_Die *die, Dwarf_Addr *ret)
 	}
 	if (expr[0].atom != DW_OP_addrx && expr[0].atom != DW_OP_GNU_addr_index)
 		return false;
-	return dwarf_getlocation_attr(&attr, expr, &pool) == 0 &&
-	       dwarf_formaddr(&pool, ret) == 0;
+	if (dwarf_getlocation_attr(&attr, expr, &pool) == 0 &&
+	    dwarf_formaddr(&pool, ret) == 0)
+		return true;
+	return dwp_address(obj, die, expr[0].number, ret);
 }
 
 static void enter_variables(struct object_impl *obj, Dwarf_Die *parent,
@@ -311,7 +317,7 @@ static void enter_variables(struct object_impl *obj, Dwarf_Die *parent,
 
 		switch (dwarf_tag(&die)) {
 		case DW_TAG_variable:
-			if (!fixed_address(&die, &at))
+			if (!fixed_address(obj, &die, &at))
 				break;
 			index = hash_put(obj->variables, at, &is_new);
 			if (!is_new)
@@ -368,14 +374,14 @@ bool object_cu_at(struct object_impl *obj, taddr_t pc, Dwarf_Die *ret)
 		return false;
 	die = dwfl_module_addrdie(obj->mod, pc, &bias);
 	if (die) {
-		*ret = whole_unit(die);
+		*ret = whole_unit(obj, die);
 		return true;
 	}
 	/* clang leaves .debug_aranges out */
 	while (dwarf_get_units(dwarf, cu, &cu, NULL, NULL, &root, NULL) == 0) {
 		if (dwarf_haspc(&root, pc - obj->dwarf_bias) <= 0)
 			continue;
-		*ret = whole_unit(&root);
+		*ret = whole_unit(obj, &root);
 		return true;
 	}
 	return false;

@@ -151,6 +151,27 @@ static bool has_any_dwarf(struct types *types, const struct object *scope)
 	return false;
 }
 
+/* says which file could have told, if it were of the right build */
+static struct err *not_found(struct types *types, const struct object *scope,
+			     const char *name)
+{
+	const char *why = has_any_dwarf(types, scope)
+				  ? "not in the debug information"
+				  : "there is no debug information";
+	const char *refused = NULL;
+	size_t i;
+
+	for (i = 0; i < types->objects.n && !refused; i++) {
+		const struct object *obj = &types->objects.v[i]->pub;
+
+		if (!scope || obj == scope)
+			refused = obj->debug_why;
+	}
+	return err_new(ERR_NOTFOUND, "type \"%s\": %s%s%s%s", name, why,
+		       refused ? " (" : "", refused ? refused : "",
+		       refused ? ")" : "");
+}
+
 struct err *types_lookup(struct types *types, const struct object *scope,
 			 const char *name, const struct type **ret)
 {
@@ -177,10 +198,7 @@ struct err *types_lookup(struct types *types, const struct object *scope,
 				    words.dims[words.ndims - 1 - i]);
 	names_free(&words);
 	if (!type)
-		return err_new(ERR_NOTFOUND, "type \"%s\": %s", name,
-			       has_any_dwarf(types, scope)
-				       ? "not in the debug information"
-				       : "there is no debug information");
+		return not_found(types, scope, name);
 	*ret = type;
 	return NULL;
 }

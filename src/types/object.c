@@ -141,6 +141,9 @@ static void object_free(struct object_impl *obj)
 	mem_free(obj->path);
 	mem_free(obj->file);
 	mem_free(obj->why);
+	dwp_close(obj->dwp);
+	mem_free(obj->debug_file);
+	mem_free(obj->debug_why);
 	mem_free(obj);
 }
 

@@ -18,6 +18,30 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* libdwfl takes a relative directory to be one beside each object */
+static char *absolute(const char *path)
+{
+	char *full = realpath(path, NULL);
+
+	return full ? full : mem_strdup(path);
+}
+
+/* the same for a list with ":" between */
+static char *absolute_list(const char *list)
+{
+	struct strbuf sb = {0};
+
+	while (*list) {
+		size_t n = strcspn(list, ":");
+		_free_ char *one = mem_strndup(list, n);
+		_free_ char *full = absolute(one);
+
+		strbuf_printf(&sb, "%s%s", sb.n ? ":" : "", full);
+		list += n + (list[n] == ':');
+	}
+	return sb.s;
+}
+
 struct err *types_open(struct target *target, const struct types_options *opt,
 		       struct types **ret_types)
 {
@@ -28,9 +52,10 @@ struct err *types_open(struct target *target, const struct types_options *opt,
 	if (opt && opt->exe)
 		types->exe = mem_strdup(opt->exe);
 	if (opt && opt->sysroot && opt->sysroot[0])
-		types->sysroot = mem_strdup(opt->sysroot);
+		types->sysroot = absolute(opt->sysroot);
+	types->use_servers = opt && opt->use_servers;
 	if (opt && opt->debug_path && opt->debug_path[0])
-		types->own_debug_path = mem_strdup(opt->debug_path);
+		types->own_debug_path = absolute_list(opt->debug_path);
 	err = objects_find(types);
 	if (err) {
 		types_close(types);
@@ -86,13 +111,16 @@ static int image_fd(const struct object_impl *obj)
 static void report(struct object_impl *obj)
 {
 	Dwfl *dwfl = obj->types->dwfl;
+	void **userdata = NULL;
 	const unsigned char *id;
 	GElf_Addr at;
 	int fd = -1;
 	int n;
 
-	if (obj->pub.state != OBJECT_OK || !obj->image)
+	if (obj->pub.state != OBJECT_OK || !obj->image) {
+		object_report_missing(obj);
 		return;
+	}
 	if (obj->is_image_heap) {
 		fd = image_fd(obj);
 		if (fd < 0)
@@ -106,25 +134,15 @@ static void report(struct object_impl *obj)
 			(void)close(fd);
 		return;
 	}
+	(void)dwfl_module_info(obj->mod, &userdata, NULL, NULL, NULL, NULL,
+			       NULL, NULL); /* its name is not needed */
+	*userdata = obj;
 	/* the file may have been replaced since it was verified */
 	n = dwfl_module_build_id(obj->mod, &id, &at);
 	if (obj->pub.build_id_bytes > 0 && !obj->is_image_heap &&
 	    ((size_t)n != obj->pub.build_id_bytes ||
 	     memcmp(id, obj->pub.build_id, (size_t)n) != 0))
 		obj->mod = NULL;
-}
-
-/* our modules have their files already */
-static int no_elf(Dwfl_Module *mod, void **userdata, const char *name,
-		  Dwarf_Addr base, char **file, Elf **elf)
-{
-	(void)mod;
-	(void)userdata;
-	(void)name;
-	(void)base;
-	(void)file;
-	(void)elf;
-	return -1;
 }
 
 Dwfl *types_dwfl(struct types *types)
@@ -134,8 +152,9 @@ Dwfl *types_dwfl(struct types *types)
 	if (types->dwfl)
 		return types->dwfl;
 	raise_file_limit();
-	/* nothing comes from the network: a verdict must not depend on it */
-	(void)unsetenv("DEBUGINFOD_URLS");
+	/* a verdict must not depend on the network */
+	if (!types->use_servers)
+		(void)unsetenv("DEBUGINFOD_URLS");
 	types->debug_path = mem_printf(
 		":%s%s.debug:/usr/lib/debug%s%s%s",
 		types->own_debug_path ? types->own_debug_path : "",
@@ -143,8 +162,8 @@ Dwfl *types_dwfl(struct types *types)
 		types->sysroot ? types->sysroot : "",
 		types->sysroot ? "/usr/lib/debug" : "");
 	types->callbacks = (Dwfl_Callbacks){
-		.find_elf = no_elf,
-		.find_debuginfo = dwfl_standard_find_debuginfo,
+		.find_elf = debuginfo_find_elf,
+		.find_debuginfo = debuginfo_find,
 		.debuginfo_path = &types->debug_path,
 	};
 	types->dwfl = dwfl_begin(&types->callbacks);
@@ -163,6 +182,20 @@ Dwfl_Module *object_module(struct object_impl *obj)
 	return obj->mod;
 }
 
+/* which file the debug information is in */
+static void name_debug_file(struct object_impl *obj)
+{
+	const char *main = NULL;
+	const char *debug = NULL;
+
+	(void)dwfl_module_info(obj->mod, NULL, NULL, NULL, NULL, NULL, &main,
+			       &debug);
+	if (!debug)
+		debug = main;
+	obj->debug_file = debug ? mem_strdup(debug) : NULL;
+	obj->pub.debug_file = obj->debug_file;
+}
+
 Dwarf *object_dwarf(struct object_impl *obj)
 {
 	Dwfl_Module *mod = object_module(obj);
@@ -173,6 +206,8 @@ Dwarf *object_dwarf(struct object_impl *obj)
 	if (mod)
 		obj->dwarf = dwfl_module_getdwarf(mod, &obj->dwarf_bias);
 	obj->pub.has_dwarf = obj->dwarf != NULL;
+	if (obj->dwarf)
+		name_debug_file(obj);
 	return obj->dwarf;
 }
 

@@ -35,6 +35,10 @@ struct object {
 	bool is_exec;    /* the main program */
 	bool has_dwarf;  /* known after types_object_has_dwarf() */
 	const char *why; /* why state is not OK: one sentence; else NULL */
+	/* after types_object_has_dwarf(): the file that debug information is
+	 * in, NULL none; and that of another build that was refused, in a
+	 * sentence, NULL none */
+	const char *debug_file, *debug_why;
 };
 
 struct types_options {
@@ -42,6 +46,8 @@ struct types_options {
 	const char *sysroot; /* prefix for paths the target names, or NULL */
 	/* directories of debug files, ":" between, tried first; or NULL */
 	const char *debug_path;
+	/* debuginfod servers may be asked, if DEBUGINFOD_URLS names some */
+	bool use_servers;
 };
 
 /**

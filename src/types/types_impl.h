@@ -5,10 +5,12 @@
 
 #include <elf.h>
 #include <elfutils/libdw.h>
+#include <elfutils/libdwelf.h>
 #include <elfutils/libdwfl.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "types/types.h"
 
 /* bounds on what a hostile target can make us do (doc/limits.md) */
@@ -58,12 +60,16 @@ struct cxx_index {
 
 struct type_index;
 struct disasm;
+struct dwp;
 
 struct object_impl {
 	struct object pub;
 	struct types *types;
 	struct head head;
-	char *path, *file, *why;    /* what pub's point at */
+	char *path, *file, *why; /* what pub's point at */
+	char *debug_file, *debug_why;
+	bool has_looked_dwp;
+	struct dwp *dwp;
 	const unsigned char *image; /* of the verified file, or NULL */
 	size_t image_bytes;
 	bool is_image_heap; /* copied out of the core (vdso) */
@@ -89,6 +95,7 @@ struct made {
 struct types {
 	struct target *target;
 	char *exe, *sysroot, *own_debug_path;
+	bool use_servers;
 	VEC(struct object_impl *) objects; /* in load order */
 	struct object_impl **by_start;
 	Dwfl *dwfl; /* made at first need */
@@ -150,6 +157,30 @@ Dwfl *types_dwfl(struct types *types);
 Dwfl_Module *object_module(struct object_impl *obj);
 /** Its debug information, or NULL; *ret_bias: address = DWARF's + bias. */
 Dwarf *object_dwarf(struct object_impl *obj);
+
+/* ---- debuginfo.c --------------------------------------------------------- */
+
+/** libdwfl's callback: looks for debug information. */
+int debuginfo_find(Dwfl_Module *mod, void **userdata, const char *name,
+		   Dwarf_Addr base, const char *file, const char *link,
+		   GElf_Word crc, char **ret_file);
+/** libdwfl's callback: looks for the file of an object that has none. */
+int debuginfo_find_elf(Dwfl_Module *mod, void **userdata, const char *name,
+		       Dwarf_Addr base, char **ret_file, Elf **ret_elf);
+/** Reports an object whose file is not here, to be found by build-id. */
+void object_report_missing(struct object_impl *obj);
+
+/* ---- dwp.c --------------------------------------------------------------- */
+
+/** The unit that a skeleton stands for, in the object's package; false: there
+ * is none. */
+bool dwp_unit(struct object_impl *obj, Dwarf_Die *skeleton, uint64_t id,
+	      Dwarf_Die *ret);
+/** An address that a DIE of such a unit refers to by number. */
+bool dwp_address(struct object_impl *obj, Dwarf_Die *die, uint64_t number,
+		 Dwarf_Addr *ret);
+/** Closes a package; NULL allowed. */
+void dwp_close(struct dwp *dwp);
 
 /* ---- unwind.c ------------------------------------------------------------ */
 
