@@ -7,7 +7,7 @@ ok() { # status, name
 	n=$((n + 1))
 	if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi
 }
-echo 1..14
+echo 1..32
 ulimit -c 0
 export LD_LIBRARY_PATH=$B
 prog=$B/tests/kmem/umem_api
@@ -52,3 +52,49 @@ UMEM_DEBUG=default "$B/pmdb" run -o dump -- "$prog" >out 2>err
 "$B/pmdb" check dump >out 2>err
 ! grep -q corrupt out err
 ok $? "its heap is examined without complaint"
+
+# two more programs, the first beside tools that do the same
+words=$B/tests/kmem/umem_words
+tr -cs '[:alpha:]' '\n' <"$TOP/doc/architecture.md" | LC_ALL=C grep . |
+	LC_ALL=C sort | uniq -c | awk '{print $1, $2}' | LC_ALL=C sort >want
+lines() { # the words, sorted; the rest is the last line
+	sed '$d' out | LC_ALL=C sort | cmp -s - want
+}
+for env in A= UMEM_DEBUG=default UMEM_DEBUG=audit,contents UMEM_DEBUG=lite \
+	UMEM_DEBUG=guards,firewall=16 UMEM_OPTIONS=nomagazines \
+	"UMEM_DEBUG=default UMEM_LOGGING=transaction,contents,fail,slab" \
+	UMEM_DEBUG=default,mtbf=2 "LD_PRELOAD=$B/libkmem_preload.so"; do
+	# shellcheck disable=SC2086
+	env $env "$words" <"$TOP/doc/architecture.md" >out 2>err
+	rc=$?
+	case $env in
+	*mtbf*) # what may fail does: its reserve, or not
+		[ $rc = 3 ] || { [ $rc = 0 ] && lines; } ;;
+	*) [ $rc = 0 ] && lines && [ "$(tail -1 out)" = "retries 0" ] ;;
+	esac && [ ! -s err ]
+	ok $? "words: ${env##*/}"
+done
+for env in A= UMEM_DEBUG=default UMEM_DEBUG=guards,firewall=1000 \
+	UMEM_OPTIONS=nomagazines UMEM_OPTIONS=concurrency=16; do
+	env "$env" "$B/tests/kmem/umem_server" >out 2>err
+	[ $? = 0 ] && [ ! -s err ] &&
+		[ "$(cat out)" = "16000 requests, 160444144 bytes, all undone" ]
+	ok $? "server: $env"
+done
+# memory is at an end: the reserve is given up, then the program
+awk 'BEGIN { for (i = 0; i < 300000; i++) { w = ""
+	for (k = i + 1000000; k > 0; k = int(k / 26)) w = w sprintf("%c", 97 + k % 26)
+	print w "abcdefghijklmnopqrstuvwxyz" } }' >many
+(ulimit -v 25000; exec "$words" <many) >out 2>err
+[ $? = 12 ] && [ ! -s err ]
+ok $? "words: a callback gives up its reserve, then says to exit"
+(exec "$words" <many) >out 2>err
+[ $? = 0 ] && [ "$(wc -l <out)" = 300001 ]
+ok $? "words: and with memory enough it does not"
+# what such a program does wrong is found, in libumem's spelling
+UMEM_DEBUG=default UMEM_LOGGING=transaction "$B/pmdb" run -o dump -- "$words" \
+	<"$TOP/doc/architecture.md" >out 2>err
+[ $? = 0 ] && lines
+ok $? "words: under pmdb run"
+[ "$("$B/pmdb" check dump 2>&1 | grep -c 'entry')" = 0 ]
+ok $? "words: no leak of its own"
