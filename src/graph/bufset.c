@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include "base/interrupt.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "graph/graph.h"
 
 #define RUN_GAP        (1u << 20)
@@ -64,7 +65,10 @@ static struct err *add_buf(void *arg, const struct heap_buf *b)
 	if (b->req_bytes < b->size_bytes)
 		mine.size_bytes = b->req_bytes;
 	VEC_PUSH(&bld->bufs, mine);
-	return (bld->bufs.n & 0xfff) == 0 ? interrupt_check() : NULL;
+	if ((bld->bufs.n & 0xfff) != 0)
+		return NULL;
+	progress_set("listing buffers", bld->bufs.n, 0);
+	return interrupt_check();
 }
 
 static int by_addr(const void *a, const void *b)

@@ -26,6 +26,7 @@
 #include <string.h>
 #include "base/interrupt.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "graph/graph.h"
 
 /* a leaked buffer and what it is grouped by */
@@ -140,8 +141,10 @@ static struct err *search(struct finder *f, size_t from, unsigned char number)
 			f->seen[to] = number;
 			f->path[depth++] = (struct step){to, 0};
 		}
-		if ((n & 0xffff) == 0)
-			err = interrupt_check();
+		if ((n & 0xffff) != 0)
+			continue;
+		progress_set("grouping leaks", f->nfinished, 0);
+		err = interrupt_check();
 	}
 	return err;
 }

@@ -19,6 +19,7 @@
 #include <string.h>
 #include "base/interrupt.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "graph/graph.h"
 
 #define WORD sizeof(uint64_t)
@@ -103,6 +104,7 @@ struct marker {
 	size_t ntodo;
 	taddr_t lo, hi; /* all buffers lie in [lo, hi) */
 	struct mark_stats *stats;
+	size_t nmarked; /* buffers looked at, for progress */
 };
 
 static void mark_value(struct marker *m, uint64_t value)
@@ -172,8 +174,11 @@ static struct err *drain(struct marker *m)
 		while (m->ntodo && in - out < QUEUE)
 			queue[in++ % QUEUE] = fetch(m);
 		err = mark_buf(m, &m->set->v[queue[out++ % QUEUE]]);
-		if (!err && (out & 0xfff) == 0)
-			err = interrupt_check();
+		m->nmarked++;
+		if (err || (out & 0xfff) != 0)
+			continue;
+		progress_set("following pointers", m->nmarked, m->set->n);
+		err = interrupt_check();
 	}
 	return err;
 }

@@ -82,6 +82,10 @@ static void draw(void)
 				       : (uint64_t)((double)p.done * 100 /
 						    (double)p.total));
 		add(&l, "%, ");
+	} else if (p.what && p.done > 0) {
+		add(&l, "  ");
+		add_number(&l, p.done);
+		add(&l, ", ");
 	} else {
 		add(&l, "  ");
 	}

@@ -160,8 +160,18 @@ static struct err *set_number(const char *name, uint64_t *to, const char *text)
 	return NULL;
 }
 
+static bool is_flag(const char *name)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (!strcmp(rows[i].name, name))
+			return !rows[i].is_number;
+	return false;
+}
+
 static struct err *set_one(struct settings *set, char *text, bool is_on)
 {
+	struct nearest near = nearest_to(text);
+	_free_ char *meant = NULL;
 	char *value = strchr(text, '=');
 	char *at = (char *)set;
 
@@ -190,7 +200,13 @@ static struct err *set_one(struct settings *set, char *text, bool is_on)
 	if (is_meaningless(text))
 		return err_new(ERR_USAGE,
 			       "option has no meaning for a dump -- %s", text);
-	return err_new(ERR_USAGE, "invalid debugger option -- %s", text);
+	if (!value && !strncmp(text, "no", 2) && is_flag(text + 2))
+		return set_one(set, text + 2, !is_on); /* "nopager" */
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		nearest_try(&near, rows[i].name);
+	meant = nearest_text(&near, "");
+	return err_new(ERR_USAGE, "invalid debugger option -- %s%s", text,
+		       meant);
 }
 
 struct err *settings_option(struct settings *set, const char *text, bool is_on)

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/interrupt.h"
+#include "base/progress.h"
 #include "types/names.h"
 
 struct named {
@@ -218,6 +219,7 @@ static void each_unit(struct object_impl *obj, Dwarf *dwarf, unit_fn *fn)
 
 static void index_unit(struct object_impl *obj, Dwarf_Die *unit)
 {
+	progress_set("reading types", obj->index->all.n, 0);
 	enter_children(obj->index, unit, NULL, 0);
 }
 
