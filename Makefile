@@ -33,7 +33,8 @@ COMMON := -std=gnu11 -g -fno-common -fno-strict-aliasing \
 OPT ?= -O2
 , := ,
 SANFLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address$(,)undefined) \
-	$(if $(filter ubsan,$(SAN)),-fsanitize=undefined)
+	$(if $(filter ubsan,$(SAN)),-fsanitize=undefined) \
+	$(if $(filter fuzz,$(SAN)),-fsanitize=address$(,)undefined$(,)fuzzer-no-link)
 
 # product 1: into other people's processes
 KMEM_CFLAGS := $(COMMON) $(OPT) -fPIC -fvisibility=hidden -fno-builtin \
@@ -54,8 +55,8 @@ KMEM_SRC := $(filter-out $(PRELOAD_SRC),$(sort $(wildcard src/kmem/*.c))) \
 	$(call floor_src,snap)
 KMEM_OBJ := $(call objs,$(KMEM_SRC))
 PRELOAD_OBJ := $(call objs,$(PRELOAD_SRC))
-PMDB_OBJ := $(call objs,$(call floor_src,pmdb)) \
-	$(call objs,$(sort $(wildcard dcmds/*.c)))
+DCMD_OBJ := $(call objs,$(sort $(wildcard dcmds/*.c)))
+PMDB_OBJ := $(call objs,$(call floor_src,pmdb)) $(DCMD_OBJ)
 # highest first: the order the linker needs
 FLOOR_LIBS := $(foreach f,shell graph heap types target base,$(B)/lib$(f).a)
 
@@ -70,7 +71,7 @@ KTEST := $(patsubst tests/%.c,$(B)/tests/%,$(KTEST_SRC))
 GUEST_SRC := $(sort $(wildcard tests/guest/*.c))
 GUEST := $(patsubst tests/%.c,$(B)/tests/%,$(GUEST_SRC))
 
-.PHONY: all check check-programs demo bench lint fmt fmt-check install uninstall \
+.PHONY: all check check-programs demo bench fuzz lint fmt fmt-check install uninstall \
 	help deps clean tests pre
 all: $(B)/libkmem.so.1 $(B)/libkmem_preload.so $(B)/pmdb ## build everything
 
@@ -223,7 +224,28 @@ $(B)/tests/guest/%: tests/guest/%.c
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=gnu11 -O2 -g -fno-builtin -Wall -o $@ $< -lpthread -ldl
 
-tests: all $(FIXTURES) $(UNIT) $(KTEST) $(GUEST)
+# A fuzz target reads files here, and is libFuzzer's with "make fuzz".
+FUZZ_TARGETS := $(patsubst %.c,$(B)/%,$(filter-out %/driver.c,\
+	$(sort $(wildcard tests/fuzz/*.c))))
+$(B)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/driver.c $(DCMD_OBJ) $(FLOOR_LIBS)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(PMDB_CFLAGS) -rdynamic -o $@ $< \
+		$(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer,tests/fuzz/driver.c) \
+		$(DCMD_OBJ) $(FLOOR_LIBS) $(PMDB_LIBS)
+# new inputs are kept in build; one that is worth it is copied to tests/fuzz
+FUZZ ?= cmd
+FUZZ_SECONDS ?= 60
+fuzz: ## fuzz: FUZZ=cmd, FUZZ_SECONDS=60; needs clang
+	@$(MAKE) --no-print-directory CC=clang SAN=fuzz \
+		$(BUILD)/clang-fuzz/tests/fuzz/$(FUZZ)
+	@mkdir -p $(BUILD)/clang-fuzz/corpus/$(FUZZ)
+	cd $(BUILD)/clang-fuzz && tests/fuzz/$(FUZZ) -timeout=20 \
+		-max_total_time=$(FUZZ_SECONDS) -close_fd_mask=3 -max_len=400 \
+		-dict=$(CURDIR)/tests/fuzz/$(FUZZ).dict \
+		corpus/$(FUZZ) $(CURDIR)/tests/fuzz/$(FUZZ)
+
+tests: all $(FIXTURES) $(UNIT) $(KTEST) $(GUEST) $(FUZZ_TARGETS)
 check: tests ## run the tests; T=suite[/case] for some of them
 	@B=$(abspath $(B)) tests/run $(if $(V),-v) $(if $(K),-k) $(T)
 
