@@ -382,43 +382,29 @@ static struct err *walk_history(struct session *s, const struct walker *walker,
 	return err ? err : each_older(heap, &au, pass_audit, &w);
 }
 
-#define BUFCTL_HELP                                                       \
-	"CALLER is the first frame outside the allocator, TIMESTAMP "     \
-	"nanoseconds in hex.\nWhat passes the filters is handed on in a " \
-	"pipeline.\n\n  > ::walk bufctl | ::bufctl -c parse\n"            \
-	"  > 7f3c10::bufctl -v\n"
-#define LOG_HELP                                                            \
-	"The transaction log, newest first.  CPU is the one that still "    \
-	"fills that part of\nthe log.  With an address: the record there; " \
-	"with -b the records of the buffer\nthat holds it.\n"
-
 static const struct dcmd dcmds[] = {
 	{.name = "bufctl",
 	 .addr = ADDR_REQUIRED,
 	 .usage = "",
 	 .opts = bufctl_opts,
 	 .brief = "print or filter audited bufctls",
-	 .help = BUFCTL_HELP,
 	 .run = dcmd_bufctl},
 	{.name = "bufctl_audit",
 	 .addr = ADDR_REQUIRED,
 	 .usage = "",
 	 .brief = "print an audited bufctl with its stack",
-	 .help = "The same as ::bufctl -v.",
 	 .run = dcmd_bufctl_audit},
 	{.name = "kmem_log",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "",
 	 .opts = log_opts,
 	 .brief = "print the transaction log",
-	 .help = LOG_HELP,
 	 .run = dcmd_kmem_log},
 	{.name = "umem_log",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "",
 	 .opts = log_opts,
 	 .brief = "alias of ::kmem_log",
-	 .help = LOG_HELP,
 	 .run = dcmd_kmem_log},
 	{0},
 };

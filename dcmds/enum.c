@@ -285,15 +285,10 @@ static const struct dcmd dcmds[] = {
 	 .opts = enum_opts,
 	 .usage = "enum [name | $[value]]",
 	 .brief = "names and values of an enumeration",
-	 .help = "All of them; or the value of a name; or the names of a "
-		 "value, which may also be\nthe address.  Values of an "
-		 "enumeration of single bits are hexadecimal.",
 	 .run = dcmd_enum},
 	{.name = "typelist",
 	 .usage = "[object]",
 	 .brief = "list all types",
-	 .help = "Types of the user's making (::typedef) first, then those of "
-		 "each load object.",
 	 .run = dcmd_typelist},
 	{0},
 };

@@ -415,14 +415,6 @@ static const struct dcmd dcmds[] = {
 	 .usage = "",
 	 .opts = leak_opts,
 	 .brief = "find allocated buffers that nothing points at",
-	 .help = "Any aligned word in registers, stacks, writable data and "
-		 "reachable buffers that\npoints into a buffer keeps it, "
-		 "interior pointers included.  Leaks are grouped by\nstack "
-		 "and cache.  With the address of a function: only leaks "
-		 "whose stack has it.\nBYTES in bytes; LEAKED counts "
-		 "buffers.  The result is kept until -f.\n\n"
-		 "  > ::findleaks -d\n"
-		 "  > ::findleaks | ::bufctl -v",
 	 .run = dcmd_findleaks},
 	{0},
 };

@@ -568,10 +568,6 @@ static const struct dcmd dcmds[] = {
 	 .opts = print_opts,
 	 .usage = "[type] [member ...]",
 	 .brief = "memory by its C type",
-	 .help = "The type is that of the symbol at the address if none is "
-		 "named; without an address\nthe layout is printed.  Members: "
-		 "a.b->c[3], or $[offset].\n\n"
-		 "  > ::walk kmem_cache | ::print kmem_cache_t cache_name",
 	 .run = dcmd_print},
 	{0},
 };

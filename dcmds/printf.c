@@ -391,14 +391,6 @@ static const struct dcmd dcmds[] = {
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "format [type member ...]",
 	 .brief = "members in a format of your own",
-	 .help = "A conversion is %, a - (left) or 0 (zeros), a width or ? "
-		 "(of a pointer), and one of\n  d q R       signed: decimal, "
-		 "octal, default radix\n  u o r x X   unsigned: the same, "
-		 "hexadecimal\n  H           size: 1.5M\n  a A p       pointer: "
-		 "by name; by name or nothing; hexadecimal\n  s           "
-		 "string: char *, char [], an enumerator\n  I N         "
-		 "internet address of 4 bytes, of 16\n  Y           time\n"
-		 "Each takes a member; . is what is at the address itself.",
 	 .run = dcmd_printf},
 	{0},
 };

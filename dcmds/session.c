@@ -787,94 +787,68 @@ static struct err *dcmd_quit(struct dcmd_call *call)
 	return NULL;
 }
 
-static const char stack_help[] =
-	"The stack of a thread, innermost frame first: the one that crashed or "
-	"asked\nfor the snapshot, or the one whose id stands before.  Arguments "
-	"of functions\nare not recorded; a count is accepted as in mdb.\n\n"
-	"  > ::walk thread | ::stack";
-
 static const struct dcmd dcmds[] = {
 	{.name = "status",
 	 .usage = "",
 	 .brief = "what the dump is of, and how good it is",
-	 .help = "Program, arguments, how it ended; when and why a snapshot "
-		 "was taken, whether\nit is complete, how much readable memory "
-		 "was left out (bytes); the allocator,\nwhether it was at rest, "
-		 "and its panic message.",
 	 .run = dcmd_status},
 	{.name = "mappings",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "[name]",
 	 .brief = "the address space ($m)",
-	 .help = "BASE, LIMIT (exclusive) and SIZE (bytes) are hexadecimal.  "
-		 "With an address: the\nmapping that holds it; with a name: "
-		 "those of that file.",
 	 .run = dcmd_mappings},
 	{.name = "$m",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "[name]",
 	 .brief = "the address space",
-	 .help = "",
 	 .run = dcmd_mappings},
 	{.name = "objects",
 	 .opts = objects_opts,
 	 .usage = "",
 	 .brief = "load objects",
-	 .help = "BASE and LIMIT span all mappings of the object.  A file "
-		 "whose build-id is not\nthe dump's (mismatch) is not used.",
 	 .run = dcmd_objects},
 	{.name = "stack",
 	 .addr = ADDR_OPTIONAL,
 	 .opts = stack_opts,
 	 .usage = "[count]",
 	 .brief = "stack of a thread ($c; $C with frames)",
-	 .help = stack_help,
 	 .run = dcmd_stack},
 	{.name = "$c",
 	 .addr = ADDR_OPTIONAL,
 	 .opts = stack_opts,
 	 .usage = "[count]",
 	 .brief = "stack of a thread",
-	 .help = stack_help,
 	 .run = dcmd_stack},
 	{.name = "$C",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "[count]",
 	 .brief = "stack of a thread with frame addresses",
-	 .help = stack_help,
 	 .run = dcmd_stack_frames},
 	{.name = "regs",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "",
 	 .brief = "registers of a thread ($r)",
-	 .help = "Also as variables: <rip, <rsp, <eax ... of the thread that "
-		 "crashed.",
 	 .run = dcmd_regs},
 	{.name = "$r",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "",
 	 .brief = "registers of a thread",
-	 .help = "",
 	 .run = dcmd_regs},
 	{.name = "quit",
 	 .usage = "",
 	 .brief = "end the debugger ($q)",
-	 .help = "",
 	 .run = dcmd_quit},
 	{.name = "$q",
 	 .usage = "",
 	 .brief = "end the debugger",
-	 .help = "",
 	 .run = dcmd_quit},
 	{.name = "$Q",
 	 .usage = "",
 	 .brief = "end the debugger",
-	 .help = "",
 	 .run = dcmd_quit},
 	{.name = "$%",
 	 .usage = "",
 	 .brief = "end the debugger",
-	 .help = "",
 	 .run = dcmd_quit},
 	{0},
 };

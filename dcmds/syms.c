@@ -637,16 +637,12 @@ static const struct dcmd dcmds[] = {
 	 .opts = nm_opts,
 	 .usage = "[object]",
 	 .brief = "symbols",
-	 .help = "Of every object, or of one; with an address: those that "
-		 "hold it.  Size is in\nbytes.\n\n  > ::nm -t func -n a.out",
 	 .run = dcmd_nm},
 	{.name = "dump",
 	 .addr = ADDR_OPTIONAL,
 	 .opts = dump_opts,
 	 .usage = "",
 	 .brief = "memory as bytes and text",
-	 .help = "The line that holds the address, or as many bytes as the "
-		 "repeat count says.\n\n  > 7f0010,40::dump",
 	 .run = dcmd_dump},
 	{0},
 };

@@ -439,10 +439,6 @@ static const struct dcmd dcmds[] = {
 	 .opts = typedef_opts,
 	 .usage = "[type name]",
 	 .brief = "make a type",
-	 .help = "A name for a type there is, or for \"struct [tag] { type "
-		 "member; ... }\" or such a union.\nMembers may be pointers "
-		 "and arrays; the last of a structure may be an array "
-		 "without\nlength.  The lengths are decimal unless prefixed.",
 	 .run = dcmd_typedef},
 	{0},
 };

@@ -161,25 +161,16 @@ static struct err *dcmd_kmem_verify(struct dcmd_call *call)
 	return err;
 }
 
-#define VERIFY_HELP                                                           \
-	"Looks at every buffer of the caches with guards: free ones must "    \
-	"hold the free\npattern, allocated ones an untouched redzone.  Then " \
-	"compares what the structures\nsay of each other.  With the address " \
-	"of a cache: one line a damaged buffer.\nIn a pipeline the damaged "  \
-	"buffers are handed on.\n\n  > ::kmem_verify | ::whatis\n"
-
 static const struct dcmd dcmds[] = {
 	{.name = "kmem_verify",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "",
 	 .brief = "check buffers and structures for damage",
-	 .help = VERIFY_HELP,
 	 .run = dcmd_kmem_verify},
 	{.name = "umem_verify",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "",
 	 .brief = "alias of ::kmem_verify",
-	 .help = VERIFY_HELP,
 	 .run = dcmd_kmem_verify},
 	{0},
 };

@@ -332,18 +332,12 @@ static const struct dcmd dcmds[] = {
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "",
 	 .brief = "print the vmem arenas",
-	 .help = "One row an arena, indented below its source.  INUSE and "
-		 "TOTAL in bytes, SUCCEED\nand FAIL count allocations.",
 	 .run = dcmd_vmem},
 	{.name = "vmem_seg",
 	 .addr = ADDR_REQUIRED,
 	 .usage = "",
 	 .opts = seg_opts,
 	 .brief = "print or filter vmem segments",
-	 .help = "WHO is the first caller outside the allocator, where the "
-		 "arena is audited.\nIn a pipeline the segments that pass the "
-		 "filters are handed on.\n\n"
-		 "  > ::walk vmem_alloc | ::vmem_seg -m 100000",
 	 .run = dcmd_vmem_seg},
 	{0},
 };

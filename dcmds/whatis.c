@@ -330,10 +330,6 @@ static const struct dcmd dcmds[] = {
 	 .usage = "",
 	 .opts = opts,
 	 .brief = "say what an address belongs to",
-	 .help = "A buffer and its cache, a segment of an arena, a thread's "
-		 "stack, a symbol, or a\nmapping; offsets in hex.  For an "
-		 "audited buffer its last transaction follows.\n\n"
-		 "  > 7f0a3c2140::whatis -a",
 	 .run = dcmd_whatis},
 	{0},
 };

@@ -269,7 +269,8 @@ struct dcmd {
 	const char *usage;      /* arguments after the options, "" none */
 	const char *brief;      /* one line */
 	const struct opt *opts; /* NULL: none */
-	const char *help; /* more, for ::help: columns with units, an example */
+	const char
+		*help; /* more, for ::help, where there is no page doc/dcmds */
 	/* ERR_USAGE prints the usage line */
 	struct err *(*run)(struct dcmd_call *call);
 };

@@ -332,18 +332,24 @@ static void put_table(struct render *r)
 	}
 }
 
-/* lines up to an empty one, or to the start of another block */
+static bool is_item(const char *p)
+{
+	return p[0] == '-' && p[1] == ' ';
+}
+
+/* lines up to an empty one, or to the start of another block or item */
 static void put_paragraph(struct render *r)
 {
 	const char *start = r->p;
+	size_t hanging = is_item(start) ? 2 * INDENT : INDENT;
 	_free_ char *text = NULL;
 
 	do
 		r->p = next_line(r->p);
 	while (*r->p && *r->p != '\n' && *r->p != '|' && *r->p != '#' &&
-	       strncmp(r->p, "```", 3) != 0);
+	       !is_item(r->p) && strncmp(r->p, "```", 3) != 0);
 	text = plain(start, (size_t)(r->p - start));
-	help_wrap(r->o, text, INDENT, INDENT, r->width);
+	help_wrap(r->o, text, INDENT, hanging, r->width);
 }
 
 static void skip_block(struct render *r)
@@ -367,6 +373,7 @@ void help_render(struct out *o, const struct help_page *page, size_t width)
 {
 	struct render r = {.o = o, .p = page->text, .width = width};
 	bool is_start = true; /* of a section: no empty line */
+	bool was_item = false;
 
 	skip_top(&r);
 	r.p += strspn(r.p, "\n");
@@ -379,9 +386,10 @@ void help_render(struct out *o, const struct help_page *page, size_t width)
 			is_start = true;
 			continue;
 		}
-		if (!is_start)
+		if (!is_start && !(is_item(r.p) && was_item))
 			out_text(o, "\n");
 		is_start = false;
+		was_item = is_item(r.p);
 		if (*r.p == '|')
 			put_table(&r);
 		else if (!strncmp(r.p, "```", 3))
