@@ -36,6 +36,13 @@ struct err *dcmd_unknown(const char *name)
 	const char *colons = name[0] == '$' || name[0] == ':' ? "" : "::";
 	struct nearest near = nearest_to(name);
 	_free_ char *meant = NULL;
+	const char *why = dcmd_absent(name);
+
+	if (why)
+		return err_new(ERR_NOSUP,
+			       "invalid command '%s%s': command is not "
+			       "supported by current target: %s",
+			       colons, name, why);
 
 	for (size_t i = 0; dcmd_groups[i] && colons[0]; i++)
 		for (const struct dcmd *d = dcmd_groups[i]->dcmds; d && d->name;

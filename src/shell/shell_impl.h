@@ -153,6 +153,8 @@ const struct dcmd *dcmd_find(const char *name);
 const struct group *dcmd_group(const struct dcmd *d);
 /** "unknown dcmd name", with the nearest one there is. */
 struct err *dcmd_unknown(const char *name) must_use;
+/** Why a command of mdb is not there; NULL: mdb has none of that name. */
+const char *dcmd_absent(const char *name);
 /** The usage line: "[ addr ] ::name [-a] ...".  Owned. */
 char *dcmd_usage(const struct dcmd *d);
 /** Calls a dcmd for one address. */
