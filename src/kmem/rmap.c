@@ -15,8 +15,8 @@
  * already.  These are the facts of the historical allocator and the reason why
  * vmem replaced it; they are kept here on purpose.
  *
- * Lost is the smallest of the ranges that compete for the last slot, the new
- * one included when it would be a range of its own.
+ * When there is no slot for one more range, lost is the smaller of the last two
+ * by address, the new one among them.
  */
 #include "rmap.h"
 
@@ -183,26 +183,35 @@ unsigned long rmget(struct map *mp, size_t size, unsigned long addr)
 	return 0;
 }
 
-/** Drops the smallest range to make room for one of so many; 0 when that one
- * is the smallest and is the one to be lost. */
-static int make_room(struct map *mp, size_t size, unsigned long addr)
+/**
+ * Drops the smaller of the last two ranges, the new one among them, so that the
+ * rest fits; 0 when it is the new one that is lost.
+ *
+ * @i:  where the new one would be
+ */
+static int make_room(struct map *mp, size_t i, size_t size, unsigned long addr)
 {
-	size_t least = 0;
+	struct mapent new = {size, addr};
+	size_t last = mp->m_nused; /* of nused + 1 */
+	struct mapent *a, *b, lost;
 
-	for (size_t i = 1; i < mp->m_nused; i++)
-		if (mp->m_map[i].m_size < mp->m_map[least].m_size)
-			least = i;
-	if (size > mp->m_map[least].m_size) {
-		size = mp->m_map[least].m_size;
-		addr = mp->m_map[least].m_addr;
-		entry_remove(mp, least);
-		kmem_warn("rmap overflow, lost [%ld, %ld]", (long)addr,
-			  (long)(addr + size));
-		return 1;
-	}
-	kmem_warn("rmap overflow, lost [%ld, %ld]", (long)addr,
-		  (long)(addr + size));
-	return 0;
+	/* the two that would be last, in order */
+	b = i == last ? &new : &mp->m_map[last - 1];
+	if (i == last)
+		a = &mp->m_map[last - 1];
+	else if (i == last - 1)
+		a = &new;
+	else
+		a = &mp->m_map[last - 2];
+	if (b->m_size <= a->m_size)
+		a = b;
+	lost = *a;
+	kmem_warn("rmap overflow, lost [%ld, %ld]", (long)lost.m_addr,
+		  (long)(lost.m_addr + lost.m_size));
+	if (a == &new)
+		return 0;
+	entry_remove(mp, (size_t)(a - mp->m_map));
+	return 1;
 }
 
 /** Index of the first range that begins behind an address. */
@@ -235,7 +244,7 @@ static int give(struct map *mp, size_t size, unsigned long addr)
 	} else if (has_next) {
 		next->m_addr = addr;
 		next->m_size += size;
-	} else if (mp->m_nused < mp->m_nslots || make_room(mp, size, addr)) {
+	} else if (mp->m_nused < mp->m_nslots || make_room(mp, i, size, addr)) {
 		entry_insert(mp, find_behind(mp, addr), size, addr);
 	}
 	return 0;

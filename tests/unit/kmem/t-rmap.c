@@ -101,32 +101,61 @@ static void a_given_range_is_taken_out_of_the_middle(void **state)
 	rmfreemap(mp);
 }
 
-static void an_overflow_loses_the_smallest_and_says_so(void **state)
+/* What is said while a range is freed. */
+static const char *said_of(struct map *mp, size_t size, unsigned long addr)
 {
-	struct map *mp = rmallocmap(2);
-	char text[200] = "";
+	static char text[200];
 	int fd[2], err;
+	ssize_t n;
 
-	(void)state;
-	rmfree(mp, 10, 10);
-	rmfree(mp, 5, 30);
 	assert_int_equal(pipe(fd), 0);
 	err = dup(STDERR_FILENO);
 	(void)dup2(fd[1], STDERR_FILENO);
 	kmem_options.is_verbose = 1;
-	rmfree(mp, 3, 50); /* the new one is the smallest */
-	rmfree(mp, 7, 60); /* 5@30 is */
+	rmfree(mp, size, addr);
 	kmem_options.is_verbose = 0;
 	(void)dup2(err, STDERR_FILENO);
 	(void)close(fd[1]);
 	(void)close(err);
-	assert_true(read(fd[0], text, sizeof(text) - 1) > 0);
-	assert_string_equal(text, "kmem: rmap overflow, lost [50, 53]\n"
-				  "kmem: rmap overflow, lost [30, 35]\n");
+	n = read(fd[0], text, sizeof(text) - 1);
 	(void)close(fd[0]);
-	assert_string_equal(contents(mp), "10@10,7@60");
-	rmfree(mp, 5, 20); /* a neighbour needs no slot */
-	assert_string_equal(contents(mp), "15@10,7@60");
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void an_overflow_loses_the_smaller_of_the_last_two(void **state)
+{
+	struct map *mp = rmallocmap(3);
+	struct map *one = rmallocmap(1);
+
+	(void)state;
+	rmfree(mp, 2, 10);
+	rmfree(mp, 20, 20);
+	rmfree(mp, 5, 50);
+	/* the new one is last and smaller than the one before it */
+	assert_string_equal(said_of(mp, 3, 60),
+			    "kmem: rmap overflow, lost [60, 63]\n");
+	/* it is last and larger */
+	assert_string_equal(said_of(mp, 7, 60),
+			    "kmem: rmap overflow, lost [50, 55]\n");
+	assert_string_equal(contents(mp), "2@10,20@20,7@60");
+	/* it is last but one, and smaller than the last */
+	assert_string_equal(said_of(mp, 3, 50),
+			    "kmem: rmap overflow, lost [50, 53]\n");
+	/* it is neither: the last is smaller than the one before it */
+	assert_string_equal(said_of(mp, 1, 1),
+			    "kmem: rmap overflow, lost [60, 67]\n");
+	assert_string_equal(contents(mp), "1@1,2@10,20@20");
+	/* a neighbour needs no slot */
+	assert_string_equal(said_of(mp, 7, 3), "");
+	assert_string_equal(contents(mp), "1@1,9@3,20@20");
+	rmfree(one, 5, 10);
+	assert_string_equal(said_of(one, 6, 1),
+			    "kmem: rmap overflow, lost [10, 15]\n");
+	assert_string_equal(said_of(one, 2, 20),
+			    "kmem: rmap overflow, lost [20, 22]\n");
+	assert_string_equal(contents(one), "6@1");
+	rmfreemap(one);
 	rmfreemap(mp);
 }
 
@@ -234,7 +263,7 @@ int main(void)
 		cmocka_unit_test(the_worked_example_holds),
 		cmocka_unit_test(what_is_not_there_is_not_given),
 		cmocka_unit_test(a_given_range_is_taken_out_of_the_middle),
-		cmocka_unit_test(an_overflow_loses_the_smallest_and_says_so),
+		cmocka_unit_test(an_overflow_loses_the_smaller_of_the_last_two),
 		cmocka_unit_test(bad_frees_are_panics),
 		cmocka_unit_test(random_operations_match_a_bitmap),
 		cmocka_unit_test(sleepers_are_woken),
