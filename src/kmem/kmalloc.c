@@ -39,13 +39,34 @@ static kmem_mutex_t dma_lock;
 static vmem_t *dma_arena;
 static kmem_cache_t *dma_cache[NDMA];
 
+/**
+ * What the flags of an era mean.
+ *
+ * @is_reclaim:  memory may be got together for it: asked for, or waited for
+ * @is_patient:  so long as it takes
+ * @is_urgent:   it may not wait, but matters
+ * @is_helper:   it is needed to free memory
+ */
+static int kmflag_of(int is_reclaim, int is_patient, int is_urgent,
+		     int is_helper)
+{
+	int kmflag = is_patient ? KM_SLEEP : KM_NOSLEEP;
+
+	if (!is_reclaim && !is_patient && !is_urgent)
+		kmflag = KM_NOSLEEP_LAZY;
+	return is_helper ? kmflag | KM_PUSHPAGE : kmflag;
+}
+
 static struct request request_of(gfp_t flags)
 {
-	int may_sleep = (flags & __GFP_DIRECT_RECLAIM) &&
-			!(flags & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL));
+	int is_reclaim = (flags & __GFP_DIRECT_RECLAIM) != 0;
+	int may_fail = (flags & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL)) != 0;
+	int no_fail = (flags & __GFP_NOFAIL) != 0;
 	struct request r = {
-		.kmflag = may_sleep || (flags & __GFP_NOFAIL) ? KM_SLEEP
-							      : KM_NOSLEEP,
+		.kmflag = kmflag_of(is_reclaim,
+				    (is_reclaim && !may_fail) || no_fail,
+				    (flags & __GFP_HIGH) != 0,
+				    (flags & __GFP_MEMALLOC) != 0),
 		.is_zeroed = (flags & __GFP_ZERO) != 0,
 		.is_dma = (flags & (__GFP_DMA | __GFP_DMA32)) != 0,
 	};
@@ -56,16 +77,20 @@ static struct request request_of(gfp_t flags)
 /* the bits of 2.6.32 that have a meaning here */
 #define OLD_DMA     (0x01u | 0x04u)
 #define OLD_WAIT    0x10u
+#define OLD_HIGH    0x20u
 #define OLD_NOFAIL  0x800u
 #define OLD_NORETRY 0x1000u
 #define OLD_ZERO    0x8000u
 
 static struct request request_of_2_6(gfp_t flags)
 {
-	int may_sleep = (flags & OLD_WAIT) && !(flags & OLD_NORETRY);
+	int is_reclaim = (flags & OLD_WAIT) != 0;
+	int no_fail = (flags & OLD_NOFAIL) != 0;
 	struct request r = {
-		.kmflag = may_sleep || (flags & OLD_NOFAIL) ? KM_SLEEP
-							    : KM_NOSLEEP,
+		.kmflag = kmflag_of(is_reclaim,
+				    (is_reclaim && !(flags & OLD_NORETRY)) ||
+					    no_fail,
+				    (flags & OLD_HIGH) != 0, 0),
 		.is_zeroed = (flags & OLD_ZERO) != 0,
 		.is_dma = (flags & OLD_DMA) != 0,
 	};
