@@ -286,6 +286,7 @@ static struct err *run_filter(struct session *s, const struct stage *st,
 		struct out text;
 
 		out_init(&text, OUT_TEXT, from, s->types);
+		text.radix = (unsigned)s->radix;
 		err = run_stage(s, st, run, &text, &goes);
 		out_finish(&text);
 		out_fini(&text);
@@ -386,6 +387,7 @@ static struct err *run_piped(struct session *s, const struct command *cmd,
 	if (err)
 		return err;
 	out_init(&out, s->base_out.kind, child.fp, s->types);
+	out.radix = (unsigned)s->radix;
 	s->out = &out;
 	err = run_stages(s, &cmd->stages, has_addr, count);
 	s->out = saved;

@@ -94,8 +94,8 @@ static void put_heading(struct fmt *f, bool has_label)
 /* the bits, and under each that is set a line that leads to its number */
 static void put_jazz(struct fmt *f, uint64_t v)
 {
-	_free_ char *bits = format_radix(v, 2);
-	_free_ char *hex = format_radix(v, 16);
+	_free_ char *bits = out_digits(v, 2);
+	_free_ char *hex = out_digits(v, 16);
 	int n = (int)strlen(bits);
 	struct strbuf sb = {0};
 

@@ -64,8 +64,6 @@ const struct format *format_find(char c);
 char *format_text(struct fmt *f, const struct format *row, uint64_t value);
 /** Appends a byte as a C programmer writes it. */
 void format_escape(struct strbuf *sb, unsigned char c);
-/** v in a radix, no prefix.  Owned. */
-char *format_radix(uint64_t v, unsigned radix);
 
 /* fmt.c */
 /** The name of an address; its offset becomes variable 1.  Owned. */

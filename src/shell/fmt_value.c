@@ -87,19 +87,6 @@ void session_formats(struct session *s)
 
 /* ---- values ---------------------------------------------------------- */
 
-char *format_radix(uint64_t v, unsigned radix)
-{
-	char buf[65];
-	size_t i = sizeof(buf) - 1;
-
-	buf[i] = '\0';
-	do {
-		buf[--i] = "0123456789abcdef"[v % radix];
-		v /= radix;
-	} while (v > 0);
-	return mem_strdup(buf + i);
-}
-
 static int64_t sign_extend(uint64_t v, unsigned size_bytes)
 {
 	unsigned shift = 64 - size_bytes * 8;
@@ -182,9 +169,9 @@ char *format_text(struct fmt *f, const struct format *row, uint64_t v)
 
 	switch ((unsigned)row->look) {
 	case LOOK_HEX:
-		return format_radix(v, 16);
+		return out_digits(v, 16);
 	case LOOK_DEC:
-		return format_radix(v, 10);
+		return out_digits(v, 10);
 	case LOOK_SDEC:
 		return mem_printf("%" PRId64, sign_extend(v, size));
 	case LOOK_OCT:
@@ -192,14 +179,14 @@ char *format_text(struct fmt *f, const struct format *row, uint64_t v)
 	case LOOK_SOCT:
 		return octal(sign_extend(v, size), true);
 	case LOOK_BARE_OCT:
-		return format_radix(v, 8);
+		return out_digits(v, 8);
 	case LOOK_BARE_SOCT:
 		return octal(sign_extend(v, size), false);
 	case LOOK_BIN:
 	case LOOK_JAZZ:
-		return format_radix(v, 2);
+		return out_digits(v, 2);
 	case LOOK_RADIX:
-		return format_radix(v, (unsigned)f->s->radix);
+		return out_digits(v, (unsigned)f->s->radix);
 	case LOOK_SYM:
 		return fmt_name(f, v);
 	case LOOK_TIME:
@@ -207,7 +194,7 @@ char *format_text(struct fmt *f, const struct format *row, uint64_t v)
 	case LOOK_FLOAT:
 		return floating(v, size);
 	case LOOK_SWAP:
-		return format_radix(swap(v, size), 16);
+		return out_digits(swap(v, size), 16);
 	case LOOK_CHAR:
 	case LOOK_ESC:
 		return byte_text(v, row->look == LOOK_ESC);

@@ -290,12 +290,44 @@ void out_text(struct out *o, const char *fmt, ...)
 		json_lines(o);
 }
 
+char *out_digits(uint64_t v, unsigned radix)
+{
+	char buf[65];
+	size_t i = sizeof(buf) - 1;
+
+	buf[i] = '\0';
+	do {
+		buf[--i] = "0123456789abcdef"[v % radix];
+		v /= radix;
+	} while (v > 0);
+	return mem_strdup(buf + i);
+}
+
+/* mdb's "#": no prefix before a value that reads the same without it */
+static const char *radix_prefix(uint64_t value, unsigned radix)
+{
+	switch (radix) {
+	case 2:
+		return value > 1 ? "0i" : "";
+	case 8:
+		return value > 7 ? "0o" : "";
+	case 10:
+		return value > 9 ? "0t" : "";
+	case 16:
+		return value > 9 ? "0x" : "";
+	}
+	return "";
+}
+
 void out_value(struct out *o, taddr_t value)
 {
+	unsigned radix = o->radix ? o->radix : 16;
+	_free_ char *digits = NULL;
+
 	switch (o->kind) {
 	case OUT_TEXT:
-		out_text(o, value > 9 ? "0x%" PRIx64 "\n" : "%" PRIx64 "\n",
-			 value);
+		digits = out_digits(value, radix);
+		out_text(o, "%s%s\n", radix_prefix(value, radix), digits);
 		break;
 	case OUT_JSON:
 		out_json_value(o, value);

@@ -50,6 +50,7 @@ struct out {
 	void *value_arg;
 	struct strbuf text; /* PIPE, JSON: lines that are not handled yet */
 	size_t column;      /* TEXT: of the cursor */
+	unsigned radix;     /* TEXT: of bare values; 0: 16 */
 	size_t wrap;        /* TEXT: lines end here at the latest; 0: never */
 	const struct column *cols;
 	size_t ncols;
@@ -73,6 +74,8 @@ void out_finish(struct out *o);
 void out_put(struct out *o, const char *s, size_t n);
 /** A STYLE_ of term.h, where colours are wanted: no text, no width. */
 void out_style(struct out *o, const char *style);
+/** v in a radix of 2 to 16, no prefix.  Owned. */
+char *out_digits(uint64_t v, unsigned radix);
 /** The name of an address; "0x..." without types.  Owned. */
 char *out_addr_name(const struct out *o, taddr_t addr);
 /** The name of a return address, see session_frame_name().  Owned. */

@@ -169,6 +169,7 @@ const struct target_thread *session_thread(struct session *s)
 void session_set_radix(struct session *s, int radix)
 {
 	s->radix = radix;
+	s->base_out.radix = (unsigned)radix;
 }
 
 int session_radix(const struct session *s)

@@ -195,6 +195,17 @@ prints "! 'seq 1 30' | ::head -3" '1
 prints "! 'seq 1 30' | ::head ! wc -l" '10'
 prints "! 'seq 1 3' | >x | ::echo" ''
 prints "! 'seq 4 6' | >x;<x=X" '                6               '
+prints "! 'seq 1 3' | ::map .*10" '0x10
+0x20
+0x30'
+prints "0t10\$d; ! 'seq 8 11' | ::map .+1" 'radix = 10 base ten
+9
+0t10
+0t11
+0t12'
+prints "8\$d; ! 'seq 6 7' | ::map .+1" 'radix = 8 base ten
+7
+0o10'
 prints "! 'true' | ::echo never" ''
 prints "! 'seq 1 3' | ::map .+1 ! 'tail -1'" 4
 prints '!< echo "1=X"' '                1               '
