@@ -70,14 +70,32 @@ static char *next_word(const char *text, int state)
 			  prompt.found.words.v[prompt.next++] + prompt.skip);
 }
 
+/* Types are read for it, which may take a while: Ctrl-C ends the search, and
+ * must not jump out of it (I2). */
+static void find_words(const char *line)
+{
+	struct sigaction ours = {.sa_handler = on_interrupt,
+				 .sa_flags = SA_RESTART};
+	struct sigaction readlines;
+
+	prompt.is_reading = 0;
+	sigemptyset(&ours.sa_mask);
+	(void)sigaction(SIGINT, &ours, &readlines); /* cannot fail */
+	complete_line(prompt.session, line, &prompt.found);
+	(void)sigaction(SIGINT, &readlines, NULL);
+	if (interrupt_flag) /* some would look like all */
+		completion_free(&prompt.found);
+	interrupt_flag = 0;
+	prompt.is_reading = 1;
+}
+
 static char **complete(const char *text, int start, int end)
 {
 	_free_ char *line = mem_strndup(rl_line_buffer, (size_t)end);
 	const size_t begin = (size_t)start;
 
 	drop_words();
-	complete_line(prompt.session, line, &prompt.found);
-	interrupt_flag = 0; /* it may have cut a search short */
+	find_words(line);
 	/* readline's own: names of files */
 	rl_attempted_completion_over = !prompt.found.is_file;
 	if (prompt.found.words.n == 0)
