@@ -80,7 +80,6 @@ static void unreadable_memory_says_where(void **state)
 	fails(w, "1038/JX",
 	      "failed to read data from target: no mapping for "
 	      "address 0x1040");
-	fails(w, "1000/i", "format 'i'");
 	fails(w, "1000/k", "invalid format character 'k'");
 	fails(w, "1000\\X", "'\\': the target has no physical addresses");
 	fails(w, "1000/W 1",
