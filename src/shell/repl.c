@@ -83,10 +83,12 @@ static void find_words(const char *line)
 	(void)sigaction(SIGINT, &ours, &readlines); /* cannot fail */
 	complete_line(prompt.session, line, &prompt.found);
 	(void)sigaction(SIGINT, &readlines, NULL);
-	if (interrupt_flag) /* some would look like all */
-		completion_free(&prompt.found);
-	interrupt_flag = 0;
 	prompt.is_reading = 1;
+	if (!interrupt_flag)
+		return;
+	interrupt_flag = 0;
+	completion_free(&prompt.found); /* some would look like all */
+	(void)raise(SIGINT);            /* for readline: the line is dropped */
 }
 
 static char **complete(const char *text, int start, int end)
