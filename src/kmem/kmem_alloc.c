@@ -52,7 +52,8 @@ static size_t class_align(size_t bytes)
 /** Do threads keep objects of a class?  Not if any is to be looked at. */
 static int has_bins(size_t bytes)
 {
-	return bytes <= KMEM_BIN_BYTES && !(kmem_flags & KMF_DEBUG) &&
+	return bytes <= KMEM_BIN_BYTES && kmem_options.thread_cache != 0 &&
+	       !(kmem_flags & (KMF_DEBUG | KMF_RANDOMIZE)) &&
 	       kmem_options.mtbf == 0;
 }
 

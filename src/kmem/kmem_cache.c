@@ -54,11 +54,17 @@ static inline size_t roundup(size_t x, size_t to)
 	return (x + to - 1) / to * to;
 }
 
+static unsigned long random_state = 0x9e3779b97f4a7c15UL; /* atomic */
+
+void kmem_random_seed(unsigned long seed)
+{
+	random_state = seed * 0xd1342543de82ef95UL;
+}
+
 unsigned long kmem_random(void)
 {
-	static unsigned long state = 0x9e3779b97f4a7c15UL;
-	unsigned long x = __atomic_add_fetch(&state, 0x9e3779b97f4a7c15UL,
-					     __ATOMIC_RELAXED);
+	unsigned long x = __atomic_add_fetch(
+		&random_state, 0x9e3779b97f4a7c15UL, __ATOMIC_RELAXED);
 
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9UL;
 	x = (x ^ (x >> 27)) * 0x94d049bb133111ebUL;
@@ -81,11 +87,31 @@ static int lite_flags(const struct kmem_spec *s, size_t align, int flags)
 	return (flags | KMF_BUFTAG) & ~(KMF_AUDIT | KMF_FIREWALL);
 }
 
+/**
+ * What all caches get; with KMF_RANDOMIZE another combination each time: the
+ * bits of KMF_RANDOM count, in binary, the caches that were made.
+ */
+static int global_flags(void)
+{
+	static unsigned ncaches;
+	unsigned n;
+	int flags = kmem_flags;
+
+	if (KM_LIKELY(!(flags & KMF_RANDOMIZE)))
+		return flags;
+	n = __atomic_add_fetch(&ncaches, 1, __ATOMIC_RELAXED);
+	flags &= ~KMF_RANDOM;
+	for (int left = KMF_RANDOM; left; left &= left - 1, n >>= 1)
+		if (n & 1)
+			flags |= left & -left;
+	return flags;
+}
+
 /** Which checks a cache gets; the order of the steps matters. */
 static int choose_flags(const struct kmem_spec *s, size_t align, vmem_t *arena)
 {
 	int cflags = s->cflags;
-	int flags = (kmem_flags | cflags) & KMF_DEBUG;
+	int flags = (global_flags() | cflags) & KMF_DEBUG;
 
 	if (flags & KMF_LITE)
 		flags = lite_flags(s, align, flags);

@@ -5,6 +5,9 @@
  * counts.  An item that is not understood is dropped, with a warning when
  * verbose was asked for; a set-id process reads none of it.
  *
+ * A variable that is unset in both spellings may be answered by a function of
+ * the program, _kmem_debug_init() and so on.
+ *
  * The first allocation may come from the dynamic linker, before libc has set
  * environ; the environment then is where the kernel put it, behind the
  * arguments on the first stack.
@@ -25,6 +28,7 @@ enum value_kind {
 	NUMBER_OPT, /* may be left out */
 	SIZE,       /* required; suffix k, m, g or t allowed */
 	SIZE_OPT,
+	UNSUPPORTED, /* of umem, and known */
 };
 
 struct option {
@@ -41,11 +45,14 @@ struct kmem_options kmem_options = {
 	.content_maxsave = 256,
 	.maxverify = SIZE_MAX,
 	.minfirewall = SIZE_MAX,
+	.max_contention = 3,
+	.reap_interval = 15,
+	.thread_cache = SIZE_MAX,
 };
 int kmem_flags; /* written while starting only */
 
 /* values that are not size_t in kmem_options pass through these */
-static size_t depth_value, mtbf_value, concurrency_value;
+static size_t depth_value, mtbf_value, seed_value, concurrency_value;
 static size_t verbose_value, noabort_value, nomismatch_value;
 
 static const struct option debug_options[] = {
@@ -56,6 +63,7 @@ static const struct option debug_options[] = {
 	 &kmem_options.content_maxsave},
 	{"guards", NO_VALUE, KMF_BUFTAG, 0, 0, 0, NULL},
 	{"verbose", NO_VALUE, 0, 1, 0, 0, &verbose_value},
+	{"allverbose", NO_VALUE, 0, 1, 0, 0, &verbose_value},
 	{"firewall", SIZE, KMF_BUFTAG, 0, 0, SIZE_MAX,
 	 &kmem_options.minfirewall},
 	{"lite", NO_VALUE, KMF_LITE, 0, 0, 0, NULL},
@@ -63,6 +71,10 @@ static const struct option debug_options[] = {
 	{"noabort", NO_VALUE, 0, 1, 0, 0, &noabort_value},
 	{"nomismatch", NO_VALUE, 0, 1, 0, 0, &nomismatch_value},
 	{"mtbf", NUMBER, 0, 0, 0, UINT32_MAX, &mtbf_value},
+	{"seed", NUMBER, 0, 0, 0, SIZE_MAX, &seed_value},
+	{"random", NO_VALUE, KMF_RANDOMIZE, 0, 0, 0, NULL},
+	{"checknull", NO_VALUE, KMF_CHECKNULL, 0, 0, 0, NULL},
+	{"nosignal", NO_VALUE, KMF_AUDIT | KMF_CHECKSIGNAL, 0, 0, 0, NULL},
 	{NULL, NO_VALUE, 0, 0, 0, 0, NULL},
 };
 
@@ -82,6 +94,26 @@ static const struct option other_options[] = {
 	{"nomagazines", NO_VALUE, KMF_NOMAGAZINE, 0, 0, 0, NULL},
 	{"concurrency", NUMBER, 0, 0, 1, 1024, &concurrency_value},
 	{"limit", SIZE, 0, 0, 1, SIZE_MAX, &kmem_options.limit},
+	{"max_contention", NUMBER, 0, 0, 0, INT32_MAX,
+	 &kmem_options.max_contention},
+	{"reap_interval", NUMBER, 0, 0, 1, 86400 * 365,
+	 &kmem_options.reap_interval},
+	{"perthread_cache", SIZE_OPT, 0, SIZE_MAX, 0, SIZE_MAX,
+	 &kmem_options.thread_cache},
+	{"allocator=best", NO_VALUE, 0, VM_BESTFIT, 0, 0,
+	 &kmem_options.heap_policy},
+	{"allocator=first", NO_VALUE, 0, VM_FIRSTFIT, 0, 0,
+	 &kmem_options.heap_policy},
+	{"allocator=next", NO_VALUE, 0, VM_NEXTFIT, 0, 0,
+	 &kmem_options.heap_policy},
+	{"allocator=instant", NO_VALUE, 0, 0, 0, 0, &kmem_options.heap_policy},
+	{"backend=mmap", NO_VALUE, 0, 0, 0, 0, NULL},
+	{"backend=sbrk", UNSUPPORTED, 0, 0, 0, 0, NULL},
+	{"sbrk_minalloc", UNSUPPORTED, 0, 0, 0, 0, NULL},
+	{"sbrk_pagesize", UNSUPPORTED, 0, 0, 0, 0, NULL},
+	{"size_add", UNSUPPORTED, 0, 0, 0, 0, NULL},
+	{"size_remove", UNSUPPORTED, 0, 0, 0, 0, NULL},
+	{"size_clear", UNSUPPORTED, 0, 0, 0, 0, NULL},
 	{NULL, NO_VALUE, 0, 0, 0, 0, NULL},
 };
 
@@ -160,6 +192,8 @@ static const char *apply(const struct option *opt, const char *value)
 	size_t number = opt->none;
 	const char *flaw;
 
+	if (opt->kind == UNSUPPORTED)
+		return "not supported";
 	if (value && opt->kind == NO_VALUE)
 		return "does not take a value. ignored";
 	if (!value && (opt->kind == NUMBER || opt->kind == SIZE))
@@ -183,10 +217,14 @@ static const char *read_item(const struct option *table, char *item)
 {
 	char *value = strchr(item, '=');
 
-	if (value)
-		*value++ = '\0';
 	if (!*item)
 		return "empty option";
+	/* a word as value is part of the name */
+	for (const struct option *opt = table; opt->name; opt++)
+		if (strcmp(opt->name, item) == 0)
+			return apply(opt, NULL);
+	if (value)
+		*value++ = '\0';
 	for (; table->name; table++)
 		if (strcmp(table->name, item) == 0)
 			return apply(table, value);
@@ -214,16 +252,36 @@ static const char *next_item(const char *s, char *item)
 	return next;
 }
 
-static void read_list(const char *name, const char *other,
-		      const struct option *table)
+/* functions a program may have; not looked up but bound by the linker */
+typedef const char *init_fn(void);
+extern init_fn _kmem_debug_init __attribute__((weak));
+extern init_fn _umem_debug_init __attribute__((weak));
+extern init_fn _kmem_logging_init __attribute__((weak));
+extern init_fn _umem_logging_init __attribute__((weak));
+extern init_fn _kmem_options_init __attribute__((weak));
+extern init_fn _umem_options_init __attribute__((weak));
+
+struct variable {
+	const char *name, *other;
+	init_fn *init, *other_init;
+	const struct option *table;
+};
+
+static void read_list(const struct variable *var)
 {
+	const char *name = var->name;
 	const char *s = kmem_getenv(name);
+	const struct option *table = var->table;
 	char item[ITEM_MAX];
 
 	if (!s) {
-		name = other;
+		name = var->other;
 		s = kmem_getenv(name);
 	}
+	if (!s && var->init)
+		s = var->init();
+	else if (!s && var->other_init)
+		s = var->other_init();
 	if (!s || !*s)
 		return;
 	while (s) {
@@ -241,16 +299,27 @@ static void read_list(const char *name, const char *other,
 
 void kmem_env_init(void)
 {
+	static const struct variable variables[] = {
+		{"KMEM_DEBUG", "UMEM_DEBUG", _kmem_debug_init, _umem_debug_init,
+		 debug_options},
+		{"KMEM_LOGGING", "UMEM_LOGGING", _kmem_logging_init,
+		 _umem_logging_init, log_options},
+		{"KMEM_OPTIONS", "UMEM_OPTIONS", _kmem_options_init,
+		 _umem_options_init, other_options},
+	};
+
 	depth_value = kmem_options.stack_depth;
-	read_list("KMEM_DEBUG", "UMEM_DEBUG", debug_options);
-	read_list("KMEM_LOGGING", "UMEM_LOGGING", log_options);
-	read_list("KMEM_OPTIONS", "UMEM_OPTIONS", other_options);
+	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++)
+		read_list(&variables[i]);
 	kmem_options.stack_depth = (unsigned)depth_value;
 	kmem_options.mtbf = mtbf_value;
+	kmem_options.seed = seed_value;
 	kmem_options.concurrency = (unsigned)concurrency_value;
 	kmem_options.is_verbose = verbose_value != 0;
 	kmem_options.no_abort = noabort_value != 0;
 	kmem_options.no_mismatch = nomismatch_value != 0;
+	if (mtbf_value)
+		kmem_warn("mtbf=%lu,seed=%lu", mtbf_value, seed_value);
 	if (complaint.what)
 		kmem_warn("%s: '%s' %s", complaint.var, complaint.item,
 			  complaint.what);

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include "kmem_internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 kmem_panic_info_t kmem_panic_info; /* kmem_report_lock */
@@ -324,22 +325,44 @@ int kmem_is_reporting(void)
 	return reporter == kmem_self();
 }
 
-void kmem_error(const struct kmem_fault *fault)
+/** Begins a report; returns what end_report() takes. */
+static int begin_report(void)
 {
-	struct finding f = {.code = fault->code};
 	int was_logging = kmem_logging;
-	uint32_t stack;
 	int was_inside;
 
 	if (reporter == kmem_self())
 		kmem_abort(); /* damage met while reporting damage */
-	stack = kmem_stack_capture();
 	/* the one who reports just now may be about to take a snapshot */
 	was_inside = kmem_gate_leave();
 	kmem_mutex_enter(&kmem_report_lock);
 	kmem_gate_return(was_inside, 0);
 	reporter = kmem_self();
 	kmem_logging = 0; /* the evidence is not to be overwritten */
+	return was_logging;
+}
+
+static void end_report(int was_logging)
+{
+	if (!kmem_options.no_abort)
+		kmem_abort();
+	kmem_logging = was_logging;
+	reporter = NULL;
+	kmem_mutex_exit(&kmem_report_lock);
+}
+
+static void report_caller(uint32_t stack)
+{
+	kmem_report("thread=%u  called by\n", kmem_tid());
+	report_stack(stack);
+}
+
+void kmem_error(const struct kmem_fault *fault)
+{
+	struct finding f = {.code = fault->code};
+	uint32_t stack = kmem_stack_capture();
+	int was_logging = begin_report();
+
 	investigate(fault, &f);
 	fill_panic_info(fault, &f, stack);
 	kmem_report_clear();
@@ -350,16 +373,28 @@ void kmem_error(const struct kmem_fault *fault)
 	report_call(fault, &f);
 	kmem_report("buffer=%p  bufctl=%p  cache: %s\n", fault->buf,
 		    (void *)f.bcp, f.origin ? f.origin : "none");
-	kmem_report("thread=%u  called by\n", kmem_tid());
-	report_stack(stack);
+	report_caller(stack);
 	report_history(&f);
-	if (!kmem_options.no_abort) {
+	if (!kmem_options.no_abort)
 		kmem_report("kernel heap corruption detected\n");
-		kmem_abort();
-	}
-	kmem_logging = was_logging;
-	reporter = NULL;
-	kmem_mutex_exit(&kmem_report_lock);
+	end_report(was_logging);
+}
+
+void kmem_error_null(void)
+{
+	int saved = errno;
+	uint32_t stack;
+	int was_logging;
+
+	if (KM_LIKELY(!(kmem_flags & KMF_CHECKNULL)))
+		return;
+	stack = kmem_stack_capture();
+	was_logging = begin_report();
+	kmem_report_clear();
+	kmem_report("umem: out of heap space\n");
+	report_caller(stack);
+	end_report(was_logging);
+	errno = saved;
 }
 
 void kmem_error_at(int code, kmem_cache_t *cp, void *buf, int kind)

@@ -12,20 +12,24 @@
 #include "vmem_impl.h"
 
 /* cache_flags */
-#define KMF_AUDIT      0x00000001
-#define KMF_DEADBEEF   0x00000002
-#define KMF_REDZONE    0x00000004
-#define KMF_CONTENTS   0x00000008
-#define KMF_NOMAGAZINE 0x00000020
-#define KMF_FIREWALL   0x00000040
-#define KMF_LITE       0x00000100
-#define KMF_HASH       0x00000200
-#define KMF_RANDOMIZE  0x00000400
-#define KMF_PREFILL    0x00004000
-#define KMF_BUFTAG     (KMF_DEADBEEF | KMF_REDZONE)
-#define KMF_TOUCH      (KMF_BUFTAG | KMF_LITE | KMF_CONTENTS)
-#define KMF_RANDOM     (KMF_TOUCH | KMF_AUDIT | KMF_NOMAGAZINE)
-#define KMF_DEBUG      (KMF_RANDOM | KMF_FIREWALL)
+#define KMF_AUDIT       0x00000001
+#define KMF_DEADBEEF    0x00000002
+#define KMF_REDZONE     0x00000004
+#define KMF_CONTENTS    0x00000008
+#define KMF_CHECKSIGNAL 0x00000010
+#define KMF_NOMAGAZINE  0x00000020
+#define KMF_FIREWALL    0x00000040
+#define KMF_LITE        0x00000100
+#define KMF_HASH        0x00000200
+#define KMF_RANDOMIZE   0x00000400
+#define KMF_CHECKNULL   0x00001000
+#define KMF_PREFILL     0x00004000
+#define KMF_BUFTAG      (KMF_DEADBEEF | KMF_REDZONE)
+#define KMF_TOUCH       (KMF_BUFTAG | KMF_LITE | KMF_CONTENTS)
+#define KMF_RANDOM      (KMF_TOUCH | KMF_AUDIT | KMF_NOMAGAZINE)
+#define KMF_DEBUG       (KMF_RANDOM | KMF_FIREWALL)
+/* of kmem_flags: some cache has more than no magazines */
+#define KMF_CHECKED ((KMF_DEBUG & ~KMF_NOMAGAZINE) | KMF_RANDOMIZE)
 
 /* patterns: exported to the debugger as kmem_patterns below */
 #define KMEM_FREE_PATTERN          0xdeadbeefdeadbeefULL

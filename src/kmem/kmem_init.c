@@ -96,7 +96,7 @@ static void metadata_init(void)
 static void logs_init(void)
 {
 	kmem_transaction_log = kmem_log_init(kmem_options.log_transaction);
-	if (kmem_flags & KMF_CONTENTS)
+	if (kmem_flags & (KMF_CONTENTS | KMF_RANDOMIZE))
 		kmem_content_log = kmem_log_init(kmem_options.log_content);
 	kmem_failure_log = kmem_log_init(kmem_options.log_failure);
 	kmem_slab_log = kmem_log_init(kmem_options.log_slab);
@@ -130,7 +130,7 @@ static void data_arenas_init(void)
 
 	kmem_default_arena = page_arena("kmem_default", va, 0, 0);
 	kmem_oversize_arena = page_arena("kmem_oversize", vmem_heap, 0, 0);
-	if (kmem_flags & (KMF_BUFTAG | KMF_LITE | KMF_AUDIT))
+	if (kmem_flags & KMF_CHECKED)
 		kmem_oversize_tag = KMEM_OVERSIZE_TAG;
 	kmem_oversize_arena->vm_mtbf = (uint32_t)kmem_options.mtbf;
 	if (kmem_options.minfirewall == SIZE_MAX)
@@ -152,8 +152,11 @@ void kmem_init(void)
 		initialiser = kmem_self();
 		kmem_ready = 1;
 		kmem_env_init();
+		if (kmem_options.seed)
+			kmem_random_seed(kmem_options.seed);
 		kmem_max_ncpus = count_cpus();
 		vmem_init(kmem_flags & KMF_AUDIT);
+		vmem_heap->vm_cflags |= (int)kmem_options.heap_policy;
 		metadata_init();
 		logs_init();
 		data_arenas_init();

@@ -175,9 +175,13 @@ struct kmem_options {
 	unsigned long mtbf;     /* mtbf=N, 0 none */
 	unsigned concurrency;   /* concurrency=N, 0 by the CPUs */
 	size_t limit;           /* limit=N, 0 none */
-	unsigned long seed;     /* seed=N, of what is random */
+	unsigned long seed;     /* seed=N, of what is random; 0: the usual */
 	int is_verbose;         /* verbose */
 	int no_mismatch;        /* nomismatch */
+	size_t max_contention;  /* max_contention=N, an interval */
+	size_t reap_interval;   /* reap_interval=N, seconds */
+	size_t thread_cache;    /* perthread_cache=N, 0: threads keep none */
+	size_t heap_policy;     /* allocator=..., VM_*FIT of the heap */
 	int no_abort;           /* noabort */
 	size_t log_transaction; /* bytes, 0 no log */
 	size_t log_content;
@@ -233,6 +237,8 @@ KM_HIDDEN int kmem_object_undo(kmem_cache_t *cp, void *buf);
 KM_HIDDEN int kmem_is_injected(unsigned long mtbf, int kmflag);
 /** A number from a fixed sequence; cheap, not secret. */
 KM_HIDDEN unsigned long kmem_random(void);
+/** Starts another such sequence: while starting only. */
+KM_HIDDEN void kmem_random_seed(unsigned long seed);
 
 /* ---- slabs (kmem_slab.c) ---------------------------------------------- */
 
@@ -457,6 +463,9 @@ KM_HIDDEN void kmem_error(const struct kmem_fault *fault);
 KM_HIDDEN int kmem_is_reporting(void);
 /** kmem_error() of a fault that is all said by its code. */
 KM_HIDDEN void kmem_error_at(int code, kmem_cache_t *cp, void *buf, int kind);
+/** An allocation of the program's returns NULL: with checknull that is reported,
+ * and returns only with noabort. */
+KM_HIDDEN void kmem_error_null(void);
 /** Prints a line of a stack: object`symbol+0xoffset, as far as can be found
  * out.  kmem_report_lock is held. */
 KM_HIDDEN void kmem_report_pc(uintptr_t pc);

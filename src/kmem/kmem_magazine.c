@@ -30,8 +30,6 @@
 #include <sched.h>
 #include <sys/single_threaded.h>
 
-#define DEPOT_CONTENTION 3 /* failed attempts an interval that are too many */
-
 kmem_magtype_t kmem_magtypes[KMEM_NMAGTYPES] = {
 	{1, 8, 3200, 65536, NULL}, {3, 16, 256, 32768, NULL},
 	{7, 32, 64, 16384, NULL},  {15, 64, 0, 8192, NULL},
@@ -271,8 +269,9 @@ void kmem_magazine_resize(kmem_cache_t *cp)
 {
 	uint64_t contention =
 		cp->cache_depot_contention - cp->cache_depot_contention_prev;
-	int is_worth = cp->cache_chunksize < cp->cache_magtype->mt_maxbuf &&
-		       (int64_t)contention > DEPOT_CONTENTION;
+	int is_worth =
+		cp->cache_chunksize < cp->cache_magtype->mt_maxbuf &&
+		(int64_t)contention > (int64_t)kmem_options.max_contention;
 
 	cp->cache_depot_contention_prev = cp->cache_depot_contention;
 	if (is_worth && !(cp->cache_flags & KMF_NOMAGAZINE))

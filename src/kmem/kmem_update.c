@@ -21,8 +21,6 @@
  */
 #include "kmem_internal.h"
 
-#define INTERVAL_NS ((hrtime_t)15 * 1000000000)
-
 static const void *updater;   /* U1, atomic */
 static kmem_cache_t *working; /* U2; kmem_list_lock */
 static int is_doomed;         /* U2; kmem_list_lock */
@@ -155,7 +153,9 @@ void kmem_update_if_due(void)
 	if (now >= next_round) {
 		int is_first = next_round == 0;
 
-		__atomic_store_n(&next_round, now + INTERVAL_NS,
+		__atomic_store_n(&next_round,
+				 now + (hrtime_t)kmem_options.reap_interval *
+						 1000000000,
 				 __ATOMIC_RELAXED);
 		if (!is_first) {
 			for_each_cache(update_cache);

@@ -57,8 +57,10 @@ static inline __attribute__((always_inline)) void *get(size_t size,
 
 	if (KM_LIKELY(size <= PTRDIFF_MAX))
 		p = kmem_malloc_impl(size, align, kind);
-	if (KM_UNLIKELY(!p))
+	if (KM_UNLIKELY(!p)) {
+		kmem_error_null();
 		errno = ENOMEM;
+	}
 	return p;
 }
 
@@ -149,7 +151,7 @@ static inline __attribute__((always_inline)) void *resize(void *p, size_t size)
 
 	if (!p)
 		return get_fast(size);
-	if (KM_UNLIKELY(kmem_flags & KMF_DEBUG) &&
+	if (KM_UNLIKELY(kmem_flags & KMF_CHECKED) &&
 	    kmem_live_check(p, KMEM_KIND_REALLOC) != 0) {
 		errno = EINVAL;
 		return NULL;
@@ -200,8 +202,10 @@ get_aligned_posix(void **ret, size_t align, size_t size)
 		return EINVAL;
 	if (size <= PTRDIFF_MAX)
 		p = kmem_malloc_impl(size, align, KMEM_KIND_MEMALIGN);
-	if (!p)
+	if (!p) {
+		kmem_error_null();
 		return ENOMEM;
+	}
 	*ret = p;
 	return 0;
 }
@@ -281,7 +285,7 @@ EXPORT void *pvalloc(size_t size)
 
 EXPORT size_t malloc_usable_size(void *p)
 {
-	if (KM_UNLIKELY(kmem_flags & KMF_DEBUG) && p &&
+	if (KM_UNLIKELY(kmem_flags & KMF_CHECKED) && p &&
 	    kmem_live_check(p, KMEM_KIND_USABLE_SIZE) != 0)
 		return 0;
 	return kmem_usable(p);

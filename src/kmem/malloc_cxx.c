@@ -34,7 +34,8 @@ static void *runtime_operator(const char *name)
 {
 	static const char *const libs[] = {"libstdc++.so.6", "libc++.so.1"};
 	int saved = errno;
-	void *fn = NULL;
+	/* needs no memory, as dlopen() does */
+	void *fn = dlsym(RTLD_NEXT, name);
 	size_t i;
 
 	for (i = 0; i < 2 && !fn; i++) {
@@ -186,7 +187,7 @@ static inline __attribute__((always_inline)) void put(void *p, size_t size,
 {
 	if (KM_LIKELY(kmem_thread_push(p)))
 		return;
-	if (!(kmem_flags & KMF_DEBUG) || kmem_options.no_mismatch)
+	if (!(kmem_flags & KMF_CHECKED) || kmem_options.no_mismatch)
 		size = SIZE_MAX; /* known by address */
 	kmem_free_sized_impl(p, size, kind);
 }

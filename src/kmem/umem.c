@@ -26,6 +26,7 @@ static int kmflag_of(int flags)
 static int has_to_retry(int flags)
 {
 	if (!(flags & UMEM_NOFAIL)) {
+		kmem_error_null();
 		errno = ENOMEM;
 		return 0;
 	}

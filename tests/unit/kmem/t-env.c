@@ -13,8 +13,71 @@ extern char **environ;
 static struct found {
 	int flags;
 	struct kmem_options options;
-	char said[1000]; /* on stderr */
+	unsigned long flags_made; /* combinations caches got, as bits */
+	int ninjected;
+	int nfailed;      /* of 1000 */
+	uint64_t pattern; /* which of the first 64 */
+	char said[1000];  /* on stderr */
 } * found;
+
+/* what a function of the program answers when no variable is set */
+static const char *answer_debug, *answer_options;
+const char *_umem_debug_init(void);
+const char *_kmem_options_init(void);
+
+const char *_umem_debug_init(void)
+{
+	return answer_debug;
+}
+
+const char *_kmem_options_init(void)
+{
+	return answer_options;
+}
+
+/* what the flags did, in the child */
+static void look_at_caches(void)
+{
+	for (kmem_cache_t *cp = kmem_null_cache.cache_next;
+	     cp != &kmem_null_cache; cp = cp->cache_next) {
+		int f = cp->cache_flags;
+		int low = (f & KMF_AUDIT) | (f & KMF_DEADBEEF) |
+			  (f & KMF_REDZONE) | (f & KMF_CONTENTS);
+
+		low |= f & KMF_LITE ? 16 : 0;
+		low |= f & KMF_NOMAGAZINE ? 32 : 0;
+		found->flags_made |= 1UL << low;
+	}
+}
+
+/* each kind of request that may fail, and which do */
+static void try_to_get(void)
+{
+	kmem_cache_t *cp = kmem_cache_create("mine", 100, 0, NULL, NULL, NULL,
+					     NULL, NULL, 0);
+	void *p[6] = {
+		kmem_malloc_impl(10, 0, KMEM_KIND_MALLOC),
+		kmem_malloc_impl(10, 256, KMEM_KIND_MEMALIGN),
+		kmem_malloc_impl(300000, 0, KMEM_KIND_MALLOC),
+		kmem_malloc_impl(300000, 1 << 16, KMEM_KIND_MEMALIGN),
+		kmem_alloc(100, KM_NOSLEEP),
+		kmem_cache_alloc(cp, KM_NOSLEEP),
+	};
+
+	for (int i = 0; i < 6; i++)
+		found->ninjected += !p[i];
+	for (int i = 0; i < 1000; i++) {
+		void *q = kmem_alloc(50, KM_NOSLEEP);
+
+		found->nfailed += !q;
+		if (i < 64 && !q)
+			found->pattern |= 1UL << i;
+		if (q)
+			kmem_free(q, 50);
+		/* who may wait is never failed */
+		kmem_free(kmem_alloc(50, KM_SLEEP), 50);
+	}
+}
 
 /* Starts the allocator in a child with an environment, NULL ended. */
 static void start_with(const char **env)
@@ -24,6 +87,7 @@ static void start_with(const char **env)
 	int status;
 	ssize_t n;
 
+	memset(found, 0, sizeof(*found));
 	assert_int_equal(pipe(fd), 0);
 	pid = fork();
 	if (pid == 0) {
@@ -33,6 +97,8 @@ static void start_with(const char **env)
 		kmem_init();
 		found->flags = kmem_flags;
 		found->options = kmem_options;
+		look_at_caches();
+		try_to_get();
 		_exit(check_all());
 	}
 	close(fd[1]);
@@ -148,6 +214,125 @@ static void umem_names_count_when_ours_are_unset(void **state)
 	assert_int_equal(found->options.log_transaction, 128 << 10);
 }
 
+static void every_request_that_may_fail_can(void **state)
+{
+	(void)state;
+	start_with_one("KMEM_DEBUG=mtbf=1");
+	assert_int_equal(found->ninjected, 6);
+	assert_int_equal(found->nfailed, 1000);
+	start_with_one("KMEM_DEBUG=default,mtbf=1");
+	assert_int_equal(found->ninjected, 6);
+	start_with_one("KMEM_DEBUG=guards,firewall=16,mtbf=1");
+	assert_int_equal(found->ninjected, 6);
+	start_with_one("KMEM_DEBUG=mtbf=10");
+	assert_in_range(found->nfailed, 50, 200);
+	start_with_one("KMEM_DEBUG=mtbf=0");
+	assert_int_equal(found->nfailed, 0);
+}
+
+static void failures_come_again_with_the_same_seed(void **state)
+{
+	uint64_t first;
+
+	(void)state;
+	start_with_one("KMEM_DEBUG=mtbf=5,seed=7,verbose");
+	first = found->pattern;
+	assert_int_not_equal(first, 0);
+	assert_string_equal(found->said, "kmem: mtbf=5,seed=7\n");
+	start_with_one("KMEM_DEBUG=mtbf=5,seed=7");
+	assert_int_equal(found->pattern, first);
+	start_with_one("KMEM_DEBUG=mtbf=5,seed=8");
+	assert_int_not_equal(found->pattern, first);
+}
+
+static void random_tries_combinations(void **state)
+{
+	int n = 0;
+
+	(void)state;
+	start_with_one("KMEM_DEBUG=random");
+	for (int i = 0; i < 64; i++)
+		n += found->flags_made >> i & 1;
+	assert_true(n >= 8);
+	start_with_one("KMEM_DEBUG=guards");
+	for (int i = n = 0; i < 64; i++)
+		n += found->flags_made >> i & 1;
+	assert_true(n <= 3);
+}
+
+static void names_of_umem_are_known(void **state)
+{
+	static const char *const known[] = {
+		"UMEM_DEBUG=verbose,random,checknull,nosignal,allverbose",
+		"UMEM_OPTIONS=backend=mmap,allocator=best,concurrency=2",
+		"UMEM_OPTIONS=max_contention=9,reap_interval=60",
+		"UMEM_OPTIONS=perthread_cache=1m,allocator=instant",
+	};
+	const char *env[] = {NULL, "KMEM_DEBUG=verbose", NULL};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		env[0] = known[i];
+		start_with(env);
+		assert_string_equal(found->said, "");
+	}
+	start_with_one(known[0]);
+	assert_int_equal(found->flags, KMF_RANDOMIZE | KMF_CHECKNULL |
+					       KMF_AUDIT | KMF_CHECKSIGNAL);
+	start_with_one("UMEM_OPTIONS=max_contention=9,reap_interval=60,"
+		       "allocator=best,perthread_cache=0");
+	assert_int_equal(found->options.max_contention, 9);
+	assert_int_equal(found->options.reap_interval, 60);
+	assert_int_equal(found->options.heap_policy, VM_BESTFIT);
+	assert_int_equal(found->options.thread_cache, 0);
+	env[0] = "UMEM_OPTIONS=size_clear";
+	start_with(env);
+	assert_string_equal(found->said,
+			    "kmem: UMEM_OPTIONS: 'size_clear' not supported\n");
+	env[0] = "UMEM_OPTIONS=allocator=worst";
+	start_with(env);
+	assert_string_equal(found->said,
+			    "kmem: UMEM_OPTIONS: 'allocator' not recognized\n");
+}
+
+static void flaws_are_named(void **state)
+{
+	static const char *const said[][2] = {
+		{"nonsense", "'nonsense' not recognized"},
+		{"", "'' empty option"},
+		{"audit=x", "'audit' not a number"},
+		{"contents=99999999999999999999", "'contents' overflowed"},
+		{"firewall", "'firewall' Required value missing"},
+		{"guards=1", "'guards' does not take a value. ignored"},
+	};
+	char setting[100], text[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(said) / sizeof(*said); i++) {
+		snprintf(setting, sizeof(setting), "KMEM_DEBUG=verbose,%s",
+			 said[i][0]);
+		snprintf(text, sizeof(text), "kmem: KMEM_DEBUG: %s\n",
+			 said[i][1]);
+		start_with_one(setting);
+		assert_string_equal(found->said, text);
+	}
+}
+
+static void the_program_may_have_the_answer(void **state)
+{
+	const char *env[] = {"UMEM_DEBUG=audit", NULL};
+
+	(void)state;
+	answer_debug = "guards,mtbf=3";
+	answer_options = "nomagazines";
+	start_with_one(NULL);
+	assert_int_equal(found->flags, KMF_BUFTAG | KMF_NOMAGAZINE);
+	assert_int_equal(found->options.mtbf, 3);
+	start_with(env); /* the environment wins */
+	assert_int_equal(found->flags, KMF_AUDIT | KMF_NOMAGAZINE);
+	answer_debug = answer_options = NULL;
+}
+
 static void any_variable_can_be_looked_up(void **state)
 {
 	(void)state;
@@ -165,6 +350,12 @@ int main(void)
 		cmocka_unit_test(numbers_that_overflow_are_dropped),
 		cmocka_unit_test(verbose_says_what_was_dropped_once),
 		cmocka_unit_test(umem_names_count_when_ours_are_unset),
+		cmocka_unit_test(every_request_that_may_fail_can),
+		cmocka_unit_test(failures_come_again_with_the_same_seed),
+		cmocka_unit_test(random_tries_combinations),
+		cmocka_unit_test(names_of_umem_are_known),
+		cmocka_unit_test(flaws_are_named),
+		cmocka_unit_test(the_program_may_have_the_answer),
 		cmocka_unit_test(any_variable_can_be_looked_up),
 	};
 
