@@ -176,8 +176,14 @@ static void choose_layout(kmem_cache_t *cp)
 		   (!(cflags & KMC_NOTOUCH) && !(cp->cache_flags & KMF_AUDIT) &&
 		    chunk < quantum / 8)) {
 		cp->cache_slabsize = quantum;
-		cp->cache_maxcolor =
-			(cp->cache_slabsize - sizeof(kmem_slab_t)) % chunk;
+		/* behind the slab before this one is its header: not to be in
+		 * reach of a write before the first buffer */
+		if ((cp->cache_flags & KMF_BUFTAG) && !(cflags & KMC_NOHASH))
+			cp->cache_mincolor = roundup(16, cp->cache_align);
+		cp->cache_maxcolor = cp->cache_mincolor +
+				     (cp->cache_slabsize - sizeof(kmem_slab_t) -
+				      cp->cache_mincolor) %
+					     chunk;
 	} else {
 		cp->cache_slabsize = best_slab(chunk, quantum);
 		if (cflags & KMC_QCACHE) {

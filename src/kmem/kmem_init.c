@@ -104,13 +104,38 @@ static void logs_init(void)
 		       kmem_failure_log || kmem_slab_log;
 }
 
+/*
+ * With checks, memory for the program has a page before it that nobody uses: in
+ * the heap the allocator's own may lie there, and who writes before a buffer is
+ * not to reach it.  Behind a buffer is its tag.
+ */
+static void *data_alloc(vmem_t *vmp, size_t bytes, int vmflag)
+{
+	char *p = vmem_alloc(vmp, bytes + KMEM_PAGE, vmflag);
+
+	return p ? p + KMEM_PAGE : NULL;
+}
+
+static void data_free(vmem_t *vmp, void *addr, size_t bytes)
+{
+	vmem_free(vmp, (char *)addr - KMEM_PAGE, bytes + KMEM_PAGE);
+}
+
+static vmem_t *data_arena(const char *name, size_t qcache_max)
+{
+	if (!(kmem_flags & KMF_CHECKED))
+		return page_arena(name, vmem_heap, qcache_max, 0);
+	return vmem_create(name, NULL, 0, KMEM_PAGE, data_alloc, data_free,
+			   vmem_heap, qcache_max, VM_SLEEP);
+}
+
 /**
  * Memory whose last page is unreachable.  When the system has no mapping left
  * for that, the page stays as it is and only its detection is lost.
  */
 static void *firewall_alloc(vmem_t *vmp, size_t bytes, int vmflag)
 {
-	char *p = vmem_alloc(vmp, bytes + KMEM_PAGE, vmflag | VM_NEXTFIT);
+	char *p = data_alloc(vmp, bytes + KMEM_PAGE, vmflag | VM_NEXTFIT);
 
 	if (p && kmem_sys_protect(p + bytes, KMEM_PAGE, 0) != 0)
 		kmem_warn("firewall: no more guard pages (vm.max_map_count)");
@@ -120,16 +145,16 @@ static void *firewall_alloc(vmem_t *vmp, size_t bytes, int vmflag)
 static void firewall_free(vmem_t *vmp, void *addr, size_t bytes)
 {
 	if (kmem_sys_protect((char *)addr + bytes, KMEM_PAGE, 1) == 0)
-		vmem_free(vmp, addr, bytes + KMEM_PAGE);
+		data_free(vmp, addr, bytes + KMEM_PAGE);
 	/* else the page cannot be used again: the range is lost */
 }
 
 static void data_arenas_init(void)
 {
-	vmem_t *va = page_arena("kmem_va", vmem_heap, 8 * KMEM_PAGE, 0);
+	vmem_t *va = data_arena("kmem_va", 8 * KMEM_PAGE);
 
 	kmem_default_arena = page_arena("kmem_default", va, 0, 0);
-	kmem_oversize_arena = page_arena("kmem_oversize", vmem_heap, 0, 0);
+	kmem_oversize_arena = data_arena("kmem_oversize", 0);
 	if (kmem_flags & KMF_CHECKED)
 		kmem_oversize_tag = KMEM_OVERSIZE_TAG;
 	kmem_oversize_arena->vm_mtbf = (uint32_t)kmem_options.mtbf;
