@@ -207,6 +207,7 @@ static struct symtab *load_symtab(struct object_impl *obj)
 			value = sym.st_value;
 		add_symbol(tab, &sym, value, name, shndx);
 	}
+	symtab_add_plt(obj, tab);
 	if (tab->by_addr.n > 0) {
 		qsort(tab->by_addr.v, tab->by_addr.n, sizeof(*tab->by_addr.v),
 		      by_value);

@@ -208,6 +208,11 @@ void disasm_release(struct types *types);
 /** Releases a table. */
 void symtab_free(struct symtab *tab);
 
+/* ---- plt.c --------------------------------------------------------------- */
+
+/** Adds names for the entries of the procedure linkage table to by_addr. */
+void symtab_add_plt(struct object_impl *obj, struct symtab *tab);
+
 /* ---- symbol_cxx.c -------------------------------------------------------- */
 
 /** A C++ symbol by the name it has in the source; NULL: none. */

@@ -36,6 +36,11 @@ has 'it is not written to' '^1 pmdb: failed to write 0x2 at address 0: |^1 pmdb:
 run -e '0xbaddcafe/v 0x02'
 has 'nor is nothing' '^1 pmdb: failed to write 0x2 at address 0xbaddcafe: target is not open' "$rc $err"
 
+plt=$(objdump -d prog | sed -n 's/^0*\([0-9a-f]*\) <usleep@plt>:$/\1/p')
+run -e "$plt=a;main::dis" prog
+is 'an entry of the linkage table' 'PLT=usleep:' "$(echo "$out" | head -1 | tr -d ' ')"
+has 'and calls through it' "call.* 0x$plt +<PLT=usleep>" "$out"
+
 # ---- -f
 printf 'some bytes of a text\0' > text
 run -f -e '0/s;5/4c' text
