@@ -169,7 +169,8 @@ $(B)/libkmem_preload.so: $(KMEM_OBJ) $(PRELOAD_OBJ) src/kmem/preload.map
 		$(KMEM_OBJ) $(PRELOAD_OBJ) -lpthread -ldl
 $(B)/pmdb: $(PMDB_OBJ) $(FLOOR_LIBS)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SANFLAGS) -o $@ -rdynamic $(PMDB_OBJ) $(FLOOR_LIBS) $(PMDB_LIBS)
+	$(Q)$(CC) $(SANFLAGS) -o $@ -rdynamic $(PMDB_OBJ) \
+		-Wl,--whole-archive $(FLOOR_LIBS) -Wl,--no-whole-archive $(PMDB_LIBS)
 
 # ---- fixtures and tests -----------------------------------------------------
 # A fixture is an ordinary program, built as a distribution builds: -O2, no
@@ -272,6 +273,11 @@ fmt-check: ## fail if a C file is not laid out
 # the allocators that kmem.h does not describe
 KMEM_HEADERS := rmap.h kmalloc.h umem.h sys/vmem.h
 
+# what src/pmdb_mod.h includes: modules are compiled against these
+MODULE_HEADERS := pmdb_mod.h $(sort $(shell cd src && \
+	sed -n 's/^\#include "\(.*\/.*\)"/\1/p' pmdb_mod.h \
+	$$(sed -n 's/^\#include "\(.*\/.*\)"/\1/p' pmdb_mod.h)))
+
 # ---- install ----------------------------------------------------------------
 install: all ## install to DESTDIR, PREFIX
 	install -D -m 755 $(B)/pmdb $(DESTDIR)$(bindir)/pmdb
@@ -281,13 +287,19 @@ install: all ## install to DESTDIR, PREFIX
 	install -D -m 644 src/kmem/kmem.h $(DESTDIR)$(includedir)/kmem.h
 	install -D -m 644 src/kmem/vmem.h $(DESTDIR)$(includedir)/vmem.h
 	for h in $(KMEM_HEADERS); do install -D -m 644 src/kmem/$$h $(DESTDIR)$(includedir)/$$h; done
+	for h in $(MODULE_HEADERS); do install -D -m 644 src/$$h $(DESTDIR)$(includedir)/pmdb/$$h; done
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@INCLUDEDIR@|$(includedir)|; s|@LIBDIR@|$(libdir)|; s|@VERSION@|$(VERSION)|' \
+		src/pmdb/pmdb.pc.in > $(B)/pmdb.pc
+	install -D -m 644 $(B)/pmdb.pc $(DESTDIR)$(libdir)/pkgconfig/pmdb.pc
 	for f in doc/man/*.1; do install -D -m 644 $$f $(DESTDIR)$(mandir)/man1/$${f##*/}; done
 	for f in doc/man/*.3; do install -D -m 644 $$f $(DESTDIR)$(mandir)/man3/$${f##*/}; done
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(bindir)/pmdb $(DESTDIR)$(libdir)/libkmem.so.1 \
 		$(DESTDIR)$(libdir)/libkmem.so $(DESTDIR)$(includedir)/kmem.h \
 		$(DESTDIR)$(includedir)/vmem.h \
-		$(addprefix $(DESTDIR)$(includedir)/,$(KMEM_HEADERS)) $(DESTDIR)$(libdir)/pmdb/libkmem_preload.so
+		$(addprefix $(DESTDIR)$(includedir)/,$(KMEM_HEADERS)) \
+		$(addprefix $(DESTDIR)$(includedir)/pmdb/,$(MODULE_HEADERS)) \
+		$(DESTDIR)$(libdir)/pkgconfig/pmdb.pc $(DESTDIR)$(libdir)/pmdb/libkmem_preload.so
 	-rmdir $(DESTDIR)$(libdir)/pmdb
 	for f in doc/man/*.1; do rm -f $(DESTDIR)$(mandir)/man1/$${f##*/}; done
 	for f in doc/man/*.3; do rm -f $(DESTDIR)$(mandir)/man3/$${f##*/}; done

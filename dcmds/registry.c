@@ -15,6 +15,7 @@
 	X(printf)   \
 	X(typedef)  \
 	X(dis)      \
+	X(modules)  \
 	X(cache)    \
 	X(vmem)     \
 	X(audit)    \

@@ -317,4 +317,41 @@ struct group {
 };
 extern const struct group *const dcmd_groups[]; /* NULL-ended; registry.c */
 
+/* ---- modules --------------------------------------------------------- */
+
+/*
+ * What a module defines, under the name pmdb_module:
+ *
+ *	const struct module pmdb_module = {
+ *		.api_version = PMDB_API_VERSION,
+ *		.dcmds = dcmds,
+ *		.walkers = walkers,
+ *	};
+ *
+ * The version is one number for all this header says, the headers it includes
+ * among it: a module is loaded by a debugger of exactly that version.
+ */
+#define PMDB_API_VERSION 1
+
+struct module {
+	unsigned api_version;
+	const struct dcmd *dcmds;     /* ended by name NULL, or NULL */
+	const struct walker *walkers; /* the same */
+	/* called when it has been loaded; an error refuses that; NULL: none */
+	struct err *(*init)(struct session *s);
+	/* called before it is unloaded; NULL: none */
+	void (*fini)(struct session *s);
+};
+extern const struct module pmdb_module;
+
+/** Loads a module: a file if there is a "/", else one of the module path. */
+struct err *session_load(struct session *s, const char *name) must_use;
+/** Unloads a module by name. */
+struct err *session_unload(struct session *s, const char *name) must_use;
+/** All groups: those built in, then the modules; NULL-ended, borrowed until a
+ * module is loaded or unloaded. */
+const struct group *const *session_groups(struct session *s);
+/** True when a group is a module. */
+bool session_is_module(struct session *s, const struct group *g);
+
 #endif

@@ -92,8 +92,10 @@ static void offer_objects(struct request *r)
 
 static void offer_modules(struct request *r)
 {
-	for (size_t i = 0; dcmd_groups[i]; i++)
-		offer(r, dcmd_groups[i]->name);
+	const struct group *const *groups = session_groups(r->s);
+
+	for (size_t i = 0; groups[i]; i++)
+		offer(r, groups[i]->name);
 }
 
 static void offer_variables(struct request *r)
@@ -564,7 +566,7 @@ static void complete_stage(struct request *r, const char *text)
 		return;
 	}
 	copy = mem_strndup(name + 2, n);
-	r->dcmd = dcmd_find(copy);
+	r->dcmd = dcmd_find(r->s, copy);
 	if (!r->dcmd)
 		return;
 	if (r->s->types)

@@ -4,12 +4,13 @@
 
 #include <stdlib.h>
 
-const struct dcmd *dcmd_find(const char *name)
+const struct dcmd *dcmd_find(struct session *s, const char *name)
 {
+	const struct group *const *groups = session_groups(s);
 	const char *mark = strchr(name, '`');
 
-	for (size_t i = 0; dcmd_groups[i]; i++) {
-		const struct group *g = dcmd_groups[i];
+	for (size_t i = 0; groups[i]; i++) {
+		const struct group *g = groups[i];
 
 		if (mark && (strncmp(g->name, name, (size_t)(mark - name)) ||
 			     g->name[mark - name] != '\0'))
@@ -21,18 +22,20 @@ const struct dcmd *dcmd_find(const char *name)
 	return NULL;
 }
 
-const struct group *dcmd_group(const struct dcmd *d)
+const struct group *dcmd_group(struct session *s, const struct dcmd *d)
 {
-	for (size_t i = 0; dcmd_groups[i]; i++)
-		for (const struct dcmd *e = dcmd_groups[i]->dcmds; e && e->name;
-		     e++)
+	const struct group *const *groups = session_groups(s);
+
+	for (size_t i = 0; groups[i]; i++)
+		for (const struct dcmd *e = groups[i]->dcmds; e && e->name; e++)
 			if (e == d)
-				return dcmd_groups[i];
+				return groups[i];
 	return NULL;
 }
 
-struct err *dcmd_unknown(const char *name)
+struct err *dcmd_unknown(struct session *s, const char *name)
 {
+	const struct group *const *groups = session_groups(s);
 	const char *colons = name[0] == '$' || name[0] == ':' ? "" : "::";
 	struct nearest near = nearest_to(name);
 	_free_ char *meant = NULL;
@@ -44,9 +47,8 @@ struct err *dcmd_unknown(const char *name)
 			       "supported by current target: %s",
 			       colons, name, why);
 
-	for (size_t i = 0; dcmd_groups[i] && colons[0]; i++)
-		for (const struct dcmd *d = dcmd_groups[i]->dcmds; d && d->name;
-		     d++)
+	for (size_t i = 0; groups[i] && colons[0]; i++)
+		for (const struct dcmd *d = groups[i]->dcmds; d && d->name; d++)
 			if (d->name[0] != '$')
 				nearest_try(&near, d->name);
 	meant = nearest_text(&near, "::");
@@ -146,8 +148,13 @@ struct err *dcmd_call(struct session *s, const struct dcmd *d,
 	if (!err)
 		err = make_args(s, args, argv);
 	s->last_dot = s->dot;
-	if (!err)
+	if (!err) {
+		const struct group *g = dcmd_group(s, d);
+
+		module_enter(s, g, 1);
 		err = d->run(&call);
+		module_enter(s, g, -1);
+	}
 	free_args(args, argv);
 	if (err_is(err, ERR_USAGE))
 		err = usage_error(s, d, err);
@@ -164,12 +171,11 @@ static int by_name(const void *a, const void *b)
 
 size_t session_dcmds(struct session *s, const struct dcmd *const **ret)
 {
+	const struct group *const *groups = session_groups(s);
 	VEC(const struct dcmd *) list = {0};
 
-	(void)s; /* all sessions have the same */
-	for (size_t i = 0; dcmd_groups[i]; i++)
-		for (const struct dcmd *d = dcmd_groups[i]->dcmds; d && d->name;
-		     d++)
+	for (size_t i = 0; groups[i]; i++)
+		for (const struct dcmd *d = groups[i]->dcmds; d && d->name; d++)
 			VEC_PUSH(&list, d);
 	if (list.n > 0)
 		qsort(list.v, list.n, sizeof(*list.v), by_name);

@@ -156,7 +156,7 @@ static struct err *call_stage(struct session *s, const struct stage *st,
 	s->out->is_loop = flags & DCMD_LOOP;
 	switch (st->kind) {
 	case STAGE_DCMD:
-		err = dcmd_call(s, dcmd_find(st->name), &st->args, flags,
+		err = dcmd_call(s, dcmd_find(s, st->name), &st->args, flags,
 				s->dot, count);
 		break;
 	case STAGE_FORMAT:
@@ -437,11 +437,11 @@ static struct err *run_shell(struct session *s, const struct command *cmd,
 
 /* ---- commands -------------------------------------------------------- */
 
-static struct err *check_names(const struct stages *st)
+static struct err *check_names(struct session *s, const struct stages *st)
 {
 	for (size_t i = 0; i < st->n; i++)
-		if (st->v[i].kind == STAGE_DCMD && !dcmd_find(st->v[i].name))
-			return dcmd_unknown(st->v[i].name);
+		if (st->v[i].kind == STAGE_DCMD && !dcmd_find(s, st->v[i].name))
+			return dcmd_unknown(s, st->v[i].name);
 	return NULL;
 }
 
@@ -449,7 +449,7 @@ static struct err *check_names(const struct stages *st)
 static struct err *run_pipeline(struct session *s, const struct command *cmd,
 				bool has_addr, uint64_t count)
 {
-	struct err *err = check_names(&cmd->stages);
+	struct err *err = check_names(s, &cmd->stages);
 
 	if (err || count == 0)
 		return err;

@@ -22,10 +22,14 @@ static const struct help_page *page_named(const char *name)
 }
 
 /* the page of a dcmd, or of another name for it */
-static const struct help_page *page_of(const struct dcmd *d)
+static const struct help_page *page_of(struct session *s, const struct dcmd *d)
 {
-	const struct help_page *page = page_named(d->name);
-	const struct group *g = dcmd_group(d);
+	const struct group *g = dcmd_group(s, d);
+	const struct help_page *page = NULL;
+
+	if (session_is_module(s, g))
+		return NULL; /* whatever its name is */
+	page = page_named(d->name);
 
 	for (const struct dcmd *e = g->dcmds; !page && e && e->name; e++)
 		if (e->run == d->run)
@@ -78,9 +82,9 @@ struct err *session_help(struct session *s, const char *name)
 
 	while (*name == ':')
 		name++;
-	d = dcmd_find(name);
+	d = dcmd_find(s, name);
 	if (!d) {
-		_err_free_ struct err *unknown = dcmd_unknown(name);
+		_err_free_ struct err *unknown = dcmd_unknown(s, name);
 		const char *meant = strstr(unknown->msg, " (did you mean");
 
 		return err_new(ERR_NOTFOUND, "unknown command: %s%s", name,
@@ -91,7 +95,7 @@ struct err *session_help(struct session *s, const char *name)
 	if (width > WIDTH_MAX)
 		width = WIDTH_MAX;
 	put_row(o, d, width);
-	page = page_of(d);
+	page = page_of(s, d);
 	if (page) {
 		help_render(o, page, width);
 	} else if (d->help && d->help[0]) {
@@ -102,6 +106,6 @@ struct err *session_help(struct session *s, const char *name)
 	out_text(o,
 		 "  Target: core file\n  Module: %s\n"
 		 "  Interface Stability: Evolving\n\n",
-		 dcmd_group(d)->name);
+		 dcmd_group(s, d)->name);
 	return NULL;
 }

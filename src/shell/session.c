@@ -47,6 +47,7 @@ void session_destroy(struct session *s)
 	command_free(s->last);
 	vars_free(s);
 	macros_free(s);
+	modules_free(s);
 	settings_free(&s->settings);
 	mem_free(s->own_walkers);
 	mem_free(s->why_no_heap);

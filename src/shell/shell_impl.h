@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "shell/module.h"
 #include "shell/out.h"
 #include "shell/parse.h"
 #include "shell/session.h"
@@ -69,6 +70,7 @@ struct session {
 	struct settings settings;
 	char *log_path; /* NULL: none */
 	struct macros macros;
+	struct modules modules;
 	struct named_value *vars;
 	size_t nvars, cap_vars;
 	struct loop *loop;
@@ -148,11 +150,11 @@ void shell_finish(struct shell_child *child);
 
 /* dcmd.c */
 /** A dcmd by name, "module`name" too; NULL: none. */
-const struct dcmd *dcmd_find(const char *name);
+const struct dcmd *dcmd_find(struct session *s, const char *name);
 /** The group that has it. */
-const struct group *dcmd_group(const struct dcmd *d);
+const struct group *dcmd_group(struct session *s, const struct dcmd *d);
 /** "unknown dcmd name", with the nearest one there is. */
-struct err *dcmd_unknown(const char *name) must_use;
+struct err *dcmd_unknown(struct session *s, const char *name) must_use;
 /** Why a command of mdb is not there; NULL: mdb has none of that name. */
 const char *dcmd_absent(const char *name);
 /** The usage line: "[ addr ] ::name [-a] ...".  Owned. */

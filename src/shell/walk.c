@@ -38,12 +38,13 @@ static void make_own_walkers(struct session *s)
 /* "name", or "module`name" */
 static const struct walker *find(struct session *s, const char *name)
 {
+	const struct group *const *groups = session_groups(s);
 	const char *mark = strchr(name, '`');
 	const char *bare = mark ? mark + 1 : name;
 	size_t scope = mark ? (size_t)(mark - name) : 0;
 
-	for (size_t i = 0; dcmd_groups[i]; i++) {
-		const struct group *g = dcmd_groups[i];
+	for (size_t i = 0; groups[i]; i++) {
+		const struct group *g = groups[i];
 		const struct walker *w = g->walkers;
 
 		if (mark &&
@@ -77,6 +78,19 @@ static struct err *unknown(struct session *s, const char *name)
 		       meant);
 }
 
+static const struct group *walker_group(struct session *s,
+					const struct walker *w)
+{
+	const struct group *const *groups = session_groups(s);
+
+	for (size_t i = 0; groups[i]; i++)
+		for (const struct walker *x = groups[i]->walkers; x && x->name;
+		     x++)
+			if (x == w)
+				return groups[i];
+	return NULL; /* the target's own */
+}
+
 struct err *walk_run(struct session *s, const char *name, bool has_addr,
 		     taddr_t addr, walk_fn *fn, void *arg)
 {
@@ -95,7 +109,9 @@ struct err *walk_run(struct session *s, const char *name, bool has_addr,
 			       "failed to perform walk '%s': walker does not "
 			       "accept starting address",
 			       name);
+	module_enter(s, walker_group(s, w), 1);
 	err = w->run(s, w, has_addr, addr, fn, arg);
+	module_enter(s, walker_group(s, w), -1);
 	if (err_is(err, ERR_STOP) && !interrupt_flag) {
 		err_free(err);
 		err = NULL;
@@ -113,12 +129,13 @@ static int by_name(const void *a, const void *b)
 
 size_t session_walkers(struct session *s, const struct walker *const **ret)
 {
+	const struct group *const *groups = session_groups(s);
 	VEC(const struct walker *) list = {0};
 
 	make_own_walkers(s);
-	for (size_t i = 0; dcmd_groups[i]; i++)
-		for (const struct walker *w = dcmd_groups[i]->walkers;
-		     w && w->name; w++)
+	for (size_t i = 0; groups[i]; i++)
+		for (const struct walker *w = groups[i]->walkers; w && w->name;
+		     w++)
 			VEC_PUSH(&list, w);
 	for (size_t i = 0; i < s->nown_walkers; i++)
 		VEC_PUSH(&list, &s->own_walkers[i]);
