@@ -5,7 +5,7 @@ DEPS_BUILD := gcc make libc6-dev git \
 	libelf-dev libdw-dev libcapstone-dev libiberty-dev libreadline-dev \
 	libjansson-dev zlib1g-dev liblzma-dev libzstd-dev
 DEPS_TEST := \
-	g++ libc6-dbg libcmocka-dev python3 python3-pexpect perl sqlite3 tar \
+	g++ libc6-dbg libcmocka-dev python3 python3-pexpect less perl sqlite3 tar \
 	xz-utils gzip zstd binutils gdb elfutils pahole dwz valgrind clang llvm \
 	clang-format-14 shellcheck codespell mandoc curl openssh-client pkgconf
 DEPS_BENCH := libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 lua5.4 redis-server \
