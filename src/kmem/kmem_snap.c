@@ -55,6 +55,7 @@
 
 #include "contract/notes.h"
 #include "kmem_internal.h"
+#include "kmem_sandbox.h"
 #include "snap/snap.h"
 #include "snap/snap_sys.h"
 
@@ -397,8 +398,8 @@ static void process_init(void)
 	*fork_mark = 1;
 }
 
-/* is this a child of vfork()?  In a child of fork() starts afresh. */
-static int is_vforked(void)
+/* in a child of fork() starts afresh */
+int kmem_snap_is_vforked(void)
 {
 	int32_t pid = (int32_t)snap_sys(SYS_getpid);
 
@@ -678,6 +679,70 @@ static void snapshot_or_complain(const struct kmem_snap_cause *cause)
 	unlock();
 }
 
+int kmem_snap_is_possible(void)
+{
+	static const uint16_t needed[] = {
+		SYS_arch_prctl,
+		SYS_clock_gettime,
+		SYS_clone,
+		SYS_close,
+		SYS_exit_group,
+		SYS_fchmod,
+		SYS_fcntl,
+		SYS_fstat,
+		SYS_ftruncate,
+		SYS_futex,
+		SYS_getdents64,
+		SYS_getgid,
+		SYS_getpgid,
+		SYS_getpid,
+		SYS_getppid,
+		SYS_getsid,
+		SYS_gettid,
+		SYS_getuid,
+		SYS_lseek,
+		SYS_lstat,
+		SYS_madvise,
+		SYS_mincore,
+		SYS_mmap,
+		SYS_munmap,
+		SYS_nanosleep,
+		SYS_open,
+		SYS_pipe2,
+		SYS_pread64,
+		SYS_read,
+		SYS_rename,
+		SYS_rt_sigaction,
+		SYS_rt_sigprocmask,
+		SYS_rt_sigtimedwait,
+		SYS_rt_tgsigqueueinfo,
+		SYS_sched_yield,
+		SYS_setrlimit,
+		SYS_stat,
+		SYS_sysinfo,
+		SYS_tgkill,
+		SYS_unlink,
+		SYS_wait4,
+		SYS_write,
+	};
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (!kmem_may_call(needed[i]))
+			return 0;
+	return 1;
+}
+
+void kmem_snap_give_up(void)
+{
+	/* others are not missed */
+	if (!conf.events || (int)snap_sys(SYS_getpid) != conf.main_pid ||
+	    lock())
+		return;
+	(void)tell_runner("the program filters its system calls: no dump is "
+			  "possible"); /* nobody asked: nobody to tell */
+	unlock();
+}
+
 /* waits for the thread that takes the last snapshot (I3) */
 static void await_last(void)
 {
@@ -692,11 +757,14 @@ static void await_last(void)
 
 int kmem_snap_last(const struct kmem_snap_cause *cause)
 {
-	uint32_t tid = (uint32_t)snap_sys(SYS_gettid);
 	uint32_t owner = 0;
 	const void *shown;
+	uint32_t tid;
 
-	if (is_vforked())
+	if (!kmem_snap_is_possible())
+		return 1;
+	tid = (uint32_t)snap_sys(SYS_gettid);
+	if (kmem_snap_is_vforked())
 		return 1;
 	if (__atomic_compare_exchange_n(&last_tid, &owner, tid, 0,
 					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
@@ -723,7 +791,7 @@ void kmem_snap_on_signal(int signo, siginfo_t *siginfo, void *ucontext)
 	};
 	const void *shown;
 
-	if (is_vforked())
+	if (!kmem_snap_is_possible() || kmem_snap_is_vforked())
 		return;
 	shown = snap_show_as(ucontext);
 	snapshot_or_complain(&cause);
@@ -746,10 +814,15 @@ int kmem_snapshot(const char *path, int flags)
 	int rc = -EINVAL;
 
 	kmem_ready_check();
+	if (!kmem_snap_is_possible()) {
+		errno = EPERM;
+		return -1;
+	}
 	kmem_snap_events();
 	if (!path && conf.path[0])
 		path = conf.path;
-	if (path && *path && !(flags & ~KMEM_SNAP_NOWAIT) && !is_vforked())
+	if (path && *path && !(flags & ~KMEM_SNAP_NOWAIT) &&
+	    !kmem_snap_is_vforked())
 		rc = lock();
 	if (rc == 0) {
 		rc = snapshot(&cause, path, flags & KMEM_SNAP_NOWAIT);

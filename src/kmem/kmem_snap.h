@@ -49,6 +49,19 @@ KM_HIDDEN int kmem_snap_last(const struct kmem_snap_cause *cause);
  * by the snapshot's own look at damaged lists. */
 KM_HIDDEN void kmem_snap_recover(void);
 
+/** Is this a child of vfork(), on its parent's memory? */
+KM_HIDDEN int kmem_snap_is_vforked(void);
+
+/** May every system call a snapshot needs be made? */
+KM_HIDDEN int kmem_snap_is_possible(void);
+
+/** Tells "pmdb run", as long as it can, that its program will leave no dump. */
+KM_HIDDEN void kmem_snap_give_up(void);
+
+/** Gives the signals that would end the process back to the system, as far as
+ * the program has none of its own (preload_hooks.c). */
+KM_HIDDEN void kmem_hooks_stop(void);
+
 /** The signal of signal=NAME, or 0. */
 KM_HIDDEN int kmem_snap_signal(void);
 

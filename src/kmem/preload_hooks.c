@@ -412,6 +412,19 @@ static void hook_signals(void)
 	}
 }
 
+void kmem_hooks_stop(void)
+{
+	struct kernel_sigaction dfl = {.handler = SIG_DFL};
+	struct kernel_sigaction now;
+
+	is_hooked = 0;
+	for (int signo = 1; signo < SIGNALS; signo++) {
+		if (is_fatal(signo) && !kernel_set(signo, NULL, &now) &&
+		    now.action == on_fatal)
+			kernel_set(signo, &dfl, NULL);
+	}
+}
+
 static void __attribute__((constructor)) hooks_start(void)
 {
 	unsigned events = kmem_snap_events();

@@ -3,7 +3,7 @@
 # No descriptors, another root, a large environment, filters of system calls.
 # shellcheck source=tests/guest/guestlib.sh
 . "$TOP/tests/guest/guestlib.sh"
-echo 1..$((4 * ${#modes[@]} + 2 * ${#preloaded[@]} + 2))
+echo 1..$((4 * ${#modes[@]} + 2 * ${#preloaded[@]} + 4))
 same 5 'closed' "$G/bounds" closed
 same 6 'no descriptor left' "$G/bounds" nofile
 for i in 1 2 3 4 5 6 7 8; do
@@ -21,4 +21,13 @@ for mode in "${dumping[@]}"; do
 	[ $? = 7 ] && [ "$(cat out)" = elsewhere ] &&
 		grep -q 'cannot write .*No such file' err
 	ok $? "$mode: chroot: the same, and that there is no dump"
+done
+# a filter that kills: the end is the program's own, and that there is no dump
+# is said
+for mode in "${dumping[@]}"; do
+	in_mode "$mode" "$G/bounds" seccomp >out 2>err
+	[ $? = 4 ] && [ "$(cat out)" = 'allocated in the sandbox' ] &&
+		grep -q 'filters its system calls' err &&
+		! ls ./*.core >/dev/null 2>&1
+	ok $? "$mode: seccomp: the same, and that there is no dump"
 done
