@@ -72,6 +72,14 @@ static bool find_in_file(struct types *types, const struct object *o,
 	return false;
 }
 
+/* a symbol; a thread-local one is where the current thread has it */
+static bool find_named(struct session *s, const struct object *o,
+		       const char *name, struct symbol *ret)
+{
+	return types_symbol_named(s->types, o, name, ret) ||
+	       types_tls_symbol(s->types, o, session_thread(s), name, ret);
+}
+
 /* past "LM0`", or name */
 static const char *skip_link_map(const char *name)
 {
@@ -96,13 +104,13 @@ bool session_symbol(struct session *s, const char *name, struct symbol *ret)
 	name = skip_link_map(name);
 	mark = strchr(name, '`');
 	if (!mark)
-		return types_symbol_named(s->types, NULL, name, ret);
+		return find_named(s, NULL, name, ret);
 	first = mem_strndup(name, (size_t)(mark - name));
 	o = types_object_named(s->types, first);
 	name = mark + 1;
 	mark = strchr(name, '`');
 	if (!mark && o)
-		return types_symbol_named(s->types, o, name, ret);
+		return find_named(s, o, name, ret);
 	if (!mark)
 		return find_in_file(s->types, NULL, first, name, ret);
 	file = mem_strndup(name, (size_t)(mark - name));

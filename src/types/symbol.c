@@ -340,6 +340,31 @@ static const struct sym_entry *find_named(const struct symtab *tab,
 	return best;
 }
 
+static const struct sym_entry *find_tls(const struct symtab *tab,
+					const char *name)
+{
+	uint64_t *head =
+		hash_get(&tab->by_name, hash_bytes(name, strlen(name), 0));
+	uint64_t i = head ? *head : 0;
+
+	for (; i != 0; i = tab->next[i - 1]) {
+		const struct sym_entry *sym = &tab->all.v[i - 1];
+
+		if (sym->type == STT_TLS && sym->shndx != SHN_UNDEF &&
+		    strcmp(sym->name, name) == 0)
+			return sym;
+	}
+	return NULL;
+}
+
+const struct sym_entry *symtab_find_tls(struct object_impl *obj,
+					const char *name)
+{
+	const struct sym_entry *sym = find_tls(load_symtab(obj), name);
+
+	return sym ? sym : find_tls(load_dynsym(obj), name);
+}
+
 static bool named_in(struct object_impl *obj, const char *name,
 		     struct symbol *ret)
 {

@@ -107,6 +107,15 @@ bool types_symbol_at(struct types *types, taddr_t addr, struct symbol *ret);
  */
 bool types_symbol_named(struct types *types, const struct object *object,
 			const char *name, struct symbol *ret);
+/**
+ * A thread-local variable by name, its value the address where a thread has it.
+ *
+ * @object:  NULL: the executable first, then all in load order
+ * @thread:  NULL, or without registers: there is none
+ */
+bool types_tls_symbol(struct types *types, const struct object *object,
+		      const struct target_thread *thread, const char *name,
+		      struct symbol *ret);
 /** Calls fn for every symbol of an object (.symtab, else .dynsym); dynamic:
  * .dynsym only.  fn returning non-NULL ends it. */
 struct err *

@@ -207,6 +207,9 @@ void disasm_release(struct types *types);
 
 /** Releases a table. */
 void symtab_free(struct symtab *tab);
+/** A thread-local variable by name; its value is its place in the block. */
+const struct sym_entry *symtab_find_tls(struct object_impl *obj,
+					const char *name);
 
 /* ---- plt.c --------------------------------------------------------------- */
 
