@@ -660,6 +660,15 @@ KM_HIDDEN struct kmem_event vmem_event_of(const vmem_seg_t *vsp);
 /** The root source: memory of the kernel, in multiples of a page. */
 KM_HIDDEN void *vmem_mmap_alloc(vmem_t *vmp, size_t bytes, int vmflag);
 KM_HIDDEN void vmem_mmap_free(vmem_t *vmp, void *addr, size_t bytes);
+/** Does the heap keep what it has free, or give spans back?  vm_lock of the heap
+ * is held, here and in the next two. */
+KM_HIDDEN int vmem_heap_keeps(void);
+/** Notes that so many bytes of the heap were given out. */
+KM_HIDDEN void vmem_heap_took(size_t bytes);
+/** Notes that they were freed; 1: it is time for vmem_heap_trim(). */
+KM_HIDDEN int vmem_heap_gave(size_t bytes);
+/** What the heap should ask the system for at a time; takes no lock. */
+KM_HIDDEN size_t vmem_heap_import(void);
 /** Gives the system the pages of the heap's free segments; the addresses stay,
  * since what is left of their span is in use. */
 KM_HIDDEN void vmem_heap_trim(void);

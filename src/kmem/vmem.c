@@ -24,7 +24,7 @@
  *   I4  an allocated segment ends where the request ended; what is left up to
  *       the quantum belongs to it and is added back when it is freed
  *   I5  an imported span that becomes one free segment goes back to its source,
- *       except what the heap keeps (keeps_free)
+ *       except what the heap keeps (vmem_heap_keeps)
  *   I6  before an operation an arena has VMEM_MINFREE tags of its own, so no
  *       operation stops half way for want of a tag (vmem_tags.c)
  *
@@ -42,7 +42,7 @@
 #define P2PHASEUP(x, a, p) ((p) - (((p) - (x)) & -(a)))
 #define ISP2(x)            (((x) & ((x)-1)) == 0)
 
-#define HEAP_KEEP ((size_t)8 << 20) /* bytes: see keeps_free() */
+#define HEAP_BEST ((size_t)1 << 20) /* from here on the heap fits best */
 
 kmem_mutex_t vmem_list_lock; /* vmem_list, populators, ids */
 
@@ -272,6 +272,45 @@ vmem_seg_t *vmem_span_create(vmem_t *vmp, void *addr, size_t bytes, int import)
 	return vsp;
 }
 
+/** Puts an import in front of or behind the span it is a neighbour of, and
+ * returns the free segment it then is part of; NULL: it has no neighbour. */
+static vmem_seg_t *span_extend(vmem_t *vmp, void *addr, size_t bytes)
+{
+	uintptr_t start = (uintptr_t)addr;
+	vmem_seg_t *seg0 = &vmp->vm_seg0;
+	vmem_seg_t *span = seg0->vs_knext;
+	vmem_seg_t *behind,
+		*edge; /* of what is new, and what it may merge with */
+
+	while (span != seg0 &&
+	       (!span->vs_import ||
+		(span->vs_start != start + bytes && span->vs_end != start)))
+		span = span->vs_knext;
+	if (span == seg0)
+		return NULL;
+	vmp->vm_kstat.vk_mem_total += bytes;
+	vmp->vm_kstat.vk_mem_import += bytes;
+	if (span->vs_end == start) {
+		behind = edge = span->vs_knext->vs_aprev;
+		span->vs_end += bytes;
+	} else {
+		behind = span;
+		edge = span->vs_anext;
+		span->vs_start = start;
+	}
+	if (edge->vs_type != VMEM_FREE) {
+		edge = seg_create(vmp, behind, start, start + bytes);
+	} else {
+		freelist_delete(vmp, edge);
+		if (edge->vs_start > start)
+			edge->vs_start = start;
+		else
+			edge->vs_end += bytes;
+	}
+	freelist_insert(vmp, edge);
+	return edge;
+}
+
 /** Removes the span that vsp fills and vsp itself. */
 static void span_destroy(vmem_t *vmp, vmem_seg_t *vsp)
 {
@@ -286,17 +325,6 @@ static void span_destroy(vmem_t *vmp, vmem_seg_t *vsp)
 	seg_destroy(vmp, span);
 }
 
-/** Does the heap keep what it has free?  To give it back and ask for it again
- * costs a fault a page, so some of it stays: HEAP_KEEP or, if that is more, a
- * quarter of what is in use. */
-static int keeps_free(const vmem_t *vmp)
-{
-	size_t inuse = vmp->vm_kstat.vk_mem_inuse;
-	size_t nfree = vmp->vm_kstat.vk_mem_total - inuse;
-
-	return vmp == vmem_heap && (nfree <= HEAP_KEEP || nfree <= inuse / 4);
-}
-
 /** Does a free segment fill a span that must go back (I5)? */
 static int fills_import(vmem_t *vmp, const vmem_seg_t *vsp)
 {
@@ -304,7 +332,8 @@ static int fills_import(vmem_t *vmp, const vmem_seg_t *vsp)
 
 	return vmp->vm_source_free && span->vs_type == VMEM_SPAN &&
 	       span->vs_import && span->vs_start == vsp->vs_start &&
-	       span->vs_end == vsp->vs_end && !keeps_free(vmp);
+	       span->vs_end == vsp->vs_end &&
+	       !(vmp == vmem_heap && vmem_heap_keeps());
 }
 
 /**
@@ -335,6 +364,8 @@ static vmem_seg_t *seg_alloc(vmem_t *vmp, vmem_seg_t *vsp, uintptr_t addr,
 {
 	uintptr_t end = addr + P2ROUNDUP(bytes, vmp->vm_quantum);
 
+	if (vmp == vmem_heap)
+		vmem_heap_took(bytes);
 	freelist_delete(vmp, vsp);
 	if (vsp->vs_end != end)
 		freelist_insert(vmp, seg_create(vmp, vsp, end, vsp->vs_end));
@@ -468,6 +499,24 @@ static void *call_source(vmem_t *vmp, size_t *bytes, size_t align, int vmflag)
 		       : func.alloc(vmp->vm_source, *bytes, vmflag);
 }
 
+/** Memory of the source: *bytes, or the more an arena imports at a time.  The
+ * heap does with less when there is not so much. */
+static void *import(vmem_t *vmp, size_t *bytes, size_t align, int vmflag)
+{
+	size_t least = *bytes;
+	void *addr = NULL;
+
+	if (*bytes < vmp->vm_min_import)
+		*bytes = vmp->vm_min_import;
+	if (vmp == vmem_heap && *bytes < vmem_heap_import()) {
+		*bytes = vmem_heap_import();
+		addr = call_source(vmp, bytes, align, vmflag | VM_NOSLEEP);
+		if (!addr)
+			*bytes = least;
+	}
+	return addr ? addr : call_source(vmp, bytes, align, vmflag);
+}
+
 /**
  * Asks the source for a span that holds the request.  Drops vm_lock meanwhile;
  * the tags needed afterwards are set aside.  When others freed enough until
@@ -492,11 +541,9 @@ static vmem_seg_t *import_span(vmem_t *vmp, const struct want *w, int vmflag,
 	if (w->bytes + w->phase + slack + quantum < w->bytes)
 		return NULL;
 	bytes = P2ROUNDUP(w->bytes + w->phase + slack, quantum);
-	if (bytes < vmp->vm_min_import)
-		bytes = vmp->vm_min_import;
 	vmp->vm_nsegfree -= VMEM_RESERVE;
 	kmem_mutex_exit(&vmp->vm_lock);
-	addr = call_source(vmp, &bytes, w->align, vmflag);
+	addr = import(vmp, &bytes, w->align, vmflag);
 	kmem_mutex_enter(&vmp->vm_lock);
 	vmp->vm_nsegfree += VMEM_RESERVE;
 	if (!addr)
@@ -507,7 +554,9 @@ static vmem_seg_t *import_span(vmem_t *vmp, const struct want *w, int vmflag,
 		ret_spare->bytes = bytes;
 		return vsp;
 	}
-	vsp = vmem_span_create(vmp, addr, bytes, 1);
+	vsp = vmp == vmem_heap ? span_extend(vmp, addr, bytes) : NULL;
+	if (!vsp)
+		vsp = vmem_span_create(vmp, addr, bytes, 1);
 	*ret_addr = place(vsp, w);
 	return vsp;
 }
@@ -675,6 +724,8 @@ static void *alloc_plain(vmem_t *vmp, size_t bytes, int vmflag)
 	vmem_seg_t *vsp;
 	uintptr_t addr;
 
+	if (vmp == vmem_heap && bytes >= HEAP_BEST)
+		vmflag |= VM_BESTFIT;
 	if (vmflag & (VM_BESTFIT | VM_FIRSTFIT))
 		return xalloc(vmp, &w, vmflag);
 	kmem_mutex_enter(&vmp->vm_lock);
@@ -868,6 +919,7 @@ void *vmem_xalloc(vmem_t *vmp, size_t size, size_t align, size_t phase,
 void vmem_xfree(vmem_t *vmp, void *addr, size_t size)
 {
 	vmem_seg_t *vsp, *near;
+	int is_much = 0;
 
 	kmem_mutex_enter(&vmp->vm_lock);
 	vsp = hash_delete(vmp, (uintptr_t)addr, size);
@@ -885,7 +937,11 @@ void vmem_xfree(vmem_t *vmp, void *addr, size_t size)
 		seg_destroy(vmp, vsp);
 		vsp = near;
 	}
+	if (vmp == vmem_heap)
+		is_much = vmem_heap_gave(size);
 	settle_free(vmp, vsp);
+	if (is_much)
+		vmem_heap_trim();
 }
 
 /** Frees what vmem_alloc() gave; the size must be the one asked for. */

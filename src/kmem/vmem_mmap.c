@@ -3,10 +3,29 @@
  * The source of the heap arena: anonymous memory of the kernel.  What is not
  * there is a fatal error for a caller that may not be refused, since nothing
  * would ever wake it.
+ *
+ * How much of it the heap keeps.  To give memory back and ask for it again costs
+ * a fault and a cleared page for each 4 KiB, which is more than most programs
+ * do with the page; to keep all of it is greed.  So KEEP bytes stay or, if that
+ * is more, half of what is in use.  Beyond that
+ *
+ *   a span that is all free is unmapped;
+ *   a span that is not keeps its addresses, and once as much has been freed and
+ *   not used again, all free segments lose their pages (vmem_heap_trim).
+ *
+ * What is asked of the system grows with the heap: large buffers then come to be
+ * neighbours in one span, and what they leave behind can merge.
  */
 #include "kmem_internal.h"
 
 #include <string.h>
+
+#define KEEP       ((size_t)32 << 20)
+#define IMPORT_MAX ((size_t)64 << 20)
+
+/* bytes freed and, as far as is known, not given out since; vm_lock of the
+ * heap */
+static size_t dirty;
 
 void *vmem_mmap_alloc(vmem_t *vmp, size_t bytes, int vmflag)
 {
@@ -26,6 +45,45 @@ void vmem_mmap_free(vmem_t *vmp, void *addr, size_t bytes)
 	if (kmem_sys_unmap(addr, bytes) != 0)
 		kmem_warn("vmem_mmap_free(%p, %lu): the system refused", addr,
 			  bytes);
+}
+
+static size_t keep_bytes(void)
+{
+	size_t inuse = vmem_heap->vm_kstat.vk_mem_inuse;
+
+	return inuse / 2 > KEEP ? inuse / 2 : KEEP;
+}
+
+int vmem_heap_keeps(void)
+{
+	const vmem_kstat_t *k = &vmem_heap->vm_kstat;
+
+	return k->vk_mem_total - k->vk_mem_inuse <= keep_bytes();
+}
+
+size_t vmem_heap_import(void)
+{
+	size_t bytes = vmem_heap->vm_kstat.vk_mem_total / 8;
+
+	if (bytes > IMPORT_MAX)
+		bytes = IMPORT_MAX;
+	if (bytes < vmem_heap->vm_min_import)
+		bytes = vmem_heap->vm_min_import;
+	return bytes & -KMEM_PAGE;
+}
+
+void vmem_heap_took(size_t bytes)
+{
+	dirty -= dirty < bytes ? dirty : bytes;
+}
+
+int vmem_heap_gave(size_t bytes)
+{
+	dirty += bytes;
+	if (dirty <= keep_bytes())
+		return 0;
+	dirty = 0;
+	return 1;
 }
 
 static void drop_pages(void *arg, void *start, size_t bytes)
