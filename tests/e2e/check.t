@@ -65,7 +65,7 @@ ok(re.search(r"last allocated by thread \d+ at:\n    #0 ", out),
    "corruption: who allocated it", out)
 rc, out, err = check(panic)
 ok(rc == 1 and "duplicate free" in out, "panic: the allocator's words", out)
-ok(re.search(r"freed by\n    #0 .* in free ", out), "panic: frames by name",
+ok(re.search(r"freed by free\n    +#0 .* in free ", out), "panic: frames by name",
    out)
 rc, out, err = check(cut)
 ok(rc == 3, "truncated: status 3", (rc, out, err))
