@@ -311,8 +311,9 @@ static struct err *parse_dollar(struct parser *p, struct expr **ret)
 	if (!err)
 		lex_space(lx);
 	lx->in_brackets = false;
-	if (err)
+	if (err && !lex_at_end(lx))
 		return err;
+	err_free(err); /* it ended too early, which is said below */
 	if (lex_peek(lx, 0) == ']') {
 		lx->pos++;
 		return NULL;

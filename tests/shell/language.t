@@ -181,6 +181,7 @@ prints '::echo "\x\$\101\"" $[1+0t10]' '\x\$A" b '
 fails "::echo 'a" "syntax error: ' unmatched on line 1 of (-e) near \"'\""
 fails '::echo "a' 'syntax error: " unmatched on line 1 of (-e) near """'
 fails '::echo $[1' 'syntax error: $[ unmatched on line 1 of (-e) near "$"'
+fails '::echo $[' 'syntax error: $[ unmatched on line 1 of (-e) near "$"'
 fails '::echo $x' 'syntax error on line 1 of (-e) near "$"'
 
 # ---- pipelines
