@@ -81,7 +81,7 @@ help: ## print this list
 # ---- set-up -----------------------------------------------------------------
 include deps.mk
 # Set-up is a file that is included, so that nothing is tried before it is done.
-NEEDS_TEST := $(filter check check-programs tests demo bench lint fmt fmt-check,$(MAKECMDGOALS))
+NEEDS_TEST := $(filter check check-programs tests demo bench fuzz lint fmt fmt-check,$(MAKECMDGOALS))
 ifeq (,$(filter clean help deps,$(MAKECMDGOALS)))
 include $(BUILD)/.deps-$(if $(NEEDS_TEST),test,build).mk
 include $(if $(filter bench,$(MAKECMDGOALS)),$(BUILD)/.deps-bench.mk)
