@@ -7,11 +7,12 @@ DEPS_BUILD := gcc make libc6-dev git \
 DEPS_TEST := \
 	g++ libc6-dbg libcmocka-dev python3 python3-pexpect less perl sqlite3 tar \
 	xz-utils gzip zstd binutils gdb elfutils pahole dwz valgrind clang llvm \
-	clang-format-14 shellcheck codespell mandoc curl openssh-client pkgconf
+	clang-format-14 shellcheck codespell mandoc curl openssh-client \
+	libjemalloc2 pkgconf
 DEPS_BENCH := libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 lua5.4 redis-server \
 	redis-tools ghostscript
 DEPS_PACKAGES := $(DEPS_BUILD) $(DEPS_TEST)
 # what "make check-programs" needs beside these
 DEPS_PROGRAMS := libpython3.11-testsuite redis-server redis-tools nginx-light \
 	wrk postgresql nodejs openjdk-17-jdk-headless imagemagick golang-go \
-	rustc chromium-headless-shell libjemalloc2
+	rustc chromium-headless-shell
