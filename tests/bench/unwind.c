@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a stack costs: kmem_unwind() and kmem_stack_intern() against glibc's
+ * What a stack costs: kmem_unwind(), kmem_stack_intern() and the two with the
+ * table of stacks seen before, kmem_stack_capture(), against glibc's
  * backtrace(), in one run.  Nanoseconds a call; medians of several rounds.
  *
  *   same     one stack again and again
@@ -16,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "kmem/kmem_impl.h"
+#include "kmem/kmem_internal.h"
 
 #define ROUNDS 7
 #define MAX    64
@@ -27,6 +28,7 @@ enum way {
 	WAY_NONE,
 	WAY_UNWIND,
 	WAY_INTERN,
+	WAY_CAPTURE,
 	WAY_BACKTRACE,
 	WAY_MAX
 };
@@ -35,6 +37,7 @@ static const char *const way_name[WAY_MAX] = {
 	[WAY_NONE] = "nothing",
 	[WAY_UNWIND] = "kmem_unwind",
 	[WAY_INTERN] = "kmem_unwind + intern",
+	[WAY_CAPTURE] = "kmem_stack_capture",
 	[WAY_BACKTRACE] = "backtrace",
 };
 
@@ -53,6 +56,9 @@ static noinline void leaf(void)
 		break;
 	case WAY_INTERN:
 		sink = kmem_stack_intern(pcs, kmem_unwind(pcs, MAX, 0));
+		break;
+	case WAY_CAPTURE:
+		sink = kmem_stack_capture();
 		break;
 	case WAY_BACKTRACE:
 		sink = (unsigned)backtrace((void **)pcs, MAX);
@@ -143,6 +149,7 @@ int main(void)
 	unsigned d;
 	int w;
 
+	kmem_init();
 	printf("%-22s %6s %10s %10s %10s %10s\n", "way", "frames", "same ns",
 	       "random ns", "same/frame", "rand/frame");
 	for (d = 0; d < sizeof(depths) / sizeof(depths[0]); d++) {
