@@ -10,6 +10,7 @@
 #include "kmem_thread.h"
 
 #include <elf.h>
+#include <stddef.h>
 #include <string.h>
 
 /* the linker's: where this object begins and its code ends */
@@ -126,22 +127,48 @@ uint32_t kmem_stack_capture(void)
 	return id;
 }
 
+/** The last word of a record: thread, kind, what, stack.  Written whole, since
+ * a word written in parts is waited for when it is read whole. */
+static inline uint64_t who(uint32_t stack, int what, int kind)
+{
+	return (uint64_t)stack << 32 | ((uint64_t)what & 0xf) << 28 |
+	       ((uint64_t)kind & 0xf) << 24 | (kmem_tid() & 0xffffff);
+}
+
+_Static_assert(sizeof(kmem_bufctl_audit_t) == 64, "the last word is at 56");
+_Static_assert(offsetof(kmem_bufctl_audit_t, bc_stack) == 60, "in its half");
+
+static inline void put_who(kmem_bufctl_audit_t *bcap, uint64_t word)
+{
+	((uint64_t *)(bcap + 1))[-1] = word;
+}
+
 void kmem_audit(kmem_cache_t *cp, kmem_bufctl_t *bcp, uint32_t stack, int what,
 		int kind)
 {
 	kmem_bufctl_audit_t *bcap = (kmem_bufctl_audit_t *)bcp;
-	void *record;
+	kmem_cpu_log_header_t *clhp;
+	kmem_bufctl_audit_t *record =
+		kmem_log_reserve(kmem_transaction_log, sizeof(*record), &clhp);
+	hrtime_t stamp = kmem_stamp();
+	uint64_t word = who(stack, what, kind);
 
-	bcap->bc_cache = cp;
-	bcap->bc_timestamp = kmem_stamp();
-	bcap->bc_thread = kmem_tid() & 0xffffff;
-	bcap->bc_kind = (unsigned)kind & 0xf;
-	bcap->bc_what = (unsigned)what & 0xf;
-	bcap->bc_stack = stack;
 	/* the copy holds the record before it, which makes a history */
-	record = kmem_log_record(kmem_transaction_log, bcap);
-	if (record)
+	if (record) {
+		record->bc_next = NULL;
+		record->bc_addr = bcap->bc_addr;
+		record->bc_slab = bcap->bc_slab;
+		record->bc_cache = cp;
+		record->bc_timestamp = stamp;
+		record->bc_lastlog = bcap->bc_lastlog;
+		record->bc_contents = bcap->bc_contents;
+		put_who(record, word);
+		kmem_mutex_exit(&clhp->clh_lock);
 		bcap->bc_lastlog = record;
+	}
+	bcap->bc_cache = cp;
+	bcap->bc_timestamp = stamp;
+	put_who(bcap, word);
 }
 
 struct kmem_event kmem_event_of(const kmem_bufctl_audit_t *bcap)

@@ -76,11 +76,11 @@ static inline int make_live(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
 			bcp->bc_addr != buf))
 		return 0;
 	if (cp->cache_flags & KMF_DEADBEEF) {
-		if (KM_UNLIKELY(kmem_pattern_verify(KMEM_FREE_PATTERN, buf,
-						    cp->cache_verify) != NULL))
+		if (KM_UNLIKELY(kmem_pattern_replace(KMEM_FREE_PATTERN,
+						     KMEM_UNINITIALIZED_PATTERN,
+						     buf,
+						     cp->cache_verify) != NULL))
 			return 0;
-		kmem_pattern_fill(KMEM_UNINITIALIZED_PATTERN, buf,
-				  cp->cache_verify);
 	}
 	btp->bt_redzone = KMEM_REDZONE_PATTERN;
 	btp->bt_bxstat = state_word(bcp, KMEM_BUFTAG_ALLOC);

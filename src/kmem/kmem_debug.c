@@ -27,75 +27,6 @@
 /* bytes in front of a buffer that are looked at when it is freed */
 #define PADDING_MAX 64
 
-/* eight words a turn, without a branch between them */
-#define TURN_BYTES 64
-
-/** Do the 64 bytes at p hold nothing but the pattern? */
-static inline int is_turn(const uint64_t *p, uint64_t pattern)
-{
-	return ((p[0] ^ pattern) | (p[1] ^ pattern) | (p[2] ^ pattern) |
-		(p[3] ^ pattern) | (p[4] ^ pattern) | (p[5] ^ pattern) |
-		(p[6] ^ pattern) | (p[7] ^ pattern)) == 0;
-}
-
-static inline void put_turn(uint64_t *p, uint64_t pattern)
-{
-	p[0] = p[1] = p[2] = p[3] = pattern;
-	p[4] = p[5] = p[6] = p[7] = pattern;
-}
-
-void kmem_pattern_fill(uint64_t pattern, void *buf, size_t bytes)
-{
-	uint64_t *p = buf;
-	uint64_t *end = kmem_at(buf, bytes);
-
-	for (; (size_t)((char *)end - (char *)p) >= TURN_BYTES;
-	     p = kmem_at(p, TURN_BYTES))
-		put_turn(p, pattern);
-	while (p < end)
-		*p++ = pattern;
-}
-
-uint64_t *kmem_pattern_verify(uint64_t pattern, void *buf, size_t bytes)
-{
-	uint64_t *p = buf;
-	uint64_t *end = kmem_at(buf, bytes);
-
-	for (; (size_t)((char *)end - (char *)p) >= TURN_BYTES;
-	     p = kmem_at(p, TURN_BYTES))
-		if (KM_UNLIKELY(!is_turn(p, pattern)))
-			break;
-	for (; p < end; p++)
-		if (*p != pattern)
-			return p;
-	return NULL;
-}
-
-/** Replaces one pattern by another; stops at the first word that is not the
- * old one, undoes what it did and returns that word. */
-static uint64_t *pattern_replace(uint64_t old, uint64_t new, void *buf,
-				 size_t bytes)
-{
-	uint64_t *p = buf;
-	uint64_t *end = kmem_at(buf, bytes);
-
-	for (; (size_t)((char *)end - (char *)p) >= TURN_BYTES;
-	     p = kmem_at(p, TURN_BYTES)) {
-		if (KM_UNLIKELY(!is_turn(p, old)))
-			break;
-		put_turn(p, new);
-	}
-	for (; p < end; p++) {
-		if (KM_UNLIKELY(*p != old)) {
-			kmem_pattern_fill(old, buf,
-					  (size_t)((char *)p - (char *)buf));
-			return p;
-		}
-		*p = new;
-	}
-	return NULL;
-}
-
 /**
  * The stack of an audited call.  What the checks will read is fetched into the
  * CPU's cache meanwhile: of a buffer that was not used for a while, waiting for
@@ -157,8 +88,8 @@ static int check_free_content(kmem_cache_t *cp, void *buf)
 					       : KMEM_UNINITIALIZED_PATTERN;
 		return 0;
 	}
-	at = pattern_replace(KMEM_FREE_PATTERN, KMEM_UNINITIALIZED_PATTERN, buf,
-			     cp->cache_verify);
+	at = kmem_pattern_replace(KMEM_FREE_PATTERN, KMEM_UNINITIALIZED_PATTERN,
+				  buf, cp->cache_verify);
 	return at ? report_modified(cp, buf, at) : 0;
 }
 

@@ -460,7 +460,7 @@ typedef struct kmem_frame {
 #define KMEM_MEMO_WORDS 32
 #define KMEM_MEMO_NONE  ((uint16_t)(KMEM_MEMO_WORDS + 1)) /* too many */
 #define KMEM_MEMO_SETS  64
-#define KMEM_MEMO_WAYS  2
+#define KMEM_MEMO_WAYS  4
 
 typedef struct kmem_memo {
 	uint64_t mo_key;  /* ticket of who filled it above, depot id below; the

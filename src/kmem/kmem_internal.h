@@ -375,13 +375,20 @@ KM_HIDDEN void kmem_thread_close(void);
 /** Disowns what the threads had that a forked child has not. */
 KM_HIDDEN void kmem_thread_forked(void);
 
-/* ---- checks (kmem_debug.c) -------------------------------------------- */
+/* ---- patterns (kmem_pattern.c) ---------------------------------------- */
 
 /** Fills whole words with a pattern. */
 KM_HIDDEN void kmem_pattern_fill(uint64_t pattern, void *buf, size_t bytes);
 /** The first word that is not the pattern, or NULL. */
 KM_HIDDEN uint64_t *kmem_pattern_verify(uint64_t pattern, void *buf,
 					size_t bytes);
+/** Replaces one pattern by another; when a word is not the old one, changes
+ * nothing and returns that word. */
+KM_HIDDEN uint64_t *kmem_pattern_replace(uint64_t old, uint64_t new, void *buf,
+					 size_t bytes);
+
+/* ---- checks (kmem_debug.c) -------------------------------------------- */
+
 /**
  * Checks and prepares a buffer on its way out of a cache with KMF_BUFTAG.
  *
@@ -489,10 +496,10 @@ KM_HIDDEN void kmem_log_event(kmem_log_header_t *lhp, kmem_cache_t *cp,
 			      kmem_slab_t *sp, void *addr, int what, int kind);
 /** Creates a log of about so many bytes; NULL for 0 or for want of memory. */
 KM_HIDDEN kmem_log_header_t *kmem_log_init(size_t bytes);
-/** Copies the record of a transaction into a log; returns where it is, NULL
- * without a log. */
-KM_HIDDEN kmem_bufctl_audit_t *
-kmem_log_record(kmem_log_header_t *lhp, const kmem_bufctl_audit_t *record);
+/** Room in a log, with *ret_clhp's clh_lock held; NULL, and nothing held, without
+ * a log.  bytes is a multiple of 8 and at most a chunk. */
+KM_HIDDEN void *kmem_log_reserve(kmem_log_header_t *lhp, size_t bytes,
+				 kmem_cpu_log_header_t **ret_clhp);
 /** Copies any bytes into a log; returns where it is, NULL without a log. */
 KM_HIDDEN void *kmem_log_enter(kmem_log_header_t *lhp, const void *data,
 			       size_t bytes);

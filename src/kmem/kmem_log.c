@@ -76,10 +76,8 @@ static void exchange_chunk(kmem_log_header_t *lhp, kmem_cpu_log_header_t *clhp)
 	kmem_mutex_exit(&lhp->lh_lock);
 }
 
-/** Room for bytes in the caller's chunk, with clh_lock held, and that in
- * *ret_clhp; NULL, nothing held, without a log. */
-static inline void *reserve(kmem_log_header_t *lhp, size_t bytes,
-			    kmem_cpu_log_header_t **ret_clhp)
+void *kmem_log_reserve(kmem_log_header_t *lhp, size_t bytes,
+		       kmem_cpu_log_header_t **ret_clhp)
 {
 	kmem_cpu_log_header_t *clhp;
 	void *record;
@@ -98,19 +96,6 @@ static inline void *reserve(kmem_log_header_t *lhp, size_t bytes,
 	return record;
 }
 
-kmem_bufctl_audit_t *kmem_log_record(kmem_log_header_t *lhp,
-				     const kmem_bufctl_audit_t *record)
-{
-	kmem_cpu_log_header_t *clhp;
-	kmem_bufctl_audit_t *copy = reserve(lhp, sizeof(*copy), &clhp);
-
-	if (!copy)
-		return NULL;
-	*copy = *record;
-	kmem_mutex_exit(&clhp->clh_lock);
-	return copy;
-}
-
 void *kmem_log_enter(kmem_log_header_t *lhp, const void *data, size_t bytes)
 {
 	kmem_cpu_log_header_t *clhp;
@@ -119,7 +104,7 @@ void *kmem_log_enter(kmem_log_header_t *lhp, const void *data, size_t bytes)
 	if (lhp && bytes > lhp->lh_chunksize)
 		bytes = lhp->lh_chunksize;
 	/* the chunk size is a multiple of a page */
-	record = reserve(lhp, (bytes + 7) & ~(size_t)7, &clhp);
+	record = kmem_log_reserve(lhp, (bytes + 7) & ~(size_t)7, &clhp);
 	if (!record)
 		return NULL;
 	memcpy(record, data, bytes);

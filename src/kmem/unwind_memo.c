@@ -56,14 +56,14 @@ static inline bool is_same(const kmem_memo_t *memo, uintptr_t sp)
 {
 	const uintptr_t *at = (const uintptr_t *)sp;
 	unsigned n = memo->mo_nwords;
-	uintptr_t differs = 0;
 
 	if (n == 0 || n > KMEM_MEMO_WORDS ||
 	    memo->mo_at[n - 1] * (uintptr_t)8 + 8 > bytes_readable(sp))
 		return false;
 	for (unsigned i = 0; i < n; i++)
-		differs |= at[memo->mo_at[i]] ^ memo->mo_word[i];
-	return differs == 0;
+		if (at[memo->mo_at[i]] != memo->mo_word[i])
+			return false;
+	return true;
 }
 
 uint32_t kmem_memo_find(const kmem_memo_table_t *table,
