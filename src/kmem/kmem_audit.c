@@ -163,7 +163,7 @@ void kmem_audit(kmem_cache_t *cp, kmem_bufctl_t *bcp, uint32_t stack, int what,
 		record->bc_lastlog = bcap->bc_lastlog;
 		record->bc_contents = bcap->bc_contents;
 		put_who(record, word);
-		kmem_mutex_exit(&clhp->clh_lock);
+		kmem_spin_exit(&clhp->clh_lock);
 		bcap->bc_lastlog = record;
 	}
 	bcap->bc_cache = cp;

@@ -20,9 +20,12 @@
  *   G2  the gate is outside all locks: a thread that may enter it with a lock
  *       held entered before it took that lock.  A wait for memory or for the
  *       report lock leaves the gate
- *   G3  counter and is_closed are written before the other one is read, each
- *       by an instruction that is a full barrier: either the one who enters
- *       sees the gate closed or the one who closes it sees him inside
+ *   G3  counter and is_closed are written before the other one is read, with
+ *       a full barrier between: either the one who enters sees the gate closed
+ *       or the one who closes it sees him inside.  Where the kernel makes every
+ *       thread of the process pass a barrier when asked (membarrier), who
+ *       closes pays for both; to wait for all stores at each allocation costs
+ *       more than the allocation
  *   G4  a counter changes in one instruction, since a signal handler may come
  *       between; one that is a thread's own needs no lock prefix to go down
  *
@@ -37,7 +40,11 @@
  */
 #include "kmem_thread.h"
 
+#include <errno.h>
+#include <linux/membarrier.h>
 #include <sys/single_threaded.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define NCOUNTS  64
 #define DRAIN_NS ((hrtime_t)1000 * 1000000) /* patience of a fork */
@@ -54,6 +61,8 @@ static kmem_mutex_t close_lock;
 static int is_leaky;      /* close_lock: somebody never left */
 static uint32_t nthreads; /* atomic: hands out counters */
 
+static int has_membarrier; /* written while starting and after fork */
+
 static __thread int depth;     /* G1 */
 static __thread uint32_t slot; /* 1 + index of this thread's counter here */
 /* of the thread that is inside: the record it is counted in, or NULL */
@@ -67,14 +76,40 @@ static int32_t *shared(void)
 	return &count[slot - 1].ninside;
 }
 
-/** Counts the calling thread as inside; a full barrier, when there are more. */
+/** The system call; 0 or a negative error.  errno stays. */
+static long membarrier(int command)
+{
+	int saved = errno;
+	long rc = syscall(SYS_membarrier, command, 0, 0);
+
+	errno = saved;
+	return rc;
+}
+
+void kmem_gate_init(void)
+{
+	has_membarrier =
+		membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+}
+
+/** A full barrier between what this thread wrote and what it reads next, and
+ * in every other thread that is inside or enters. */
+static void barrier_for_all(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (has_membarrier && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
+		/* forbidden since: no store stays that long in a CPU */
+		kmem_nap(NAP_NS);
+}
+
+/** Counts the calling thread as inside (G3). */
 static inline void count_in(void)
 {
 	int32_t *counter;
 
 	record = kmem_thread_self;
 	counter = KM_LIKELY(record != NULL) ? &record->th_inside : shared();
-	if (KM_LIKELY(__libc_single_threaded))
+	if (KM_LIKELY(has_membarrier || __libc_single_threaded))
 		__asm__ volatile("incl %0" : "+m"(*counter) : : "memory", "cc");
 	else
 		(void)__atomic_fetch_add(counter, 1, __ATOMIC_SEQ_CST);
@@ -168,6 +203,7 @@ int kmem_gate_close(hrtime_t deadline)
 	if (!deadline)
 		until = kmem_now() + (is_leaky ? WASTE_NS : DRAIN_NS);
 	__atomic_store_n(&is_closed, 1, __ATOMIC_SEQ_CST);
+	barrier_for_all();
 	/* seen empty once is enough: who comes now only looks and leaves (G3) */
 	while (others_inside() > 0) {
 		if (kmem_now() < until) {
@@ -196,6 +232,8 @@ void kmem_gate_reset(void)
 		count[i].ninside = 0;
 	for (kmem_thread_t *th = kmem_threads; th; th = th->th_next)
 		th->th_inside = 0;
+	if (has_membarrier)
+		kmem_gate_init();
 	if (depth > 0)
 		count_in();
 	is_leaky = 0;

@@ -179,6 +179,8 @@ void kmem_init(void)
 		kmem_env_init();
 		if (kmem_options.seed)
 			kmem_random_seed(kmem_options.seed);
+		if (kmem_flags & KMF_DEBUG)
+			kmem_gate_init();
 		kmem_max_ncpus = count_cpus();
 		vmem_init(kmem_flags & KMF_AUDIT);
 		vmem_heap->vm_cflags |= (int)kmem_options.heap_policy;

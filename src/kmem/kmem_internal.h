@@ -694,6 +694,10 @@ KM_HIDDEN void kmem_mutex_enter(kmem_mutex_t *m);
 KM_HIDDEN void kmem_mutex_exit(kmem_mutex_t *m);
 /** Returns 1 when the lock was free and now is held, 0 when it was not. */
 KM_HIDDEN int kmem_mutex_tryenter(kmem_mutex_t *m);
+/** Takes and frees a lock that is held for some instructions only: it is taken
+ * by nothing else, but for who takes all (kmem_lock_all). */
+KM_HIDDEN void kmem_spin_enter(kmem_mutex_t *m);
+KM_HIDDEN void kmem_spin_exit(kmem_mutex_t *m);
 /** Like kmem_mutex_enter(), giving up at a time of kmem_now(); 1 when held. */
 KM_HIDDEN int kmem_mutex_enter_until(kmem_mutex_t *m, hrtime_t deadline);
 /** Does the calling thread hold every lock (kmem_lock_all)? */
@@ -750,6 +754,8 @@ KM_HIDDEN void kmem_reap_all(void);
  * waits while the gate is closed.  Nests. */
 KM_HIDDEN void kmem_gate_enter(void);
 KM_HIDDEN void kmem_gate_exit(void);
+/** Finds out how the gate can work; called while starting, by one thread. */
+KM_HIDDEN void kmem_gate_init(void);
 /** Steps out before a long wait; returns what kmem_gate_return() takes. */
 KM_HIDDEN int kmem_gate_leave(void);
 /** Steps in again; is_waiting 0: even if the gate is closed, for the holder of

@@ -15,6 +15,11 @@
  * stores do, which halves the cost of an allocation.  The states are the same,
  * so a lock taken one way is freed the other way when a thread comes up.
  *
+ * A lock that is held for some instructions only and taken millions of times a
+ * second, that of a log, is one nobody sleeps on (kmem_spin_enter): to free it
+ * then is a plain store.  Who takes all locks may sleep on it: the gate is
+ * closed by then, and nobody comes to take it.
+ *
  * A pthread_mutex_t was not used: 40 bytes would break the 64-byte CPU element,
  * and its error checking may allocate in some libcs.
  */
@@ -28,6 +33,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#define SPIN_NAP_NS ((hrtime_t)20 * 1000)
 
 const void *volatile kmem_all_holder;
 
@@ -122,6 +129,23 @@ void kmem_mutex_enter(kmem_mutex_t *m)
 {
 	if (KM_UNLIKELY(!kmem_mutex_tryenter(m)))
 		(void)enter_slow(m, 0); /* without a deadline it returns held */
+}
+
+void kmem_spin_enter(kmem_mutex_t *m)
+{
+	unsigned n = 0;
+
+	while (KM_UNLIKELY(!kmem_mutex_tryenter(m)))
+		if (++n % 64 == 0)
+			kmem_nap(SPIN_NAP_NS);
+		else
+			__builtin_ia32_pause();
+}
+
+void kmem_spin_exit(kmem_mutex_t *m)
+{
+	if (!holds_all())
+		__atomic_store_n(&m->km_word, 0, __ATOMIC_RELEASE);
 }
 
 int kmem_mutex_enter_until(kmem_mutex_t *m, hrtime_t deadline)

@@ -85,7 +85,7 @@ void *kmem_log_reserve(kmem_log_header_t *lhp, size_t bytes,
 	if (!lhp || !kmem_logging)
 		return NULL;
 	clhp = &lhp->lh_cpu[kmem_cpu_index()];
-	kmem_mutex_enter(&clhp->clh_lock);
+	kmem_spin_enter(&clhp->clh_lock);
 	clhp->clh_hits++;
 	if (bytes > clhp->clh_avail)
 		exchange_chunk(lhp, clhp);
@@ -108,6 +108,6 @@ void *kmem_log_enter(kmem_log_header_t *lhp, const void *data, size_t bytes)
 	if (!record)
 		return NULL;
 	memcpy(record, data, bytes);
-	kmem_mutex_exit(&clhp->clh_lock);
+	kmem_spin_exit(&clhp->clh_lock);
 	return record;
 }

@@ -83,8 +83,8 @@ __asm__(FUNCTION("kmem_turns_replace") SPREAD("%rdi", "%xmm0") SPREAD(
 		 "je 2f\n\t" COMPARE "jne 2f\n\t" STORE(
 			 "%xmm5") "addq $64, %rsi\n\t"
 				  "jmp 1b\n"
-				  "2:	movq %rsi, %rax\n\t" CLEAR
-					  FUNCTION_END("kmem_turns_replace"));
+				  "2:	movq %rsi, %rax\n\t" CLEAR FUNCTION_END(
+					  "kmem_turns_replace"));
 
 KM_HIDDEN uint64_t *kmem_turns_verify(uint64_t pattern, uint64_t *p,
 				      uint64_t *end);
