@@ -86,9 +86,12 @@ __asm__(FUNCTION("kmem_turns_replace") SPREAD("%rdi", "%xmm0") SPREAD(
 				  "2:	movq %rsi, %rax\n\t" CLEAR FUNCTION_END(
 					  "kmem_turns_replace"));
 
+/** Described above. */
 KM_HIDDEN uint64_t *kmem_turns_verify(uint64_t pattern, uint64_t *p,
 				      uint64_t *end);
+/** Described above. */
 KM_HIDDEN void kmem_turns_fill(uint64_t pattern, uint64_t *p, uint64_t *end);
+/** Described above. */
 KM_HIDDEN uint64_t *kmem_turns_replace(uint64_t pattern, uint64_t *p,
 				       uint64_t *end, uint64_t new);
 
