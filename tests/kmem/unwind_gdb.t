@@ -58,7 +58,7 @@ kill
 END
 ${CC:-cc} -std=gnu11 -O2 -g -shared -fPIC -fvisibility=hidden \
 	-ftls-model=initial-exec -I"$TOP/src" -I"$TOP/src/kmem" -o stop.so \
-	stop.c "$TOP"/src/kmem/unwind*.c || exit 1
+	stop.c "$TOP"/src/kmem/unwind*.c "$TOP"/src/kmem/kmem_sandbox.c || exit 1
 gdb -nx -batch -x bt.gdb /usr/bin/python3 > out 2> err
 sed -n 's/^ours //p' out > ours
 sed -n 's/^gdb //p' out > gdb
