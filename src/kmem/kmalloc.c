@@ -107,6 +107,7 @@ static vmem_t *dma_arena_get(void)
 	if (vmp)
 		return vmp;
 	kmem_gate_enter(); /* G2 of kmem_gate.c */
+	kmem_update_hold();
 	kmem_mutex_enter(&dma_lock);
 	if (!dma_arena)
 		__atomic_store_n(&dma_arena,
@@ -116,6 +117,7 @@ static vmem_t *dma_arena_get(void)
 				 __ATOMIC_RELEASE);
 	vmp = dma_arena;
 	kmem_mutex_exit(&dma_lock);
+	kmem_update_unhold();
 	kmem_gate_exit();
 	return vmp;
 }
@@ -140,12 +142,14 @@ static kmem_cache_t *dma_cache_get(int log)
 	(void)kmem_format(name, sizeof(name), "dma-kmalloc-%lu", bytes);
 	spec.name = name;
 	kmem_gate_enter(); /* G2 of kmem_gate.c */
+	kmem_update_hold();
 	kmem_mutex_enter(&dma_lock);
 	if (!*slot)
 		__atomic_store_n(slot, kmem_cache_create_spec(&spec),
 				 __ATOMIC_RELEASE);
 	cp = *slot;
 	kmem_mutex_exit(&dma_lock);
+	kmem_update_unhold();
 	kmem_gate_exit();
 	return cp;
 }

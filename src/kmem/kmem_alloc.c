@@ -214,6 +214,7 @@ static kmem_cache_t *align_cache_get(int shift, int class, size_t align)
 			  bytes);
 	spec.name = name;
 	kmem_gate_enter(); /* G2: caches of metadata are used below */
+	kmem_update_hold();
 	kmem_mutex_enter(&kmem_align_lock);
 	cp = *slot;
 	if (!cp) {
@@ -221,6 +222,7 @@ static kmem_cache_t *align_cache_get(int shift, int class, size_t align)
 		__atomic_store_n(slot, cp, __ATOMIC_RELEASE);
 	}
 	kmem_mutex_exit(&kmem_align_lock);
+	kmem_update_unhold();
 	kmem_gate_exit();
 	return cp;
 }

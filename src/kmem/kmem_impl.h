@@ -396,6 +396,22 @@ typedef struct kmem_waiter {
 	int32_t kw_is_placed; /* wants a certain place; vm_waiters */
 } kmem_waiter_t;
 
+/* a resource map (rmap.c): free ranges in order of address */
+struct mapent {
+	size_t m_size; /* 0: the end */
+	unsigned long m_addr;
+};
+
+struct map {
+	struct map *m_next; /* kmem_rmaps */
+	kmem_mutex_t m_lock;
+	kmem_cv_t m_cv;
+	int m_want; /* somebody waits for a free */
+	size_t m_nslots;
+	size_t m_nused;
+	struct mapent m_map[]; /* m_nslots + 1 */
+};
+
 #define KMEM_ERROR_BUFFER 8192
 
 /* roots of the contract */
@@ -413,6 +429,7 @@ extern kmem_log_header_t *kmem_content_log;
 extern kmem_log_header_t *kmem_failure_log;
 extern kmem_log_header_t *kmem_slab_log;
 extern kmem_stackdepot_t kmem_stackdepot;
+extern struct map *kmem_rmaps;      /* every resource map, latest first */
 extern kmem_waiter_t *kmem_waiters; /* who waits for memory, longest first */
 extern kmem_panic_info_t kmem_panic_info;
 /* start and end of the alternate signal stack the library gave the main

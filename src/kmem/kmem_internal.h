@@ -7,7 +7,7 @@
  *
  *   the gate (kmem_gate.c),
  *   kmem_init_lock, kmem_align_lock, kmem_list_lock,
- *   vmem_list_lock, vmem_populate_lock, kmem_wait_lock,
+ *   vmem_list_lock, vmem_populate_lock, kmem_wait_lock, kmem_rmap_lock,
  *   of each cache: cache_lock, cc_lock by index, cache_depot_lock,
  *   each vm_lock, vmem_segfree_lock,
  *   of each log: clh_lock by index, lh_lock,
@@ -578,6 +578,10 @@ KM_HIDDEN void kmem_update_if_due(void);
  * the calling thread's own round that does: then the cache is destroyed later,
  * when its turn is over. */
 KM_HIDDEN int kmem_update_detach(kmem_cache_t *cp);
+/** Between these two the calling thread does no upkeep: it holds a lock while it
+ * allocates, and functions of the program must not run then. */
+KM_HIDDEN void kmem_update_hold(void);
+KM_HIDDEN void kmem_update_unhold(void);
 /** In a forked child: a round of another thread is over. */
 KM_HIDDEN void kmem_update_reset(void);
 
@@ -706,6 +710,8 @@ KM_HIDDEN int kmem_holds_all(void);
 KM_HIDDEN void kmem_mutex_break(kmem_mutex_t *m);
 /** Waits for a broadcast; m is dropped meanwhile. */
 KM_HIDDEN void kmem_cv_wait(kmem_cv_t *cv, kmem_mutex_t *m);
+/** The same, at most so long; 0: time ran out. */
+KM_HIDDEN int kmem_cv_timedwait(kmem_cv_t *cv, kmem_mutex_t *m, hrtime_t ns);
 /** Wakes all who wait. */
 KM_HIDDEN void kmem_cv_broadcast(kmem_cv_t *cv);
 /** Sleeps while the word has the value, at most so long; 0: without limit. */
@@ -745,6 +751,7 @@ KM_HIDDEN void kmem_memory_freed(void);
 /** In a forked child: nobody waits. */
 KM_HIDDEN void kmem_memory_reset(void);
 extern KM_HIDDEN kmem_mutex_t kmem_wait_lock;
+extern KM_HIDDEN kmem_mutex_t kmem_rmap_lock; /* kmem_rmaps */
 /** Gives back everything no object is in, magazines in use too. */
 KM_HIDDEN void kmem_reap_all(void);
 

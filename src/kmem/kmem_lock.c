@@ -167,10 +167,9 @@ void kmem_mutex_exit(kmem_mutex_t *m)
 		kmem_mutex_break(m);
 }
 
-void kmem_cv_wait(kmem_cv_t *cv, kmem_mutex_t *m)
+int kmem_cv_timedwait(kmem_cv_t *cv, kmem_mutex_t *m, hrtime_t ns)
 {
 	int32_t seq = __atomic_load_n(&cv->kc_seq, __ATOMIC_RELAXED);
-
 	int was_inside;
 
 	if (holds_all()) /* nobody else can do anything: it would not end */
@@ -179,10 +178,16 @@ void kmem_cv_wait(kmem_cv_t *cv, kmem_mutex_t *m)
 	was_inside = kmem_gate_leave();
 	__atomic_fetch_add(&cv->kc_waiters, 1, __ATOMIC_RELAXED);
 	kmem_mutex_exit(m);
-	futex_wait(&cv->kc_seq, seq, 0);
+	futex_wait(&cv->kc_seq, seq, ns ? kmem_now() + ns : 0);
 	kmem_gate_return(was_inside, 1);
 	kmem_mutex_enter(m);
 	__atomic_fetch_sub(&cv->kc_waiters, 1, __ATOMIC_RELAXED);
+	return seq != __atomic_load_n(&cv->kc_seq, __ATOMIC_RELAXED);
+}
+
+void kmem_cv_wait(kmem_cv_t *cv, kmem_mutex_t *m)
+{
+	(void)kmem_cv_timedwait(cv, m, 0);
 }
 
 void kmem_cv_broadcast(kmem_cv_t *cv)

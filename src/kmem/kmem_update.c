@@ -27,12 +27,27 @@ static int is_doomed;         /* U2; kmem_list_lock */
 static kmem_cv_t turn_cv;     /* the end of a turn; kmem_list_lock */
 static hrtime_t next_round;   /* written by the updater, read by all */
 
-/** Becomes the updater; 0 when there is one. */
+/* this thread holds a lock of the library's while it allocates */
+static __thread int is_held;
+
+void kmem_update_hold(void)
+{
+	is_held++;
+}
+
+void kmem_update_unhold(void)
+{
+	is_held--;
+}
+
+/** Becomes the updater; 0 when there is one, or when the program's functions must
+ * not be called now. */
 static int claim(void)
 {
 	const void *none = NULL;
 
-	return __atomic_compare_exchange_n(&updater, &none, kmem_self(), 0,
+	return !is_held &&
+	       __atomic_compare_exchange_n(&updater, &none, kmem_self(), 0,
 					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
@@ -227,7 +242,7 @@ void kmem_cache_reap_now(kmem_cache_t *cp)
 	if (kmem_ready != 2 || kmem_all_holder)
 		return;
 	while (!claim()) { /* a round is going on */
-		if (updater == kmem_self())
+		if (updater == kmem_self() || is_held)
 			return;
 		kmem_nap((hrtime_t)1000000);
 	}

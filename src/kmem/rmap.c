@@ -22,19 +22,8 @@
 
 #include "kmem_internal.h"
 
-struct mapent {
-	size_t m_size;
-	unsigned long m_addr;
-};
-
-struct map {
-	kmem_mutex_t m_lock;
-	kmem_cv_t m_cv;
-	int m_want; /* somebody waits for a free */
-	size_t m_nslots;
-	size_t m_nused;
-	struct mapent m_map[]; /* m_nslots + 1 */
-};
+kmem_mutex_t kmem_rmap_lock; /* kmem_rmaps */
+struct map *kmem_rmaps;
 
 static size_t map_bytes(size_t nslots)
 {
@@ -48,8 +37,13 @@ static struct map *map_create(size_t nslots, int kmflag)
 	if (nslots == 0 || nslots > SIZE_MAX / 64)
 		return NULL;
 	mp = kmem_zalloc(map_bytes(nslots), kmflag);
-	if (mp)
-		mp->m_nslots = nslots;
+	if (!mp)
+		return NULL;
+	mp->m_nslots = nslots;
+	kmem_mutex_enter(&kmem_rmap_lock);
+	mp->m_next = kmem_rmaps;
+	kmem_rmaps = mp;
+	kmem_mutex_exit(&kmem_rmap_lock);
 	return mp;
 }
 
@@ -65,8 +59,16 @@ struct map *rmallocmap_wait(size_t nslots)
 
 void rmfreemap(struct map *mp)
 {
-	if (mp)
-		kmem_free(mp, map_bytes(mp->m_nslots));
+	struct map **link = &kmem_rmaps;
+
+	if (!mp)
+		return;
+	kmem_mutex_enter(&kmem_rmap_lock);
+	while (*link != mp)
+		link = &(*link)->m_next;
+	*link = mp->m_next;
+	kmem_mutex_exit(&kmem_rmap_lock);
+	kmem_free(mp, map_bytes(mp->m_nslots));
 }
 
 void rm_lock(struct map *mp)

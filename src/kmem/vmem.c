@@ -42,6 +42,7 @@
 #define P2PHASEUP(x, a, p) ((p) - (((p) - (x)) & -(a)))
 #define ISP2(x)            (((x) & ((x)-1)) == 0)
 
+#define NUDGE_NS  ((hrtime_t)100 * 1000000)
 #define HEAP_BEST ((size_t)1 << 20) /* from here on the heap fits best */
 
 kmem_mutex_t vmem_list_lock; /* vmem_list, populators, ids */
@@ -575,6 +576,9 @@ static inline int is_beyond(const vmem_t *vmp, size_t bytes, int vmflag)
  * all, and the first tries.  A request that could not be satisfied were all of
  * the arena free, or that wants a certain place, lets others pass: else nobody
  * would ever get what it cannot have.
+ *
+ * What others free may stay in the magazines of a cache.  So who sleeps where
+ * that can be has them emptied if nothing happens for a while.
  */
 
 /** Must those behind a waiter wait until it has its share?  vm_lock is held. */
@@ -602,7 +606,12 @@ static void sleep_in(vmem_t *vmp, kmem_waiter_t *me)
 	}
 	vmp->vm_kstat.vk_wait++;
 	do {
-		kmem_cv_wait(&vmp->vm_cv, &vmp->vm_lock);
+		if (!kmem_cv_timedwait(&vmp->vm_cv, &vmp->vm_lock, NUDGE_NS) &&
+		    (vmp == vmem_heap || vmp->vm_ncaches)) {
+			kmem_mutex_exit(&vmp->vm_lock);
+			kmem_reap_all();
+			kmem_mutex_enter(&vmp->vm_lock);
+		}
 		w = vmp->vm_waiters;
 		while (w && w != me && !blocks_others(vmp, w))
 			w = w->kw_next;

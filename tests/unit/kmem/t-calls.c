@@ -171,6 +171,27 @@ static void who_is_lazy_does_not_reap(void **state)
 	kmem_cache_destroy(cp);
 }
 
+/* While the library holds a lock of its own, no callback may run. */
+static void who_holds_a_lock_does_not_reap(void **state)
+{
+	kmem_cache_t *cp =
+		kmem_cache_create("reclaims", 64, 0, NULL, NULL, count_reclaim,
+				  &nreclaimed, NULL, 0);
+
+	(void)state;
+	nreclaimed = 0;
+	kmem_update_hold();
+	kmem_reap();
+	kmem_reap_all();
+	kmem_reap_idspace();
+	kmem_cache_reap_now(cp);
+	assert_int_equal(nreclaimed, 0);
+	kmem_update_unhold();
+	kmem_reap();
+	assert_int_equal(nreclaimed, 1);
+	kmem_cache_destroy(cp);
+}
+
 static void pushpage_goes_beyond_a_limit(void **state)
 {
 	vmem_t *vmp = small_arena(65536);
@@ -574,6 +595,7 @@ int main(void)
 		cmocka_unit_test(rezalloc_keeps_the_contents),
 		cmocka_unit_test(km_panic_panics),
 		cmocka_unit_test(who_is_lazy_does_not_reap),
+		cmocka_unit_test(who_holds_a_lock_does_not_reap),
 		cmocka_unit_test(pushpage_goes_beyond_a_limit),
 		cmocka_unit_test(absurd_sizes_are_refused),
 		cmocka_unit_test(who_must_get_an_absurd_size_is_told),

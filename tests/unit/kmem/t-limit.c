@@ -233,6 +233,43 @@ static void a_hundred_waiting_threads_all_get_theirs(void **state)
 		put(p[--n]);
 }
 
+static void *spare[5];
+
+static void give_spare(void *priv)
+{
+	(void)priv;
+	for (int i = 0; i < 5; i++) {
+		if (spare[i])
+			put(spare[i]);
+		spare[i] = NULL;
+	}
+}
+
+/* Nobody frees, but an owner can do without some when it is asked. */
+static void a_reap_serves_who_waits(void **state)
+{
+	static void *p[1000];
+	struct waiter w = {.bytes = 3 * MIB};
+	int n = take_all(p, 1000, MIB);
+	kmem_cache_t *cp;
+
+	(void)state;
+	pthread_create(&w.thread, NULL, wait_for_it, &w);
+	await_waiters(1);
+	usleep(30000);
+	assert_null(w.p);
+	for (int i = 0; i < 5; i++)
+		spare[i] = p[--n];
+	cp = kmem_cache_create("has_spare", 40, 0, NULL, NULL, give_spare, NULL,
+			       NULL, 0);
+	(void)pthread_join(w.thread, NULL);
+	assert_non_null(w.p);
+	kmem_free(w.p, w.bytes);
+	while (n > 0)
+		put(p[--n]);
+	kmem_cache_destroy(cp);
+}
+
 /* ---- an arena ---- */
 
 static void *wait_for_ten(void *arg)
@@ -293,6 +330,7 @@ int main(void)
 		cmocka_unit_test(memory_goes_to_who_waits_longest),
 		cmocka_unit_test(an_object_freed_to_its_cache_is_enough),
 		cmocka_unit_test(a_hundred_waiting_threads_all_get_theirs),
+		cmocka_unit_test(a_reap_serves_who_waits),
 		cmocka_unit_test(any_arena_may_be_limited),
 		cmocka_unit_test(all_is_consistent_in_the_end),
 	};

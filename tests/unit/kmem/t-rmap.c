@@ -159,6 +159,24 @@ static void an_overflow_loses_the_smaller_of_the_last_two(void **state)
 	rmfreemap(mp);
 }
 
+static void every_map_can_be_found(void **state)
+{
+	struct map *a = rmallocmap(2), *b = rmallocmap_wait(3);
+
+	(void)state;
+	assert_ptr_equal(kmem_rmaps, b);
+	assert_ptr_equal(b->m_next, a);
+	rmfree(a, 5, 7);
+	assert_int_equal(a->m_nused, 1);
+	assert_int_equal(a->m_map[0].m_addr, 7);
+	assert_int_equal(a->m_map[1].m_size, 0);
+	rmfreemap(a);
+	assert_ptr_equal(kmem_rmaps->m_next, NULL);
+	rmfreemap(b);
+	assert_null(kmem_rmaps);
+	rmfreemap(NULL);
+}
+
 static void bad_frees_are_panics(void **state)
 {
 	static const struct {
@@ -264,6 +282,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_there_is_not_given),
 		cmocka_unit_test(a_given_range_is_taken_out_of_the_middle),
 		cmocka_unit_test(an_overflow_loses_the_smaller_of_the_last_two),
+		cmocka_unit_test(every_map_can_be_found),
 		cmocka_unit_test(bad_frees_are_panics),
 		cmocka_unit_test(random_operations_match_a_bitmap),
 		cmocka_unit_test(sleepers_are_woken),

@@ -448,6 +448,29 @@ static void a_hundred_sleepers_share_a_small_arena(void **state)
 	vmem_destroy(vmp);
 }
 
+/* What is freed goes to magazines of a cache, and the arena hears nothing. */
+static void sleepers_get_what_lies_in_magazines(void **state)
+{
+	vmem_t *vmp = ids(1, 400);
+	kmem_cache_t *cp = kmem_cache_create("above", 1, 1, NULL, NULL, NULL,
+					     NULL, vmp, 0);
+	static struct sleeper s;
+	void *p[400];
+	int n = 0;
+
+	(void)state;
+	while (n < 400 && (p[n] = kmem_cache_alloc(cp, KM_NOSLEEP)))
+		n++;
+	start(&s, vmp, 64);
+	while (n > 0)
+		kmem_cache_free(cp, p[--n]);
+	(void)pthread_join(s.thread, NULL);
+	assert_non_null(s.p);
+	vmem_free(vmp, s.p, 64);
+	kmem_cache_destroy(cp);
+	vmem_destroy(vmp);
+}
+
 static vmem_t *arena_of_child;
 
 static void sleep_in_a_child(void)
@@ -787,6 +810,7 @@ int main(void)
 		cmocka_unit_test(sleepers_are_served_in_order),
 		cmocka_unit_test(what_cannot_be_had_lets_others_pass),
 		cmocka_unit_test(a_hundred_sleepers_share_a_small_arena),
+		cmocka_unit_test(sleepers_get_what_lies_in_magazines),
 		cmocka_unit_test(a_child_has_no_sleepers),
 		cmocka_unit_test(tags_are_made_by_many_at_once),
 		cmocka_unit_test(constrained_requests_match_a_bitmap),
