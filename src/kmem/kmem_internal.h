@@ -725,6 +725,16 @@ KM_HIDDEN void kmem_nap(hrtime_t ns);
 /* was there ever a limit? */
 extern KM_HIDDEN int kmem_is_limited;
 
+extern KM_HIDDEN uint32_t kmem_first_waiter; /* a thread, 0 nobody */
+
+/** Must a request that may wait do so at once, since others wait before it? */
+static inline int kmem_has_to_queue(void)
+{
+	uint32_t first = __atomic_load_n(&kmem_first_waiter, __ATOMIC_RELAXED);
+
+	return KM_UNLIKELY(first != 0) && first != kmem_tid();
+}
+
 /* is somebody asked when the system has no memory (kmem_nofail.c)? */
 extern KM_HIDDEN int kmem_has_callback;
 

@@ -121,11 +121,14 @@ void *kmem_oversize_alloc(size_t bytes, size_t align, int kmflag, int kind)
 
 	if (bytes > SIZE_MAX / 64 && !(kmflag & KM_NOSLEEP))
 		kmem_panic("kmem_alloc(%lu): no memory is that large", bytes);
-	while (bytes <= SIZE_MAX / 64 &&
-	       !(p = vmem_alloc_kind(kmem_oversize_arena, total, align, vmflag,
-				     kind)) &&
-	       waits)
+	while (bytes <= SIZE_MAX / 64) {
+		if (!waits || !kmem_has_to_queue())
+			p = vmem_alloc_kind(kmem_oversize_arena, total, align,
+					    vmflag, kind);
+		if (p || !waits)
+			break;
 		kmem_memory_wait(&w);
+	}
 	kmem_memory_got(&w);
 	if (p && kmem_pagemap_set(p, 1, kmem_oversize_entry(bytes, kind))) {
 		vmem_xfree(kmem_oversize_arena, p, total);

@@ -323,8 +323,11 @@ static kmem_slab_t *slab_create(kmem_cache_t *cp, int kmflag)
 static int slab_add(kmem_cache_t *cp, int kmflag)
 {
 	int waits = kmem_has_to_wait(kmflag); /* up there, not in the arena */
-	kmem_slab_t *sp = slab_create(cp, waits ? kmflag | KM_NOSLEEP : kmflag);
+	kmem_slab_t *sp;
 
+	if (waits && kmem_has_to_queue())
+		return -1;
+	sp = slab_create(cp, waits ? kmflag | KM_NOSLEEP : kmflag);
 	if (!sp && waits)
 		return -1;
 	if (!sp) {

@@ -14,9 +14,11 @@
  *   W2  only the first one tries; kw_is_first is 1 for it, and was said to it
  *
  * So memory that is freed goes to who waits longest, and a large request is not
- * starved by small ones behind it.  The first one is woken by every free, and
- * looks every 10 ms by itself: for memory that comes back to an arena only.
- * Before each try the magazines of all caches are emptied; what lies in them
+ * starved by small ones behind it.  A request that could wait and needs new
+ * memory goes to the end of the list at once if there is one
+ * (kmem_has_to_queue).  The first one is woken by every free, and looks every
+ * 10 ms by itself: for memory that comes back to an arena only.  Before each try
+ * the magazines of all caches are emptied; what lies in them
  * is nobody's.  Cost: a load for each free while nobody waits.
  *
  * Without a limit it is the system that has no memory: then a callback of the
@@ -29,6 +31,7 @@
 int kmem_is_limited;         /* set once */
 kmem_mutex_t kmem_wait_lock; /* a leaf */
 kmem_waiter_t *kmem_waiters; /* kmem_wait_lock; read without */
+uint32_t kmem_first_waiter;  /* its thread, 0 nobody; so too */
 static int32_t free_seq;     /* a futex: counts frees while somebody waits */
 
 static void enqueue(kmem_waiter_t *w)
@@ -41,6 +44,9 @@ static void enqueue(kmem_waiter_t *w)
 	while (*link)
 		link = &(*link)->kw_next;
 	w->kw_is_first = link == &kmem_waiters;
+	if (w->kw_is_first)
+		__atomic_store_n(&kmem_first_waiter, w->kw_thread,
+				 __ATOMIC_RELAXED);
 	__atomic_store_n(link, w, __ATOMIC_RELEASE);
 	kmem_mutex_exit(&kmem_wait_lock);
 }
@@ -81,6 +87,9 @@ void kmem_memory_got(kmem_waiter_t *w)
 		return;
 	}
 	__atomic_store_n(&kmem_waiters, w->kw_next, __ATOMIC_RELEASE);
+	__atomic_store_n(&kmem_first_waiter,
+			 w->kw_next ? w->kw_next->kw_thread : 0,
+			 __ATOMIC_RELAXED);
 	if (w->kw_next) {
 		__atomic_store_n(&w->kw_next->kw_is_first, 1, __ATOMIC_RELEASE);
 		kmem_futex_wake_all(&w->kw_next->kw_is_first);
@@ -97,6 +106,7 @@ void kmem_memory_freed(void)
 void kmem_memory_reset(void)
 {
 	kmem_waiters = NULL;
+	kmem_first_waiter = 0;
 	for (vmem_t *vmp = vmem_list; vmp; vmp = vmp->vm_next)
 		vmp->vm_waiters = NULL;
 }
