@@ -529,8 +529,14 @@ static int is_for_group(const struct witness *w, int signo)
 	return 0;
 }
 
+/* the signals that are handed on.  SIGTTIN and SIGTTOU are not: a terminal
+ * sends them to all of a group. */
+static const int handed_on[] = {SIGTERM, SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1,
+				SIGUSR2, SIGALRM, SIGTSTP, SIGCONT};
+
 /* waits for the program to end, handing on the signals that come for it to
- * pmdb; all of set is blocked.  Returns the wait status. */
+ * pmdb, and standing still while it does; all of set is blocked.  Returns the
+ * wait status. */
 static int await(pid_t pid, const struct witness *w, const sigset_t *set)
 {
 	int status;
@@ -538,12 +544,16 @@ static int await(pid_t pid, const struct witness *w, const sigset_t *set)
 	for (;;) {
 		int signo = sigwaitinfo(set, NULL);
 
-		if (signo == SIGCHLD) {
-			if (waitpid(pid, &status, WNOHANG) == pid)
-				return status;
-		} else if (signo > 0 && !is_for_group(w, signo)) {
+		if (signo > 0 && signo != SIGCHLD && !is_for_group(w, signo))
 			kill(pid, signo);
-		}
+		if (signo != SIGCHLD ||
+		    waitpid(pid, &status, WNOHANG | WUNTRACED) != pid)
+			continue;
+		if (!WIFSTOPPED(status))
+			return status;
+		/* a shell that waits for us is to know; it goes on with SIGCONT,
+		 * for us or for the group */
+		raise(SIGSTOP);
 	}
 }
 
@@ -551,8 +561,6 @@ static int await(pid_t pid, const struct witness *w, const sigset_t *set)
  * *ret_started tells whether the program ran at all. */
 static int run_and_wait(struct run *run, int *ret_started)
 {
-	static const int handed_on[] = {SIGTERM, SIGHUP,  SIGINT, SIGQUIT,
-					SIGUSR1, SIGUSR2, SIGALRM};
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	struct sigaction old_chld;
 	struct witness w;

@@ -5,7 +5,7 @@
 set -u
 . "$TOP/tests/snap/lib.sh"
 ulimit -c 0
-echo "1..50"
+echo "1..53"
 P=$B/pmdb
 is "standard input and output" "$(echo text | "$P" run -- cat)" text
 "$P" run -- sh -c 'exit 42' > out 2>&1
@@ -102,6 +102,35 @@ print(p.wait())
 PY
 is "SIGINT sent to pmdb goes to the program" "$(timeout 60 /usr/bin/python3 \
 	sent.py "$P" run -o s.core -- sh -c 'echo; exec sleep 30')" 130
+
+# job control: a group of its own, whose parent is in the session
+cat > stopped.py <<'PY'
+import os, signal, subprocess, sys, time
+def state(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return [l.split()[1] for l in f if l.startswith("State")][0]
+def wait_for(want, *pids):
+    end = time.monotonic() + 20
+    while [state(p) in want for p in pids] != [True] * len(pids):
+        if time.monotonic() > end:
+            return " ".join(map(state, pids))
+        time.sleep(0.02)
+    return "yes"
+p = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, process_group=0)
+child = int(p.stdout.readline())
+for who, signo, want in ((p.pid, signal.SIGTSTP, "T"), (p.pid, signal.SIGCONT, "SR"),
+                         (child, signal.SIGSTOP, "T"), (p.pid, signal.SIGCONT, "SR"),
+                         (-p.pid, signal.SIGTSTP, "T"), (-p.pid, signal.SIGCONT, "SR")):
+    (os.kill if who > 0 else lambda a, b: os.killpg(-a, b))(who, signo)
+    print(wait_for(want, p.pid, child), end=" ")
+p.terminate()
+print(p.wait())
+PY
+timeout 100 /usr/bin/python3 stopped.py "$P" run -o s.core -- \
+	sh -c 'echo $$; exec sleep 60' > out 2>&1
+is "SIGTSTP stops both, SIGCONT continues both" "$(cut -d' ' -f1,2 out)" "yes yes"
+is "pmdb stands still while the program does" "$(cut -d' ' -f3,4 out)" "yes yes"
+is "the terminal stops and continues both" "$(cut -d' ' -f5- out)" "yes yes 143"
 
 # the dump
 "$P" run -o d.core -- true
