@@ -28,6 +28,7 @@
 #define KM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 #define KMEM_PAGE ((size_t)4096)
+#define KMEM_LINE ((uintptr_t)64) /* of the cache */
 
 /* ---- for the malloc layer (kmem_alloc.c) ------------------------------ */
 
@@ -244,7 +245,8 @@ KM_HIDDEN void kmem_random_seed(unsigned long seed);
 
 /** A raw buffer of the slab layer, or NULL; takes cache_lock. */
 KM_HIDDEN void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind);
-/** Moves up to n raw buffers of the slab layer to a bin of the calling thread;
+/** Moves n raw buffers of the slab layer to a bin of the calling thread, or
+ * less, or what is on the last one's cache line as well; n is not 0, and
  * the cache has no debugging.  Returns how many. */
 KM_HIDDEN unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
 				  kmem_thread_bin_t *bin, unsigned n);

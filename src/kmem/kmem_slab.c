@@ -468,18 +468,33 @@ void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind)
 	return buf;
 }
 
+/** Will the next buffer be on the same cache line as this one? */
+static int shares_line(const kmem_cache_t *cp, const void *buf)
+{
+	const kmem_slab_t *sp = cp->cache_partial_slabs;
+
+	return cp->cache_chunksize < KMEM_LINE && sp && sp->slab_head &&
+	       (((uintptr_t)buf ^
+		 ((uintptr_t)sp->slab_head - cp->cache_bufctl)) &
+		-KMEM_LINE) == 0;
+}
+
 unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
 			kmem_thread_bin_t *bin, unsigned n)
 {
 	void **round = &th->th_round[bin->tb_first + bin->tb_rounds];
+	unsigned room = bin->tb_limit - (unsigned)bin->tb_rounds;
 	unsigned done = 0;
 	void *first;
 
 	if (partial_enter(cp, KM_NOSLEEP) < 0)
 		return 0;
-	while (done < n && cp->cache_partial_slabs)
+	while (cp->cache_partial_slabs &&
+	       (done < n || (done < room && shares_line(cp, round[done - 1]))))
 		round[done++] = take_buffer(cp, 0, 0);
-	for (unsigned i = 0; i < done / 2; i++) { /* the last one goes first */
+	/* audited: the last one goes first; else what is given out ascends */
+	for (unsigned i = 0; i < done / 2 && (cp->cache_flags & KMF_BUFTAG);
+	     i++) {
 		first = round[i];
 		round[i] = round[done - 1 - i];
 		round[done - 1 - i] = first;

@@ -12,6 +12,11 @@
  * thread that allocates little keeps little.  At full size it wants magazines
  * that take that half at once (kmem_magazine_fit).
  *
+ * Two threads that write to objects on one cache line slow each other down more
+ * than anything else here.  So a bin is filled by whole lines, and the first
+ * object freed to a bin, which often comes from another thread, goes below
+ * objects of the thread's own (begin).
+ *
  * Magazines pass objects from a thread that frees to one that allocates without
  * looking at them, but in the order they were freed.  A program that frees much
  * and then builds anew would get its next structures strewn over all of memory,
@@ -60,9 +65,12 @@
 #include <pthread.h>
 #include <string.h>
 
-#define BIN_KEEP   ((size_t)16384)  /* bytes a bin holds, about */
-#define BIN_ROUNDS 128              /* at most */
-#define BIN_LEAST  2                /* and to begin with */
+#define BIN_KEEP   ((size_t)16384) /* bytes a bin holds, about */
+#define BIN_ROUNDS 128             /* at most */
+#define BIN_LEAST  2               /* at least, once it is used */
+#define BIN_START  512             /* bytes it may hold to begin with */
+#define BIN_LARGE  ((size_t)65536) /* of objects that are large, so many bytes */
+#define BIN_EIGHT  8               /* or so many objects, if that is less */
 #define DEPOT_KEEP ((size_t)131072) /* bytes a class has in its depot, about */
 
 kmem_thread_t *kmem_threads; /* pushed by compare and swap */
@@ -157,9 +165,15 @@ static void flush(kmem_thread_t *th, kmem_thread_bin_t *bin, unsigned n)
 
 static void grow(kmem_thread_bin_t *bin)
 {
-	unsigned max = is_closed ? 0 : 2 * (unsigned)bin->tb_max;
+	unsigned max = 2 * (unsigned)bin->tb_max;
 
-	bin->tb_max = (uint16_t)(max < bin->tb_limit ? max : bin->tb_limit);
+	if (max == 0)
+		max = (unsigned)(BIN_START / bin->tb_cache->cache_chunksize);
+	if (max < BIN_LEAST)
+		max = BIN_LEAST;
+	if (max > bin->tb_limit)
+		max = bin->tb_limit;
+	bin->tb_max = (uint16_t)(is_closed ? 0 : max);
 }
 
 /** Gives back half of a bin that is full and cannot grow.  The magazines then
@@ -175,6 +189,27 @@ static void make_room(kmem_thread_t *th, kmem_thread_bin_t *bin)
 	flush(th, bin, (bin->tb_max + 1) / 2);
 }
 
+/**
+ * Opens a bin that was not used yet, because of a free.  What is freed may lie
+ * on a cache line with what other threads use: if it can, it goes below objects
+ * whose lines are the thread's own.  Returns what is to be put on top.
+ */
+static void *begin(kmem_thread_t *th, kmem_thread_bin_t *bin, void *buf)
+{
+	void **round = &th->th_round[bin->tb_first];
+	void *top = buf;
+
+	grow(bin);
+	if (bin->tb_cache->cache_chunksize < KMEM_LINE &&
+	    !(bin->tb_cache->cache_flags & KMF_BUFTAG) &&
+	    kmem_slab_fill(bin->tb_cache, th, bin, bin->tb_max / 2u) > 0) {
+		top = round[0];
+		KMEM_BARRIER();
+		round[0] = buf;
+	}
+	return top;
+}
+
 /** Empties the bins of a record that is the caller's. */
 static void drain(kmem_thread_t *th)
 {
@@ -183,8 +218,7 @@ static void drain(kmem_thread_t *th)
 
 		if (bin->tb_rounds)
 			flush(th, bin, bin->tb_rounds);
-		if (bin->tb_max)
-			bin->tb_max = is_closed ? 0 : BIN_LEAST;
+		bin->tb_max = 0;
 	}
 }
 
@@ -276,15 +310,16 @@ void kmem_thread_class(unsigned class, kmem_cache_t *cp)
 		has_key = pthread_key_create(&exit_key, on_thread_exit) == 0;
 	if (!cp->cache_class)
 		return;
-	if (limit < BIN_LEAST)
-		limit = BIN_LEAST;
+	if (limit < BIN_EIGHT)
+		limit = BIN_EIGHT;
+	if (limit > BIN_LARGE / cp->cache_chunksize)
+		limit = BIN_LARGE / cp->cache_chunksize;
 	if (limit > BIN_ROUNDS)
 		limit = BIN_ROUNDS;
 	if (!has_key || nrounds + limit > KMEM_NROUNDS)
 		return;
 	bin->tb_cache = cp;
 	bin->tb_first = nrounds;
-	bin->tb_max = is_closed ? 0 : BIN_LEAST;
 	bin->tb_limit = (uint16_t)limit;
 	bin->tb_magic = cp->cache_magic;
 	nrounds += (uint32_t)limit;
@@ -337,7 +372,9 @@ int kmem_thread_overflow(unsigned class, void *buf)
 		th->th_busy = 0;
 		return 0;
 	}
-	if (bin->tb_rounds >= bin->tb_max && bin->tb_max == bin->tb_limit)
+	if (bin->tb_max == 0)
+		buf = begin(th, bin, buf);
+	else if (bin->tb_rounds >= bin->tb_max && bin->tb_max == bin->tb_limit)
 		make_room(th, bin);
 	else if (bin->tb_rounds >= bin->tb_max)
 		grow(bin);
@@ -374,8 +411,6 @@ void kmem_thread_close(void)
 	kmem_thread_t *th = __atomic_load_n(&kmem_threads, __ATOMIC_ACQUIRE);
 
 	is_closed = 1;
-	for (unsigned i = 0; i < KMEM_NCLASSES; i++)
-		class_bin[i].tb_max = 0;
 	for (; th; th = th->th_next)
 		for (unsigned i = 0; i < KMEM_NCLASSES; i++)
 			__atomic_store_n(&th->th_bin[i].tb_max, 0,
