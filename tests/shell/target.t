@@ -74,6 +74,14 @@ is 'a number with a prefix does not' beef "$(echo $(q '0xbeef=K'))"
 is 'a scoped symbol' "$(hex '&answer')" "$(echo $(q 'a.out`answer=K'))"
 is 'of a library' "$(hex '&puts')" "$(echo $(q 'libc.so.6`puts=K'))"
 is 'up to a dot' "$(hex '&puts')" "$(echo $(q 'libc`puts=K'))"
+is 'of a source file' "$(hex '&sleeper')" "$(echo $(q 'prog.c`sleeper=K'))"
+is 'of a source file of an object' "$(hex '&sleeper')" \
+	"$(echo $(q 'a.out`prog.c`sleeper=K'))"
+is 'with a link map before it' "$(hex '&answer')" "$(echo $(q 'LM0`a.out`answer=K'))"
+has 'a global symbol is in no source file' 'unknown symbol name' "$(q 'prog.c`answer=K')"
+has 'nor in a file there is not' 'unknown symbol name' "$(q 'none.c`sleeper=K')"
+is 'a dcmd and a walker of a module' "$(q '::walk thread')" \
+	"$(q '::lang`walk session`thread')"
 has 'a symbol of the wrong object' 'unknown symbol name' "$(q 'libc`answer=K')"
 is 'reading through it' 42 "$(echo $(q '*/i/answer=D'))"
 is 'reading the file' 42 "$(echo $(q '%/i/answer=D'))"
@@ -102,6 +110,20 @@ has 'unreadable' 'no mapping for address 0x10' "$(q '10/X')"
 has 'a write is refused' 'failed to write 0x5 at address 0x[0-9a-f]+: target is not open for writing' "$(q 'answer/W 5')"
 "$PMDB" -e 'answer/W 5' core.prog >/dev/null 2>&1
 is 'and fails -e' 1 $?
+
+is '/ alone: a word, and the instruction there' "main:
+main:           $(hex '*(int *)main')        = $(q 'main/i' | sed -n 's/^main:  *//p')" \
+	"$(q main/)"
+has 'ai: a label to each' '^main\+[0-9a-fx]+: +[a-z]' "$(q 'main,3/ai')"
+has 'I: the address, then the instruction' '^main: {35}[a-z]' "$(q 'main/I')"
+is 'variable 1 is the last offset' '18 10' \
+	"$(echo $(q 'main+10=p;main+18=p;<1=K;<2=K' | sed 1,2d))"
+is 'variable e is the entry' "$(readelf -h prog |
+	awk '/Entry/ { sub(/0x/, "", $NF); print substr($NF, length($NF) - 2) }')" \
+	"$(echo $(q '<e=K') | tail -c 4)"
+is 'variable m is the magic number' 464c457f "$(echo $(q '<m=K'))"
+is 'variable thread is its id' "$(q '::walk thread' | head -1 | sed 's/0x//')" \
+	"$(echo $(q '<thread=K'))"
 
 # ---- dump
 hexbytes() { # of gdb
