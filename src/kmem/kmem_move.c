@@ -360,6 +360,7 @@ static int empty_slab(kmem_cache_t *cp, kmem_slab_t *sp,
 {
 	uint64_t is_free[WINDOW / 64];
 	int goes_on = 1;
+	int is_empty;
 
 	for (uint32_t i = 0; i < sp->slab_chunks && goes_on; i++) {
 		void *buf = kmem_at(sp->slab_base, i * cp->cache_chunksize);
@@ -374,16 +375,34 @@ static int empty_slab(kmem_cache_t *cp, kmem_slab_t *sp,
 		    (pass->index == ANY_INDEX || pass->index == i))
 			goes_on = move_object(cp, sp, buf, pass);
 	}
-	return sp->slab_refcnt == 0;
+	kmem_mutex_enter(&cp->cache_lock);
+	is_empty = sp->slab_refcnt == 0;
+	kmem_mutex_exit(&cp->cache_lock);
+	return is_empty;
 }
 
 /* ---- passes ---- */
 
-static void pass_begin(kmem_cache_t *cp)
+static int is_fragmented(const kmem_cache_t *cp)
 {
+	return cp->cache_complete_slab_count + cp->cache_partial_slab_count >=
+		       MIN_SLABS &&
+	       cp->cache_partial_slab_count > 1 &&
+	       cp->cache_bufslab > cp->cache_buftotal / 8;
+}
+
+/** Returns how many partial slabs there are, and whether the cache is
+ * fragmented. */
+static uint64_t pass_begin(kmem_cache_t *cp, int *ret_is_fragmented)
+{
+	uint64_t npartial;
+
 	kmem_mutex_enter(&cp->cache_lock);
 	cp->cache_defrag->kmd_is_moving = 1;
+	npartial = cp->cache_partial_slab_count;
+	*ret_is_fragmented = is_fragmented(cp);
 	kmem_mutex_exit(&cp->cache_lock);
+	return npartial;
 }
 
 static void pass_end(kmem_cache_t *cp)
@@ -403,38 +422,47 @@ static void pass_end(kmem_cache_t *cp)
 	}
 }
 
-/** The partial slab that is the n-th from the end, or NULL; it stays what it is
- * until the pass ends (M2), if not where it is. */
-static kmem_slab_t *nth_from_end(kmem_cache_t *cp, uint64_t n)
+/** The partial slab before one that was tried and stays where it is, or the last
+ * one; NULL: none.  Both stay what they are until the pass ends (M2). */
+static kmem_slab_t *slab_before(kmem_cache_t *cp, const kmem_slab_t *kept)
 {
 	kmem_slab_t *sp;
 
 	kmem_mutex_enter(&cp->cache_lock);
-	sp = cp->cache_defrag->kmd_last;
-	while (sp && n-- > 0)
-		sp = sp->slab_prev;
+	sp = kept && is_partial(kept) ? kept->slab_prev
+				      : cp->cache_defrag->kmd_last;
 	kmem_mutex_exit(&cp->cache_lock);
 	return sp;
+}
+
+static int is_nomove(kmem_cache_t *cp, const kmem_slab_t *sp)
+{
+	int answer;
+
+	kmem_mutex_enter(&cp->cache_lock);
+	answer = sp->slab_nomove;
+	kmem_mutex_exit(&cp->cache_lock);
+	return answer;
 }
 
 /** Goes through the slabs from the end; returns how many were emptied. */
 static uint64_t empty_slabs(kmem_cache_t *cp, uint64_t max_tries,
 			    uint64_t max_slabs, const struct pass *pass)
 {
+	kmem_slab_t *kept = NULL;
 	uint64_t nemptied = 0;
-	uint64_t nkept = 0;
 
 	while (max_tries-- > 0 && nemptied < max_slabs) {
-		kmem_slab_t *sp = nth_from_end(cp, nkept);
+		kmem_slab_t *sp = slab_before(cp, kept);
 		int nomove;
 
 		if (!sp)
 			break;
-		nomove = sp->slab_nomove;
+		nomove = is_nomove(cp, sp);
 		if (empty_slab(cp, sp, pass))
 			nemptied++;
-		else if (nomove || !sp->slab_nomove)
-			nkept++; /* else it went to the front */
+		else if (nomove || !is_nomove(cp, sp))
+			kept = sp; /* else it went to the front */
 	}
 	cp->cache_defrag->kmd_slabs_freed += nemptied;
 	return nemptied;
@@ -445,12 +473,14 @@ static void move_pending(kmem_cache_t *cp)
 {
 	kmem_defrag_t *kmd = cp->cache_defrag;
 	struct pass pass = {.index = ANY_INDEX};
+	uint64_t n = __atomic_load_n(&kmd->kmd_npending, __ATOMIC_RELAXED);
 
-	for (uint64_t n = kmd->kmd_npending; n > 0; n--) {
+	for (; n > 0; n--) { /* those that are asked for meanwhile come later */
 		kmem_slab_t *sp;
 
 		kmem_mutex_enter(&cp->cache_lock);
-		for (sp = kmd->kmd_last; sp && !sp->slab_pending;)
+		sp = kmd->kmd_last;
+		while (sp && !sp->slab_pending)
 			sp = sp->slab_prev;
 		if (sp) {
 			pass.index = sp->slab_stuck - 1;
@@ -463,14 +493,6 @@ static void move_pending(kmem_cache_t *cp)
 		if (empty_slab(cp, sp, &pass))
 			kmd->kmd_slabs_freed++;
 	}
-}
-
-static int is_fragmented(const kmem_cache_t *cp)
-{
-	return cp->cache_complete_slab_count + cp->cache_partial_slab_count >=
-		       MIN_SLABS &&
-	       cp->cache_partial_slab_count > 1 &&
-	       cp->cache_bufslab > cp->cache_buftotal / 8;
 }
 
 /** Adapts what counts as nearly empty to how well it went. */
@@ -494,11 +516,11 @@ void kmem_move_scan(kmem_cache_t *cp)
 {
 	kmem_defrag_t *kmd = cp->cache_defrag;
 	struct pass pass = {.index = ANY_INDEX};
+	int is_sparse;
 
-	pass_begin(cp);
-	if (kmd->kmd_npending)
-		move_pending(cp);
-	if (is_fragmented(cp)) {
+	(void)pass_begin(cp, &is_sparse);
+	move_pending(cp);
+	if (is_sparse) {
 		kmd->kmd_scans++;
 		adapt(kmd, empty_slabs(cp, SCAN_RANGE, SCAN_SLABS, &pass));
 	} else {
@@ -512,10 +534,10 @@ void kmem_move_scan(kmem_cache_t *cp)
 void kmem_move_all(kmem_cache_t *cp)
 {
 	struct pass pass = {.is_desperate = 1, .index = ANY_INDEX};
+	int is_sparse;
 
 	cp->cache_defrag->kmd_defrags++;
-	pass_begin(cp);
-	(void)empty_slabs(cp, cp->cache_partial_slab_count, UINT64_MAX, &pass);
+	(void)empty_slabs(cp, pass_begin(cp, &is_sparse), UINT64_MAX, &pass);
 	pass_end(cp);
 }
 
