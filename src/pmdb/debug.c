@@ -67,7 +67,8 @@ static int take_operands(struct options *opt, char **v, int n)
 		int type = v[i] && !opt->is_raw ? elf_type(v[i]) : ET_CORE;
 		bool is_exe = type == ET_EXEC || type == ET_DYN;
 
-		if (!v[i])
+		/* "-" keeps a place, as it did for adb */
+		if (!v[i] || !strcmp(v[i], "-"))
 			continue;
 		if (opt->core && opt->exe)
 			return usage("too many operands: an executable and a "
@@ -204,6 +205,10 @@ static int take_option(struct options *opt, int c, const char *word)
 			word);
 		return PMDB_USAGE;
 	case '?':
+		if (optopt == '?') {
+			pmdb_usage(stderr);
+			return 0;
+		}
 		fprintf(stderr, "pmdb: unknown option %s (see pmdb --help)\n",
 			word);
 		return PMDB_USAGE;

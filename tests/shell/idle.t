@@ -78,6 +78,12 @@ run -S -s 10000 -e '_IO_stdin_used+8=a' prog
 is '-s: a symbol that ends before' '_IO_stdin_used+8:' "$(echo $out)"
 run -S -e '_IO_stdin_used+8=a' prog
 is 'without -s it must contain the address' '0x' "$(echo $out | cut -c1-2)"
+run '-?'
+has '-? is --help, on stderr' '^0 usage: pmdb ' "$rc $err"
+run -S -e 'answer/D' - prog
+has 'an operand - keeps a place' '^answer: +42' "$out"
+run -S -e '::set -o autowrap;text::printf "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789%d" int .' prog
+is 'autowrap: text of a dcmd' '80 2' "$(head -1 <<< "$out" | tr -d '\n' | wc -c) $(wc -l <<< "$out")"
 refused() { # TEXT ARGS...
 	local want=$1
 	shift
