@@ -18,7 +18,7 @@ ABORTS = (
     ("bad_free", ["3"], "invalid free: buffer not in cache"),
     ("bad_free", ["4"], "bad free: free address"),
 )
-T.plan(len(ABORTS) * 4 + 5 + 3 * 4)
+T.plan(len(ABORTS) * 4 + 5 + 4 * 4)
 for name, args, message in ABORTS:
     r = T.run(name, args=args, tag="-".join(args))
     title = " ".join([name] + args)
@@ -49,8 +49,8 @@ rc, out, err = T.pmdb(r.dump, "::stack")
 T.ok("work" in out and "main" in out, "use_after_free: ::stack shows where",
      out + err)
 
-for name, kind in (("overrun_live", "redzone"), ("write_freed", "modified"),
-                   ("underrun", "written")):
+for name, kind in (("overrun_live", "redzone"), ("overrun_sizes", "redzone"),
+                   ("write_freed", "modified"), ("underrun", "written")):
     r = T.run(name)
     t = r.truth()
     T.ok(r.rc == 0 and not r.err, name + ": runs to its end", r.err)
@@ -58,6 +58,7 @@ for name, kind in (("overrun_live", "redzone"), ("write_freed", "modified"),
     T.ok(rc == 1, name + ": check ends with 1", "status %d %s" % (rc, err))
     found = set()
     rc, out, err = T.pmdb(r.dump, "::walk kmem_cache | ::kmem_verify")
+    out += T.pmdb(r.dump, "::kmem_verify")[1]  # those of no cache
     said = {}
     for line in out.splitlines():
         m = T.re.search(r"buffer (?:0x)?([0-9a-f]+) ", line)

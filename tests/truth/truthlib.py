@@ -334,8 +334,8 @@ def verify(dump):
     clean, bad = set(), {}
     for line in out.splitlines()[1:]:
         w = line.split(None, 2)
-        if len(w) < 3:
-            continue
+        if len(w) < 3 or line.startswith(" "):
+            continue  # a finding that is of no cache
         if w[2] == "clean":
             clean.add(w[0])
         else:
