@@ -145,12 +145,28 @@ static void sized_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	kmem_gate_exit();
 }
 
+/** A request for nothing; of one that may wait, and never gets NULL else, it is
+ * noted. */
+static void *zero_alloc(int kmflag)
+{
+	static int has_warned;
+
+	if (kmflag & KM_NOSLEEP)
+		return NULL;
+	kmem_log_event(kmem_zerosized_log, NULL, NULL, NULL, KMEM_WHAT_FAIL,
+		       KMEM_KIND_KMEM);
+	if (!__atomic_exchange_n(&has_warned, 1, __ATOMIC_RELAXED))
+		kmem_warn("kmem_alloc(): sleeping allocation with size of 0; "
+			  "see kmem_zerosized_log for details");
+	return NULL;
+}
+
 /** Allocates size bytes; NULL for 0, and with KM_NOSLEEP. */
 void *kmem_alloc(size_t size, int kmflag)
 {
 	kmem_ready_check();
-	if (size == 0)
-		return NULL;
+	if (KM_UNLIKELY(size == 0))
+		return zero_alloc(kmflag);
 	if (KM_UNLIKELY(size > MAXBUF))
 		return kmem_oversize_alloc(size, 0, kmflag, KMEM_KIND_KMEM);
 	return kmem_cache_alloc_sized(size_cache(size), size, kmflag,

@@ -87,6 +87,8 @@ static const struct option log_options[] = {
 	 &kmem_options.log_failure},
 	{"slab", SIZE_OPT, 0, LOG_DEFAULT, 0, SIZE_MAX / 4,
 	 &kmem_options.log_slab},
+	{"zerosized", SIZE_OPT, 0, LOG_DEFAULT, 0, SIZE_MAX / 4,
+	 &kmem_options.log_zerosized},
 	{NULL, NO_VALUE, 0, 0, 0, 0, NULL},
 };
 

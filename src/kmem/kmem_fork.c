@@ -60,7 +60,8 @@ static kmem_mutex_t *const list_locks[] = {
 static int visit_members(visit_fn *visit, void *arg)
 {
 	kmem_log_header_t *logs[] = {kmem_transaction_log, kmem_content_log,
-				     kmem_failure_log, kmem_slab_log};
+				     kmem_failure_log, kmem_slab_log,
+				     kmem_zerosized_log};
 
 	for (kmem_cache_t *cp = kmem_null_cache.cache_next;
 	     cp != &kmem_null_cache; cp = cp->cache_next)

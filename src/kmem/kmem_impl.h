@@ -428,6 +428,7 @@ extern kmem_log_header_t *kmem_transaction_log;
 extern kmem_log_header_t *kmem_content_log;
 extern kmem_log_header_t *kmem_failure_log;
 extern kmem_log_header_t *kmem_slab_log;
+extern kmem_log_header_t *kmem_zerosized_log;
 extern kmem_stackdepot_t kmem_stackdepot;
 extern struct map *kmem_rmaps;      /* every resource map, latest first */
 extern kmem_waiter_t *kmem_waiters; /* who waits for memory, longest first */

@@ -100,8 +100,9 @@ static void logs_init(void)
 		kmem_content_log = kmem_log_init(kmem_options.log_content);
 	kmem_failure_log = kmem_log_init(kmem_options.log_failure);
 	kmem_slab_log = kmem_log_init(kmem_options.log_slab);
+	kmem_zerosized_log = kmem_log_init(kmem_options.log_zerosized);
 	kmem_logging = kmem_transaction_log || kmem_content_log ||
-		       kmem_failure_log || kmem_slab_log;
+		       kmem_failure_log || kmem_slab_log || kmem_zerosized_log;
 }
 
 /*

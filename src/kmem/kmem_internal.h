@@ -188,6 +188,7 @@ struct kmem_options {
 	size_t log_content;
 	size_t log_failure;
 	size_t log_slab;
+	size_t log_zerosized;
 };
 extern KM_HIDDEN struct kmem_options kmem_options;
 

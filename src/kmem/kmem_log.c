@@ -25,6 +25,7 @@ kmem_log_header_t *kmem_transaction_log;
 kmem_log_header_t *kmem_content_log;
 kmem_log_header_t *kmem_failure_log;
 kmem_log_header_t *kmem_slab_log;
+kmem_log_header_t *kmem_zerosized_log;
 vmem_t *kmem_log_arena;
 
 kmem_log_header_t *kmem_log_init(size_t bytes)

@@ -47,7 +47,7 @@ static void normalise(const char *in, char *out)
 }
 
 /* Runs a misuse in a child; its text is left in said.  Returns the signal that
- * ended the child. */
+ * ended the child, or minus its exit status. */
 static int run(const char *debug, void (*misuse)(void))
 {
 	static char text[sizeof(said)];
@@ -77,7 +77,7 @@ static int run(const char *debug, void (*misuse)(void))
 	close(fd[0]);
 	waitpid(pid, &status, 0);
 	normalise(text, said);
-	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status);
 }
 
 static void expect_abort(const char *debug, void (*misuse)(void),
@@ -339,6 +339,37 @@ static void caches_that_cannot_be(void **state)
 	assert_string_equal(said, ""); /* a guest is silent */
 }
 
+/* ---- requests for nothing ---- */
+
+static void ask_for_no_bytes(void)
+{
+	const kmem_bufctl_audit_t *rec;
+
+	setenv("KMEM_LOGGING", "zerosized", 1);
+	if (kmem_alloc(0, KM_SLEEP) || kmem_alloc(0, KM_SLEEP) ||
+	    kmem_alloc(0, KM_NOSLEEP))
+		_exit(1);
+	for (uint32_t i = 0, n = 0; i < kmem_max_ncpus; i++) {
+		n += (uint32_t)kmem_zerosized_log->lh_cpu[i].clh_hits;
+		if (i == kmem_max_ncpus - 1 && n != 2)
+			_exit(2);
+	}
+	rec = (const void *)kmem_zerosized_log->lh_base;
+	for (size_t i = 0; !rec->bc_timestamp && i < 1000; i++)
+		rec++;
+	if (rec->bc_what != KMEM_WHAT_FAIL || rec->bc_addr || !rec->bc_stack)
+		_exit(3);
+}
+
+static void nothing_is_noted(void **state)
+{
+	(void)state;
+	assert_int_equal(run("verbose", ask_for_no_bytes), 0);
+	assert_string_equal(
+		said, "kmem: kmem_alloc(): sleeping allocation with size of 0; "
+		      "see kmem_zerosized_log for details\n");
+}
+
 /* ---- arenas ---- */
 
 static vmem_t *ids(void)
@@ -431,6 +462,7 @@ int main(void)
 		cmocka_unit_test(two_transactions),
 		cmocka_unit_test(without_abort),
 		cmocka_unit_test(caches_that_cannot_be),
+		cmocka_unit_test(nothing_is_noted),
 		cmocka_unit_test(arenas),
 	};
 
