@@ -4,6 +4,12 @@
 
 #define GROUPS(X)   \
 	X(session)  \
+	X(thread)   \
+	X(stack)    \
+	X(regs)     \
+	X(stacks)   \
+	X(fpregs)   \
+	X(process)  \
 	X(lang)     \
 	X(vars)     \
 	X(settings) \

@@ -169,6 +169,9 @@ struct frame {
 	taddr_t cfa; /* 0 unknown */
 	taddr_t sp;
 	bool is_activation; /* innermost, or interrupted by a signal */
+	/* rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8, ... r15, DWARF's order */
+	uint64_t regs[16];
+	uint32_t has_regs; /* bit i: regs[i] is known here */
 };
 
 /**

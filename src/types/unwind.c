@@ -22,6 +22,7 @@
 #include <string.h>
 
 enum {
+	REG_RBX = 3,
 	REG_RSP = 7,
 	REG_RIP = 16,
 	NREGS = 17
@@ -155,6 +156,21 @@ static int on_frame(Dwfl_Frame *dwfl_frame, void *arg)
 	if (dwfl_frame_reg(dwfl_frame, REG_RSP, &sp) != 0)
 		sp = 0;
 	frame.sp = sp;
+	for (unsigned i = 0; i < 16; i++) {
+		Dwarf_Word word;
+
+		if (dwfl_frame_reg(dwfl_frame, i, &word) != 0)
+			continue;
+		frame.regs[i] = word;
+		frame.has_regs |= 1u << i;
+	}
+	/* libdw's table of the ABI leaves rbx out: a function that says nothing
+	 * of it has kept it */
+	if (!(frame.has_regs & 1u << REG_RBX) && walk->has_last &&
+	    (walk->last.has_regs & 1u << REG_RBX)) {
+		frame.regs[REG_RBX] = walk->last.regs[REG_RBX];
+		frame.has_regs |= 1u << REG_RBX;
+	}
 	frame.is_activation =
 		is_activation && !(walk->is_resumed && walk->n == 1);
 	if (walk->has_last && !is_activation && sp <= walk->last.sp)
