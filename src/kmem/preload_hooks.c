@@ -6,8 +6,8 @@
  * exit() and return from main: a handler registered by the library's
  * constructor, which runs after every handler the program registers and after
  * the destructors of all objects.  quick_exit(): likewise.  _exit(), _Exit():
- * interposed; what libc calls by itself, as at the end of exit(), is not
- * reached by that and need not be.
+ * interposed; what libc calls by itself is not reached by that and need not
+ * be, but for daemon(), which is interposed, too.
  *
  * Fatal signals: a handler for every signal that would end the process, on an
  * alternate stack, so that an overflow of the stack is seen too.
@@ -30,12 +30,15 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "contract/notes.h"
@@ -116,6 +119,37 @@ EXPORT void _exit(int status)
 EXPORT void _Exit(int status)
 {
 	end_now(status);
+}
+
+/* descriptors 0 to 2 become the null device; 0 or -1 with errno */
+static int close_standard(void)
+{
+	struct stat st;
+	long fd = snap_sys(SYS_open, "/dev/null", O_RDWR);
+	long rc = fd < 0 ? fd : snap_sys(SYS_fstat, fd, &st);
+
+	if (rc >= 0 && (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)))
+		rc = -ENODEV;
+	for (int to = 0; rc >= 0 && to < 3; to++)
+		snap_sys(SYS_dup2, fd, to);
+	if (fd > 2 || (fd >= 0 && rc < 0))
+		snap_sys(SYS_close, fd);
+	errno = rc < 0 ? (int)-rc : errno;
+	return rc < 0 ? -1 : 0;
+}
+
+/* libc's ends the parent by an _exit() of its own */
+EXPORT int daemon(int stays, int is_open)
+{
+	pid_t pid = fork();
+
+	if (pid > 0)
+		end_now(0);
+	if (pid < 0 || snap_sys(SYS_setsid) < 0)
+		return -1;
+	if (!stays)
+		snap_sys(SYS_chdir, "/");
+	return is_open ? 0 : close_standard();
 }
 
 /* ---- fatal signals ------------------------------------------------------- */

@@ -3,6 +3,7 @@
  * New processes while threads allocate: fork, vfork, posix_spawn, system.
  *
  * usage: procs fork|vfork|spawn N
+ *        procs daemon FILE       writes "done" into the file, from a daemon
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -141,6 +142,25 @@ static int by_spawn(int i)
 	return system("exit 3") == 3 << 8 ? 0 : -1;
 }
 
+static int run_daemon(const char *path)
+{
+	FILE *f;
+	unsigned seed = 1;
+
+	churn(&seed, 100);
+	printf("goes\n");
+	if (daemon(1, 0))
+		return 9;
+	churn(&seed, 100);
+	printf("nobody reads this\n");
+	fflush(stdout);
+	f = fopen(path, "w");
+	if (!f)
+		return 8;
+	fprintf(f, "done %d\n", getsid(0) == getpid());
+	return fclose(f) ? 7 : 4;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -152,6 +172,10 @@ int main(int argc, char **argv)
 	int nfailed = 0;
 	int n = argc > 2 ? atoi(argv[2]) : 0;
 
+	if (argc == 3 && !strcmp(argv[1], "daemon")) {
+		setvbuf(stdout, NULL, _IONBF, 0);
+		return run_daemon(argv[2]);
+	}
 	for (size_t i = 0; i < NTHREADS; i++)
 		if (pthread_create(&thread[i], NULL, work, (void *)(i + 1)))
 			return 2;
