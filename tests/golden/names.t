@@ -52,6 +52,14 @@ def is_here(kind, name):
 
 
 core()
+# the question itself can be answered with yes and no
+for kind, there, not_there in (("dcmd", "walk", "nosuch"),
+                               ("walker", "thread", "nosuch"),
+                               ("letter", "q", "Z"),
+                               ("option", "pager", "nosuch"),
+                               ("variable", "rip", "nosuch")):
+    if not is_here(kind, there) or is_here(kind, not_there):
+        sys.exit("cannot tell whether a %s is there" % kind)
 text = open(top + "/doc/mdb-differences.md").read()
 absent = {}
 for row in re.findall(r"(?m)^\|(.*)\|(.*)\|$", text):
