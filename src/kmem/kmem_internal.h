@@ -600,8 +600,8 @@ KM_HIDDEN int kmem_sys_protect(void *addr, size_t bytes, int is_open);
 KM_HIDDEN int kmem_sys_zero(void *addr, size_t bytes);
 /** Monotonic nanoseconds. */
 KM_HIDDEN hrtime_t kmem_now(void);
-/** The same for a transaction: later than that of each one before it, and right
- * to a tick of the kernel's clock. */
+/** The same for a transaction.  Right to a tick of the kernel's clock; in a
+ * process of one thread later than that of every transaction before. */
 KM_HIDDEN hrtime_t kmem_stamp(void);
 /** Thread id of the caller, remembered per thread. */
 KM_HIDDEN uint32_t kmem_tid(void);

@@ -95,9 +95,27 @@ struct err *view_bind(struct types *types, const struct object *object,
 	return NULL;
 }
 
-uint64_t view_get(const struct view_row *row, const void *raw)
+/* n bytes, at most 8; the usual sizes without a call */
+static uint64_t load(const char *p, size_t n)
 {
 	uint64_t value = 0;
+	uint32_t half;
+
+	if (n == sizeof(value)) {
+		memcpy(&value, p, sizeof(value));
+		return value;
+	}
+	if (n == sizeof(half)) {
+		memcpy(&half, p, sizeof(half));
+		return half;
+	}
+	memcpy(&value, p, n);
+	return value;
+}
+
+uint64_t view_get(const struct view_row *row, const void *raw)
+{
+	uint64_t value;
 	unsigned nbits = row->bit_size;
 	size_t n = row->size_bytes < sizeof(value) ? row->size_bytes
 						   : sizeof(value);
@@ -108,7 +126,7 @@ uint64_t view_get(const struct view_row *row, const void *raw)
 			n = row->elem_bytes;
 		nbits = (unsigned)n * 8;
 	}
-	memcpy(&value, (const char *)raw + row->offset_bytes, n);
+	value = load((const char *)raw + row->offset_bytes, n);
 	value >>= row->bit_offset;
 	if (nbits == 0 || nbits >= 64)
 		return value;

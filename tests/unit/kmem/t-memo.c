@@ -160,9 +160,34 @@ static void time_goes_on_after_a_pause(void **state)
 	}
 }
 
+static void stamps_are_in_order_and_go_on_with_time(void **state)
+{
+	struct timespec pause = {0, 30000000};
+	hrtime_t tick = 11000000; /* at most 100 a second, and some */
+	hrtime_t last = 0;
+	hrtime_t now;
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		for (int k = 0; k < 1000 + i; k++) {
+			now = kmem_stamp();
+			assert_true(now > last);
+			last = now;
+		}
+		assert_true(now >= clock_now() - tick);
+		assert_true(now <= clock_now() + tick);
+		nanosleep(&pause, NULL);
+		now = kmem_stamp();
+		assert_true(now - last > pause.tv_nsec - tick);
+		last = now;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* first: while there is one thread */
+		cmocka_unit_test(stamps_are_in_order_and_go_on_with_time),
 		cmocka_unit_test(a_stack_recognised_is_the_one_that_is_there),
 		cmocka_unit_test(what_is_forgotten_is_walked_again),
 		cmocka_unit_test(time_goes_on_with_the_systems_clock),
