@@ -99,13 +99,17 @@ struct err *walk_run(struct session *s, const char *name, bool has_addr,
 
 	if (!w)
 		return unknown(s, name);
+	/* the next address would fail like this one */
+	if ((w->addr == ADDR_REQUIRED && !has_addr) ||
+	    (w->addr == ADDR_NONE && has_addr))
+		session_stop_loop(s);
 	if (w->addr == ADDR_REQUIRED && !has_addr)
-		return err_new(ERR_USAGE,
+		return err_new(ERR_NOTFOUND,
 			       "failed to perform walk '%s': walker requires "
 			       "starting address",
 			       name);
 	if (w->addr == ADDR_NONE && has_addr)
-		return err_new(ERR_USAGE,
+		return err_new(ERR_NOTFOUND,
 			       "failed to perform walk '%s': walker does not "
 			       "accept starting address",
 			       name);

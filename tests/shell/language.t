@@ -216,6 +216,8 @@ prints '::echo one; ! echo two
 two
 three '
 fails '::echo 5 6 | ::echo' 'syntax error: the pipe holds text that is no expression, near "6"'
+fails "! 'seq 2' | ::walk thread" "failed to perform walk 'thread': walker does not accept starting address"
+fails "::walk kmem_hash" "failed to perform walk 'kmem_hash': walker requires starting address"
 fails "::walk nosuch" "failed to perform walk 'nosuch': unknown walk name"
 fails '::echo 1 | ::nosuch' "invalid command '::nosuch': unknown dcmd name"
 fails '::stauts' "invalid command '::stauts': unknown dcmd name (did you mean ::status?)"
