@@ -33,8 +33,12 @@ static const uint32_t class_bytes[NCLASSES] = {
 	90112, 98304, 106496, 114688, 122880, 131072,
 };
 
-/* set while starting: the class of (size - 1) / 8, and each class's cache */
-static uint8_t class_of[MAXBUF / 8];
+/* set while starting: the class of a size, by (size - 1) / 8 and, for those
+ * above SMALL, whose classes are multiples of 64, by (size - 1) / 64; and each
+ * class's cache */
+#define SMALL ((size_t)1024)
+static uint8_t class_of_small[SMALL / 8];
+static uint8_t class_of_large[MAXBUF / 64];
 static kmem_cache_t *class_cache[NCLASSES];
 /* published once under align_lock, never removed */
 static kmem_cache_t *align_cache[NALIGNS][NCLASSES];
@@ -47,6 +51,13 @@ static size_t class_align(size_t bytes)
 	if (bytes % 64 == 0)
 		return 64;
 	return bytes >= 16 ? 16 : 8;
+}
+
+/** The class of a size, 1 to MAXBUF. */
+static inline unsigned class_of(size_t size)
+{
+	return KM_LIKELY(size <= SMALL) ? class_of_small[(size - 1) / 8]
+					: class_of_large[(size - 1) / 64];
 }
 
 /** Do threads keep objects of a class?  Not if any is to be looked at. */
@@ -79,20 +90,22 @@ void kmem_alloc_init(void)
 		if (kmem_audited_is_short(class_cache[i]))
 			class_cache[i]->cache_class = (uint32_t)i + 1;
 		kmem_thread_class((unsigned)i, class_cache[i]);
-		for (; size <= class_bytes[i]; size += 8)
-			class_of[(size - 1) / 8] = (uint8_t)i;
+		for (; size <= class_bytes[i] && size <= SMALL; size += 8)
+			class_of_small[(size - 1) / 8] = (uint8_t)i;
+		for (; size <= class_bytes[i]; size += 64)
+			class_of_large[(size - 1) / 64] = (uint8_t)i;
 	}
 	/* malloc's smallest is the class of 16; bins of buffers to be checked
 	 * are not for it to see: the largest class has none */
 	for (size_t i = 0; i <= KMEM_BIN_BYTES / 8; i++)
 		kmem_malloc_class[i] = kmem_flags & KMF_DEBUG
 					       ? NCLASSES - 1
-					       : class_of[i < 2 ? 1 : i - 1];
+					       : class_of(i < 2 ? 16 : i * 8);
 }
 
 static inline kmem_cache_t *size_cache(size_t bytes)
 {
-	return class_cache[class_of[(bytes - 1) / 8]];
+	return class_cache[class_of(bytes)];
 }
 
 /* ---- kmem_alloc ---- */
@@ -251,13 +264,13 @@ static kmem_cache_t *align_cache_get(int shift, int class, size_t align)
  */
 static kmem_cache_t *aligned_cache(size_t bytes, size_t align)
 {
-	int class = class_of[(bytes - 1) / 8];
+	int class = (int)class_of(bytes);
 	size_t enough = (class_bytes[class] + align - 1) & -align;
 	int i;
 
 	/* sizes that round up to the same share one cache */
-	if (enough <= MAXBUF && class_of[(enough - 1) / 8] > class)
-		class = class_of[(enough - 1) / 8];
+	if (enough <= MAXBUF && (int)class_of(enough) > class)
+		class = (int)class_of(enough);
 	enough = (class_bytes[class] + align - 1) & -align;
 
 	for (i = class; i < NCLASSES && class_bytes[i] <= 2 * enough; i++)
