@@ -20,6 +20,8 @@
 	X(enum)     \
 	X(printf)   \
 	X(typedef)  \
+	X(names)    \
+	X(lists)    \
 	X(dis)      \
 	X(modules)  \
 	X(cache)    \

@@ -10,12 +10,14 @@
 
 enum {
 	NM_DYN,
+	NM_PRIVATE,
 	NM_DECIMAL,
 	NM_FORMAT,
 	NM_GLOBAL,
 	NM_BARE,
 	NM_BY_NAME,
 	NM_OCTAL,
+	NM_COMMANDS,
 	NM_TYPES,
 	NM_UNDEF,
 	NM_BY_VALUE,
@@ -23,13 +25,15 @@ enum {
 };
 static const struct opt nm_opts[] = {
 	{'D', OPT_FLAG, NULL, "the dynamic symbols only"},
+	{'P', OPT_FLAG, NULL, "those made with ::nmadd only"},
 	{'d', OPT_FLAG, NULL, "values in decimal"},
 	{'f', OPT_STRING, "columns",
-	 "of ndx,val,sz,type,bind,oth,shndx,name,obj"},
+	 "of ndx,val,sz,type,bind,oth,shndx,name,obj,ctype"},
 	{'g', OPT_FLAG, NULL, "global symbols only"},
 	{'h', OPT_FLAG, NULL, "no heading"},
 	{'n', OPT_FLAG, NULL, "sort by name"},
 	{'o', OPT_FLAG, NULL, "values in octal"},
+	{'p', OPT_FLAG, NULL, "as commands, ::nmadd, that make them"},
 	{'t', OPT_STRING, "types",
 	 "only these, of noty,objt,func,sect,file,comm,tls,ifnc"},
 	{'u', OPT_FLAG, NULL, "undefined symbols only"},
@@ -43,7 +47,7 @@ static const struct column nm_cols[] = {
 	{"size_bytes", NULL, CELL_BYTES, 0}, {"type", NULL, CELL_TEXT, 0},
 	{"bind", NULL, CELL_TEXT, 0},        {"other", NULL, CELL_COUNT, 0},
 	{"section", NULL, CELL_TEXT, 0},     {"name", NULL, CELL_TEXT, 0},
-	{"object", NULL, CELL_TEXT, 0},
+	{"object", NULL, CELL_TEXT, 0},      {"ctype", NULL, CELL_TEXT, 0},
 };
 
 /* what -f may name, in the order of nm_cols */
@@ -51,18 +55,21 @@ static const struct nm_field {
 	const char *keyword, *title;
 	int width; /* 0: last */
 } nm_fields[] = {
-	{"ndx", "Index", 5},   {"val", "Value", 18}, {"sz", "Size", 18},
-	{"type", "Type", 5},   {"bind", "Bind", 5},  {"oth", "Other", 5},
-	{"shndx", "Shndx", 8}, {"name", "Name", 0},  {"obj", "Object", 0},
+	{"ndx", "Index", 5},    {"val", "Value", 18}, {"sz", "Size", 18},
+	{"type", "Type", 5},    {"bind", "Bind", 5},  {"oth", "Other", 5},
+	{"shndx", "Shndx", 8},  {"name", "Name", 0},  {"obj", "Object", 0},
+	{"ctype", "CType", 50},
 };
 enum {
-	NM_FIELDS = 9
+	NM_FIELDS = 10,
+	NM_CTYPE = 9,
 };
 
 struct nm {
 	struct dcmd_call *call;
 	bool flags[sizeof(nm_opts) / sizeof(*nm_opts)];
 	const char *format, *type_list;
+	bool has_ctype;
 	unsigned types; /* bit mask of STT_* */
 	size_t fields[NM_FIELDS];
 	size_t nfields;
@@ -123,6 +130,24 @@ static int field_width(const struct nm *nm, size_t field)
 	return nm->flags[NM_DECIMAL] ? 20 : nm->flags[NM_OCTAL] ? 23 : 18;
 }
 
+/* "int (*)(int, char **)" of a function; owned */
+static char *ctype_text(const struct nm *nm, const struct symbol *sym)
+{
+	const struct type *type = NULL;
+	struct err *err = NULL;
+
+	if (sym->shndx != SHN_UNDEF &&
+	    (sym->type == STT_FUNC || sym->type == STT_OBJECT))
+		err = types_of_symbol(session_types(nm->call->s), sym, &type);
+	if (err || !type) {
+		err_free(err);
+		return mem_strdup("<unknown type>");
+	}
+	if (type_info(type).kind == TYPE_FUNCTION)
+		type = type_pointer(type);
+	return mem_strdup(type_name(type));
+}
+
 static char *field_text(const struct nm *nm, size_t field,
 			const struct symbol *sym, size_t index)
 {
@@ -143,6 +168,8 @@ static char *field_text(const struct nm *nm, size_t field,
 		return section_text(sym->shndx);
 	case 7:
 		return mem_strdup(sym->name);
+	case NM_CTYPE:
+		return ctype_text(nm, sym);
 	}
 	return mem_strdup(sym->object ? sym->object->name : "-");
 }
@@ -188,6 +215,14 @@ static void print_row(const struct nm *nm, const struct symbol *sym,
 	struct out *o = nm->call->out;
 	_free_ char *section = NULL;
 
+	if (nm->flags[NM_COMMANDS] && !out_is_json(o) && !out_is_pipe(o)) {
+		if (sym->type == STT_FUNC || sym->type == STT_OBJECT)
+			out_text(o,
+				 "%" PRIx64 "::nmadd -%c -s %" PRIx64 " %s\n",
+				 sym->value, sym->type == STT_FUNC ? 'f' : 'o',
+				 sym->size, sym->name);
+		return;
+	}
 	if (!out_is_json(o) && !out_is_pipe(o)) {
 		print_text(nm, sym, index);
 		return;
@@ -202,6 +237,13 @@ static void print_row(const struct nm *nm, const struct symbol *sym,
 	out_str(o, section);
 	out_str(o, sym->name);
 	out_str(o, sym->object ? sym->object->name : NULL);
+	if (nm->has_ctype) {
+		_free_ char *ctype = ctype_text(nm, sym);
+
+		out_str(o, ctype);
+	} else {
+		out_none(o); /* it takes all debug information */
+	}
 	out_end_row(o, sym->value);
 }
 
@@ -275,6 +317,7 @@ static struct err *parse_fields(struct nm *nm)
 			return err_new(ERR_USAGE, "unknown column '%.*s'",
 				       (int)n, p);
 		nm->fields[nm->nfields++] = i;
+		nm->has_ctype |= i == NM_CTYPE;
 		p += n + (p[n] == ',');
 	}
 	return NULL;
@@ -284,9 +327,11 @@ static struct err *nm_options(struct nm *nm, const char **ret_object)
 {
 	bool *f = nm->flags;
 	void *const values[] = {
-		&f[NM_DYN],   &f[NM_DECIMAL],  &nm->format,  &f[NM_GLOBAL],
-		&f[NM_BARE],  &f[NM_BY_NAME],  &f[NM_OCTAL], &nm->type_list,
-		&f[NM_UNDEF], &f[NM_BY_VALUE], &f[NM_HEX],
+		&f[NM_DYN],     &f[NM_PRIVATE], &f[NM_DECIMAL],
+		&nm->format,    &f[NM_GLOBAL],  &f[NM_BARE],
+		&f[NM_BY_NAME], &f[NM_OCTAL],   &f[NM_COMMANDS],
+		&nm->type_list, &f[NM_UNDEF],   &f[NM_BY_VALUE],
+		&f[NM_HEX],
 	};
 	size_t first = 0;
 	struct err *err = dcmd_options(nm->call, nm_opts, values, &first);
@@ -311,6 +356,14 @@ static struct err *collect(struct nm *nm, const char *name)
 		if (!only)
 			return err_new(ERR_NOTFOUND, "no such object: %s",
 				       name);
+	}
+	if (nm->flags[NM_PRIVATE]) {
+		const struct symbol *mine = NULL;
+		size_t n = types_privates(types, &mine);
+
+		for (size_t i = 0; !err && i < n; i++)
+			err = take_symbol(nm, &mine[i]);
+		return err;
 	}
 	for (size_t i = 0; !err && i < types_nobjects(types); i++) {
 		const struct object *o = types_object(types, i);
@@ -359,8 +412,9 @@ static void print_symbols(struct nm *nm)
 	else if (nm->flags[NM_BY_VALUE])
 		qsort(order, n, sizeof(*order), by_value);
 	out_begin(nm->call->out, nm_cols, NM_FIELDS, "");
-	if (!nm->flags[NM_BARE] && DCMD_HDRSPEC(nm->call->flags) &&
-	    !out_is_json(nm->call->out) && !out_is_pipe(nm->call->out))
+	if (!nm->flags[NM_BARE] && !nm->flags[NM_COMMANDS] &&
+	    DCMD_HDRSPEC(nm->call->flags) && !out_is_json(nm->call->out) &&
+	    !out_is_pipe(nm->call->out))
 		print_heading(nm);
 	for (size_t i = 0; i < n; i++)
 		print_row(nm, &nm->syms.v[order[i].i],
@@ -388,8 +442,10 @@ static struct err *dcmd_nm(struct dcmd_call *call)
 
 static const struct opt dump_opts[] = {
 	{'e', OPT_FLAG, NULL, "each group as a number; no heading, no text"},
+	{'f', OPT_FLAG, NULL, "what the object file holds, not the memory"},
 	{'g', OPT_NUMBER, "bytes", "size of a group: 1, 2, 4 (default), ..."},
 	{'l', OPT_NUMBER, "bytes", "how much; else the repeat count"},
+	{'p', OPT_FLAG, NULL, "physical addresses: a dump has none"},
 	{'q', OPT_FLAG, NULL, "no text at the right"},
 	{'r', OPT_FLAG, NULL, "offsets instead of addresses"},
 	{'s', OPT_FLAG, NULL, "one * for lines like the one before"},
@@ -408,7 +464,8 @@ static const struct column dump_cols[] = {
 
 struct dump {
 	struct dcmd_call *call;
-	bool swap, quiet, relative, squeeze, trim, unaligned, full;
+	bool swap, from_file, physical, quiet, relative, squeeze, trim,
+		unaligned, full;
 	uint64_t group, length, paras;
 	taddr_t addr;       /* first byte asked for */
 	taddr_t start, end; /* whole lines; bytes asked for if trim */
@@ -418,14 +475,18 @@ struct dump {
 
 static struct err *dump_options(struct dump *d)
 {
-	void *const values[] = {
-		&d->swap,    &d->group, &d->length,    &d->quiet, &d->relative,
-		&d->squeeze, &d->trim,  &d->unaligned, &d->full,  &d->paras};
+	void *const values[] = {&d->swap,      &d->from_file, &d->group,
+				&d->length,    &d->physical,  &d->quiet,
+				&d->relative,  &d->squeeze,   &d->trim,
+				&d->unaligned, &d->full,      &d->paras};
 	size_t first = 0;
 	struct err *err = dcmd_options(d->call, dump_opts, values, &first);
 
 	if (!err && first < d->call->argc)
 		err = err_new(ERR_USAGE, "it takes no arguments");
+	if (!err && d->physical)
+		err = err_new(ERR_NOSUP, "operation not supported by target: "
+					 "a dump has no physical memory");
 	if (!err && d->length && d->call->count > 1)
 		err = err_new(ERR_USAGE,
 			      "-l and a repeat count exclude each other");
@@ -565,8 +626,12 @@ static struct err *dump_read(const struct dump *d, taddr_t at,
 	if (d->trim && to > d->end)
 		to = d->end;
 	memset(bytes, 0, n);
-	err = target_read(session_target(d->call->s), from, bytes + (from - at),
-			  to - from);
+	if (d->from_file)
+		err = types_read_file(session_types(d->call->s), from,
+				      bytes + (from - at), to - from);
+	else
+		err = target_read(session_target(d->call->s), from,
+				  bytes + (from - at), to - from);
 	if (!err)
 		return NULL;
 	err_free(err);

@@ -295,6 +295,8 @@ bool types_symbol_at(struct types *types, taddr_t addr, struct symbol *ret)
 	const struct symtab *tab;
 	size_t lo;
 
+	if (private_at(types, addr, ret))
+		return true;
 	if (!obj)
 		return false;
 	tab = load_symtab(obj);
@@ -388,6 +390,8 @@ bool types_symbol_named(struct types *types, const struct object *object,
 		return false;
 	if (object)
 		return named_in(object_impl(types, object), name, ret);
+	if (private_named(types, name, ret))
+		return true;
 	for (i = 0; i < types->objects.n; i++)
 		if (named_in(types->objects.v[i], name, ret))
 			return true;

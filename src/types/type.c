@@ -50,6 +50,7 @@ void types_release(struct types *types)
 	for (i = 0; i < types->made_names.n; i++)
 		mem_free(types->made_names.v[i]);
 	VEC_FREE(&types->made_names);
+	private_free(types);
 	made_release(types);
 	VEC_FREE(&types->all);
 	hash_fini(&types->by_die);

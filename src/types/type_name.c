@@ -102,7 +102,8 @@ static void declare_pointer(const struct type *elem, const char *star,
 			    const char *decl, int depth, struct strbuf *out)
 {
 	bool needs_parens = elem->form == FORM_ARRAY ||
-			    type_tag(elem) == DW_TAG_subroutine_type;
+			    type_tag(elem) == DW_TAG_subroutine_type ||
+			    type_tag(elem) == DW_TAG_subprogram;
 	_free_ char *full = mem_printf("%s%s%s%s", needs_parens ? "(" : "",
 				       star, decl, needs_parens ? ")" : "");
 

@@ -162,6 +162,17 @@ size_t types_inlines(struct types *types, taddr_t pc, struct inline_frame *ret,
  * Owned. */
 char *types_demangle(const char *name);
 
+/* ---- symbols of the user's making ------------------------------------ */
+
+/** Makes a symbol of name, value, size and type; the name is copied; false:
+ * there is one of that name, or no program that it could be of. */
+bool types_add_private(struct types *types, const struct symbol *sym);
+/** Takes one away; false: there is none. */
+bool types_del_private(struct types *types, const char *name,
+		       struct symbol *ret);
+/** All of them; *ret is borrowed until one is added or taken away. */
+size_t types_privates(const struct types *types, const struct symbol **ret);
+
 /* ---- stacks ---------------------------------------------------------- */
 
 struct frame {

@@ -107,6 +107,7 @@ struct types {
 	bool is_attached;                 /* to our callbacks: see unwind.c */
 	const struct target_thread *unwinding; /* whose registers they give */
 	struct disasm *disasm;                 /* NULL: not yet needed */
+	VEC(struct symbol) private;            /* names owned */
 	VEC(struct made) made;
 	VEC(char *) made_names;   /* of members */
 	bool has_model, is_ilp32; /* see types_set_model() */
@@ -186,6 +187,16 @@ void dwp_close(struct dwp *dwp);
 
 /** Undoes what the first walk attached; after the Dwfl has ended. */
 void unwind_release(struct types *types);
+
+/* ---- private.c ----------------------------------------------------------- */
+
+/** The symbol of the user's making that contains an address. */
+bool private_at(const struct types *types, taddr_t addr, struct symbol *ret);
+/** The one of a name. */
+bool private_named(const struct types *types, const char *name,
+		   struct symbol *ret);
+/** Releases them. */
+void private_free(struct types *types);
 
 /* ---- made.c -------------------------------------------------------------- */
 
