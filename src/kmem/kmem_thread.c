@@ -20,7 +20,7 @@
  * Magazines pass objects from a thread that frees to one that allocates without
  * looking at them, but in the order they were freed.  A program that frees much
  * and then builds anew would get its next structures strewn over all of memory,
- * and none of it would be free for another size.  So the depot keeps 128 KiB of
+ * and none of it would be free for another size.  So the depot keeps 64 KiB of
  * a class; what is more goes to the slabs, which give out neighbours together.
  *
  * On these paths nothing is checked, logged or made to fail.  malloc() and free()
@@ -65,13 +65,14 @@
 #include <pthread.h>
 #include <string.h>
 
-#define BIN_KEEP   ((size_t)16384) /* bytes a bin holds, about */
-#define BIN_ROUNDS 128             /* at most */
-#define BIN_LEAST  2               /* at least, once it is used */
-#define BIN_START  512             /* bytes it may hold to begin with */
-#define BIN_LARGE  ((size_t)65536) /* of objects that are large, so many bytes */
-#define BIN_EIGHT  8               /* or so many objects, if that is less */
-#define DEPOT_KEEP ((size_t)131072) /* bytes a class has in its depot, about */
+#define BIN_KEEP    ((size_t)16384) /* bytes a bin holds, about */
+#define BIN_ROUNDS  128             /* at most */
+#define BIN_LEAST   2               /* at least, once it is used */
+#define BIN_START   512             /* bytes it may hold to begin with */
+#define BIN_LARGE   ((size_t)65536) /* of objects that are large, so many bytes */
+#define BIN_EIGHT   8               /* or so many objects, if that is less */
+#define DEPOT_KEEP  ((size_t)65536) /* bytes a class has in its depot, about */
+#define DEPOT_LEAST 16              /* or objects, if that is more */
 
 kmem_thread_t *kmem_threads; /* pushed by compare and swap */
 __thread kmem_thread_t *kmem_thread_self;
@@ -117,7 +118,8 @@ static int is_depot_full(const kmem_cache_t *cp)
 						    __ATOMIC_RELAXED) *
 			  cp->cache_magtype->mt_magsize;
 
-	return rounds * cp->cache_chunksize >= DEPOT_KEEP &&
+	return rounds >= DEPOT_LEAST &&
+	       rounds * cp->cache_chunksize >= DEPOT_KEEP &&
 	       !(cp->cache_flags & KMF_BUFTAG);
 }
 
