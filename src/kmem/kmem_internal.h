@@ -686,6 +686,9 @@ KM_HIDDEN size_t vmem_heap_import(void);
 /** Gives the system the pages of the heap's free segments; the addresses stay,
  * since what is left of their span is in use. */
 KM_HIDDEN void vmem_heap_trim(void);
+/** Gives the system the large free segments of the heap, addresses and all
+ * (vmem.c): elsewhere they may be wanted in one piece. */
+KM_HIDDEN void vmem_heap_release(void);
 
 /* ---- locks (kmem_lock.c) ---------------------------------------------- */
 

@@ -671,6 +671,11 @@ static void snapshot_or_complain(const struct kmem_snap_cause *cause)
 	if (rc)
 		return; /* within or beside another one: that one reports */
 	rc = snapshot(cause, conf.path, 0);
+	if (rc == -ENOMEM && (cause->reason == KMEM_SNAP_EXIT ||
+			      cause->reason == KMEM_SNAP__EXIT)) {
+		kmem_reap(); /* the address space may be limited, and ours */
+		rc = snapshot(cause, conf.path, 0);
+	}
 	told = rc ? 0 : tell_runner(path_buf);
 	if (rc)
 		complain(path_buf, rc);

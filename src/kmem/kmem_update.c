@@ -221,6 +221,7 @@ void kmem_reap(void)
 	kmem_thread_reap();
 	for_each_cache(reap_cache);
 	for_each_cache(trim_cache);
+	vmem_heap_release();
 	vmem_heap_trim();
 	release();
 }

@@ -337,6 +337,63 @@ static int fills_import(vmem_t *vmp, const vmem_seg_t *vsp)
 	       !(vmp == vmem_heap && vmem_heap_keeps());
 }
 
+/** Takes a free segment, which is on no list, out of its span: that shrinks or,
+ * when the segment has neighbours on both sides, becomes two; its tag is then
+ * the second one's. */
+static void span_cut(vmem_t *vmp, vmem_seg_t *span, vmem_seg_t *vsp)
+{
+	uintptr_t start = vsp->vs_start;
+	uintptr_t end = span->vs_end;
+
+	vmp->vm_kstat.vk_mem_total -= vsp->vs_end - start;
+	vmp->vm_kstat.vk_mem_import -= vsp->vs_end - start;
+	if (span->vs_start == start) {
+		span->vs_start = vsp->vs_end;
+		seg_destroy(vmp, vsp);
+		return;
+	}
+	span->vs_end = start;
+	if (vsp->vs_end == end) {
+		seg_destroy(vmp, vsp);
+		return;
+	}
+	vsp->vs_start = vsp->vs_end;
+	vsp->vs_end = end;
+	vsp->vs_type = VMEM_SPAN;
+	vsp->vs_import = span->vs_import;
+	klist_insert(span, vsp);
+}
+
+void vmem_heap_release(void)
+{
+	vmem_t *vmp = vmem_heap;
+	vmem_seg_t *vsp, *next, *span;
+
+	kmem_mutex_enter(&vmp->vm_lock);
+	/* the heads of the lists begin at 0 */
+	for (vsp = (vmem_seg_t *)&vmp->vm_freelist[0]; vsp; vsp = next) {
+		void *addr = (void *)vsp->vs_start;
+		size_t bytes = vsp->vs_end - vsp->vs_start;
+
+		next = vsp->vs_knext;
+		if (!addr || bytes < vmp->vm_min_import)
+			continue;
+		span = vsp->vs_aprev;
+		while (span->vs_type != VMEM_SPAN)
+			span = span->vs_aprev;
+		if (!span->vs_import)
+			continue;
+		freelist_delete(vmp, vsp);
+		if (span->vs_start == vsp->vs_start &&
+		    span->vs_end == vsp->vs_end)
+			span_destroy(vmp, vsp);
+		else
+			span_cut(vmp, span, vsp);
+		vmp->vm_source_free(vmp->vm_source, addr, bytes);
+	}
+	kmem_mutex_exit(&vmp->vm_lock);
+}
+
 /**
  * Ends an operation that made vsp, which is on no list, free and merged: gives
  * a whole import back, else files it.  Drops vm_lock.

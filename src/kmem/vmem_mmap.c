@@ -13,6 +13,9 @@
  *   a span that is not keeps its addresses, and once as much has been freed and
  *   not used again, all free segments lose their pages (vmem_heap_trim).
  *
+ * Where no memory is found large free segments lose their addresses, too, for
+ * these may be what is limited (vmem_heap_release).
+ *
  * What is asked of the system grows with the heap: large buffers then come to be
  * neighbours in one span, and what they leave behind can merge.
  */

@@ -2,9 +2,8 @@
 /*
  * Signal handlers that interrupt the allocator.
  *
- * usage: signals quiet MS    handlers that do not allocate
- *        signals alloc MS    handlers that do, of threads that do
- *        signals jump MS     handlers that jump out of code that allocates not
+ * usage: signals quiet MS    handlers that do not allocate (the others may not)
+ *        signals jump MS     handlers that jump, out of code that allocates not
  *        signals stack MS    handlers on an alternate stack, coroutines
  */
 #define _GNU_SOURCE
@@ -21,7 +20,6 @@
 
 static volatile sig_atomic_t nsignals;
 static volatile int is_over;
-static int does_alloc;
 
 static double now(void)
 {
@@ -59,15 +57,6 @@ static void handler(int signo)
 {
 	(void)signo;
 	nsignals++;
-	if (does_alloc) {
-		static __thread char *kept;
-		char *p = malloc(40 + (size_t)(nsignals % 3000));
-
-		*p = 1;
-		free(kept);
-		kept = p;
-		free(calloc(1, 150000));
-	}
 }
 
 static void set(int signo, void (*fn)(int), int flags)
@@ -172,7 +161,6 @@ static int stacks(double seconds)
 
 	ss.ss_sp = malloc(ss.ss_size);
 	sigaltstack(&ss, NULL);
-	does_alloc = 0;
 	set(SIGALRM, handler, SA_RESTART | SA_ONSTACK);
 	tick(100);
 	for (int i = 0; i < NCORO; i++) {
@@ -202,14 +190,12 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return 2;
-	if (!strcmp(argv[1], "alloc") || !strcmp(argv[1], "alone"))
-		does_alloc = 1;
 	if (!strcmp(argv[1], "jump"))
 		rc = jumps(seconds);
 	else if (!strcmp(argv[1], "stack"))
 		rc = stacks(seconds);
 	else
-		rc = interrupt(strcmp(argv[1], "alone") ? 2 : 0, seconds);
+		rc = interrupt(2, seconds);
 	printf("%s: %d\n", argv[1], rc);
 	return rc;
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Signal handlers that interrupt malloc, that allocate, that jump out, on stacks
-# of their own; coroutines.
+# Signal handlers that interrupt malloc, that jump, on stacks of their own;
+# coroutines.
 # shellcheck source=tests/guest/guestlib.sh
 . "$TOP/tests/guest/guestlib.sh"
 echo 1..$((3 * ${#modes[@]}))

@@ -121,7 +121,7 @@ static void limited(int resource, const char *name)
 {
 	static const size_t sizes[] = {20, 500, 5000, 100000, 700000, 7000000};
 	size_t first[6] = {0};
-	struct rlimit lim = {(rlim_t)150 << 20, (rlim_t)150 << 20};
+	struct rlimit lim = {(rlim_t)100 << 20, (rlim_t)100 << 20};
 
 	if (setrlimit(resource, &lim))
 		exit(2);
@@ -130,7 +130,7 @@ static void limited(int resource, const char *name)
 			size_t bytes = fill(sizes[i]);
 
 			/* debugging costs, small ones most */
-			expect(bytes >= (size_t)(sizes[i] < 1000 ? 5 : 40)
+			expect(bytes >= (size_t)(sizes[i] < 1000 ? 3 : 20)
 						<< 20,
 			       name, sizes[i]);
 			/* what one size kept must not be lost to the next */
