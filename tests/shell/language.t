@@ -225,7 +225,7 @@ fails '$z' "invalid command '\$z': unknown dcmd name"
 fails '::echo 1 | ::head -x' "'x' is no decimal number
 Usage: [ addr ] ::head [-N | -n N]"
 fails '::dump -Z' 'illegal option -- Z
-Usage: [ addr ] ::dump [-e] [-g bytes] [-l bytes] [-q] [-r] [-s] [-t] [-u] [-v] [-w paras]'
+Usage: [ addr ] ::dump [-e] [-f] [-g bytes] [-l bytes] [-p] [-q] [-r] [-s] [-t] [-u] [-v] [-w paras]'
 fails '! "unmatched' 'syntax error: quote unmatched on line 1 of (-e) near """'
 
 # ---- a script cannot overflow us
