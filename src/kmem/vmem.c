@@ -312,10 +312,20 @@ static vmem_seg_t *span_extend(vmem_t *vmp, void *addr, size_t bytes)
 	return edge;
 }
 
+/** What comes before a segment, markers left out. */
+static vmem_seg_t *before(const vmem_seg_t *vsp)
+{
+	vmem_seg_t *prev = vsp->vs_aprev;
+
+	while (prev->vs_type == VMEM_ROTOR || prev->vs_type == VMEM_WALKER)
+		prev = prev->vs_aprev;
+	return prev;
+}
+
 /** Removes the span that vsp fills and vsp itself. */
 static void span_destroy(vmem_t *vmp, vmem_seg_t *vsp)
 {
-	vmem_seg_t *span = vsp->vs_aprev;
+	vmem_seg_t *span = before(vsp);
 	size_t bytes = vsp->vs_end - vsp->vs_start;
 
 	vmp->vm_kstat.vk_mem_total -= bytes;
@@ -329,7 +339,7 @@ static void span_destroy(vmem_t *vmp, vmem_seg_t *vsp)
 /** Does a free segment fill a span that must go back (I5)? */
 static int fills_import(vmem_t *vmp, const vmem_seg_t *vsp)
 {
-	const vmem_seg_t *span = vsp->vs_aprev;
+	const vmem_seg_t *span = before(vsp);
 
 	return vmp->vm_source_free && span->vs_type == VMEM_SPAN &&
 	       span->vs_import && span->vs_start == vsp->vs_start &&

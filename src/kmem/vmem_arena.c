@@ -216,6 +216,10 @@ void vmem_destroy(vmem_t *vmp)
 		if (vmp->vm_qcache[i])
 			kmem_cache_destroy(vmp->vm_qcache[i]);
 	unlink_arena(vmp);
+	/* the rotor may keep two parts of an import apart that are both free */
+	kmem_mutex_enter(&vmp->vm_lock);
+	vmem_advance(vmp, &vmp->vm_rotor, &vmp->vm_seg0);
+	kmem_mutex_exit(&vmp->vm_lock);
 	leaked = vmem_size(vmp, VMEM_ALLOC);
 	if (leaked)
 		kmem_warn("vmem_destroy('%s'): leaked %lu %s", vmp->vm_name,

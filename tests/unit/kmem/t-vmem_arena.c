@@ -122,6 +122,34 @@ static void an_import_that_is_not_needed_goes_back(void **state)
 	vmem_destroy(src);
 }
 
+static void free_now(void *vmp, void *start, size_t size)
+{
+	vmem_free(vmp, start, size);
+}
+
+static void no_marker_keeps_an_import(void **state)
+{
+	vmem_t *src = ids(1000, 1000);
+	vmem_t *vmp = vmem_create("marked", NULL, 0, 1, vmem_alloc, vmem_free,
+				  src, 0, VM_SLEEP | VMC_IDENTIFIER);
+	void *p;
+
+	(void)state;
+	/* the rotor comes to be between a span and its segment */
+	p = vmem_alloc(vmp, 10, VM_SLEEP);
+	vmem_free(vmp, vmem_alloc(vmp, 10, VM_SLEEP | VM_NEXTFIT), 10);
+	vmem_free(vmp, p, 10);
+	assert_int_equal(vmem_size(src, VMEM_ALLOC), 0);
+	/* the marker of a walk */
+	(void)vmem_alloc(vmp, 10, VM_SLEEP);
+	vmem_walk(vmp, VMEM_ALLOC | (int)VMEM_REENTRANT, free_now, vmp);
+	assert_int_equal(vmem_size(src, VMEM_ALLOC), 0);
+	assert_int_equal(check_arena(vmp), 0);
+	vmem_destroy(vmp);
+	assert_int_equal(vmem_size(src, VMEM_ALLOC), 0);
+	vmem_destroy(src);
+}
+
 static void what_is_imported_is_not_too_little(void **state)
 {
 	vmem_t *vmp =
@@ -800,6 +828,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_source_may_give_more),
 		cmocka_unit_test(an_import_that_is_not_needed_goes_back),
+		cmocka_unit_test(no_marker_keeps_an_import),
 		cmocka_unit_test(what_is_imported_is_not_too_little),
 		cmocka_unit_test(arenas_nest_a_hundred_deep),
 		cmocka_unit_test(a_policy_may_be_the_arena_s),
