@@ -2,6 +2,7 @@
 # The one build file.  "make help" lists the targets.
 #
 #   CC=gcc|clang      compiler            SAN=asan|ubsan   sanitizer (pmdb)
+#   KSAN=tsan|ubsan|asan   sanitizer (libkmem, for the programs of tests/stress)
 #   T=suite[/case]    which tests         V=1 K=1          show, keep work dirs
 #   BUILD=build       where output goes   DESTDIR PREFIX   where install goes
 
@@ -21,7 +22,7 @@ includedir ?= $(PREFIX)/include
 mandir ?= $(PREFIX)/share/man
 BUILD ?= build
 VERSION := 0.1.0
-B := $(BUILD)/$(notdir $(CC))$(if $(SAN),-$(SAN))
+B := $(BUILD)/$(notdir $(CC))$(if $(SAN),-$(SAN))$(if $(KSAN),-k$(KSAN))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wundef -Wvla \
@@ -36,11 +37,15 @@ SANFLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address$(,)undefined) \
 	$(if $(filter ubsan,$(SAN)),-fsanitize=undefined) \
 	$(if $(filter fuzz,$(SAN)),-fsanitize=address$(,)undefined$(,)fuzzer-no-link)
 
+KSANFLAGS := $(if $(filter tsan,$(KSAN)),-fsanitize=thread -Wno-tsan) \
+	$(if $(filter ubsan,$(KSAN)),-fsanitize=undefined -fno-sanitize-recover=all) \
+	$(if $(filter asan,$(KSAN)),-fsanitize=address)
+
 # product 1: into other people's processes
 KMEM_CFLAGS := $(COMMON) $(OPT) -fPIC -fvisibility=hidden -fno-builtin \
 	-fno-omit-frame-pointer -fno-eliminate-unused-debug-types \
 	-ftls-model=initial-exec -fno-plt -fcf-protection=none \
-	-mgeneral-regs-only -Isrc -Isrc/kmem
+	-mgeneral-regs-only -Isrc -Isrc/kmem $(KSANFLAGS)
 # product 2: the debugger; only src/ is on the path, so "floor/file.h" is said
 PMDB_CFLAGS := $(COMMON) $(OPT) $(SANFLAGS) -Isrc -DPMDB_VERSION='"$(VERSION)"'
 PMDB_LIBS := -ldw -lelf -lcapstone -liberty -lreadline -ljansson -lz -llzma -lzstd \
@@ -68,10 +73,13 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*/t-*.c))
 UNIT := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRC))
 KTEST_SRC := $(sort $(wildcard tests/kmem/*.c))
 KTEST := $(patsubst tests/%.c,$(B)/tests/%,$(KTEST_SRC))
+STRESS_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/stress/model*.c \
+	tests/stress/verify.c))
+STRESS := $(B)/tests/stress/model
 GUEST_SRC := $(sort $(wildcard tests/guest/*.c))
 GUEST := $(patsubst tests/%.c,$(B)/tests/%,$(GUEST_SRC))
 
-.PHONY: all check check-programs demo bench fuzz lint fmt fmt-check install uninstall \
+.PHONY: all check check-programs stress demo bench fuzz lint fmt fmt-check install uninstall \
 	help deps clean tests pre
 all: $(B)/libkmem.so.1 $(B)/libkmem_preload.so $(B)/pmdb ## build everything
 
@@ -81,7 +89,7 @@ help: ## print this list
 # ---- set-up -----------------------------------------------------------------
 include deps.mk
 # Set-up is a file that is included, so that nothing is tried before it is done.
-NEEDS_TEST := $(filter check check-programs tests demo bench fuzz lint fmt fmt-check,$(MAKECMDGOALS))
+NEEDS_TEST := $(filter check check-programs stress tests demo bench fuzz lint fmt fmt-check,$(MAKECMDGOALS))
 ifeq (,$(filter clean help deps,$(MAKECMDGOALS)))
 include $(BUILD)/.deps-$(if $(NEEDS_TEST),test,build).mk
 include $(if $(filter bench,$(MAKECMDGOALS)),$(BUILD)/.deps-bench.mk)
@@ -219,6 +227,15 @@ $(B)/tests/kmem/%: tests/kmem/%.c $(B)/libkmem.so.1
 	$(Q)$(CC) -std=gnu11 -O2 -g -fno-builtin -Wall -Isrc/kmem -o $@ $< \
 		$(call fix_link,$<) -lpthread -ldl
 
+# Programs of tests/stress link libkmem's objects, which may have a sanitizer.
+$(B)/tests/stress/%.o: tests/stress/%.c $(B)/.kmem-flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(COMMON) $(OPT) $(KSANFLAGS) -Isrc -Isrc/kmem -MMD -MP -c -o $@ $<
+$(B)/tests/stress/model: $(STRESS_OBJ) $(KMEM_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(KSANFLAGS) -o $@ $^ -lpthread
+
 # Programs of tests/guest know nothing of libkmem.
 $(B)/tests/guest/%: tests/guest/%.c
 	@mkdir -p $(@D)
@@ -246,7 +263,7 @@ fuzz: ## fuzz: FUZZ=cmd, FUZZ_SECONDS=60; needs clang
 		-dict=$(CURDIR)/tests/fuzz/$(FUZZ).dict \
 		corpus/$(FUZZ) $(CURDIR)/tests/fuzz/$(FUZZ)
 
-tests: all $(FIXTURES) $(UNIT) $(KTEST) $(GUEST) $(FUZZ_TARGETS)
+tests: all $(FIXTURES) $(UNIT) $(KTEST) $(GUEST) $(STRESS) $(FUZZ_TARGETS)
 check: tests ## run the tests; T=suite[/case] for some of them
 	@B=$(abspath $(B)) tests/run $(if $(V),-v) $(if $(K),-k) $(T)
 
@@ -256,6 +273,11 @@ check-programs: tests ## every program and every robustness test, at length
 		| tee $(B)/check-programs.log
 	@sed -n 's/.*# cost: //p' $(B)/check-programs.log
 	@tail -1 $(B)/check-programs.log; ! grep -q '^FAIL' $(B)/check-programs.log
+
+SECONDS ?= 600
+stress: $(STRESS) ## the stress tests at length: SECONDS=600
+	@B=$(abspath $(B)) STRESS_SECONDS=$(SECONDS) tests/run -v \
+		--timeout $$(($(SECONDS) * 2 + 600)) stress
 
 lint: all ## floors, headers, docstrings, exports, licences, spelling
 	@B=$(abspath $(B)) tests/run lint
@@ -306,4 +328,4 @@ uninstall: ## remove what install put there
 clean: ## remove build output
 	rm -rf $(BUILD)
 
--include $(wildcard $(B)/gen/*.d $(B)/src/*/*.d) $(wildcard $(B)/dcmds/*.d)
+-include $(wildcard $(B)/gen/*.d $(B)/tests/stress/*.d $(B)/src/*/*.d) $(wildcard $(B)/dcmds/*.d)
