@@ -487,7 +487,8 @@ unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
 	unsigned done = 0;
 	void *first;
 
-	if (partial_enter(cp, KM_NOSLEEP) < 0)
+	/* a new slab of which nothing is taken would stay, empty (I2) */
+	if (n == 0 || partial_enter(cp, KM_NOSLEEP) < 0)
 		return 0;
 	while (cp->cache_partial_slabs &&
 	       (done < n || (done < room && shares_line(cp, round[done - 1]))))

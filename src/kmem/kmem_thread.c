@@ -348,10 +348,11 @@ void *kmem_thread_refill(unsigned class)
 	bin = &th->th_bin[class];
 	if (!bin->tb_rounds) {
 		grow(bin);
-		fill_from_magazines(bin->tb_cache, th, bin, bin->tb_max / 2);
+		fill_from_magazines(bin->tb_cache, th, bin,
+				    (bin->tb_max + 1u) / 2);
 		if (!bin->tb_rounds)
 			(void)kmem_slab_fill(bin->tb_cache, th, bin,
-					     bin->tb_max / 2);
+					     (bin->tb_max + 1u) / 2);
 	}
 	KMEM_BARRIER();
 	th->th_busy = 0;
