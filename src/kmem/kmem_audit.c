@@ -35,7 +35,8 @@ static int is_nested(uintptr_t frame)
 /** Is the library an object of its own?  Looked up once. */
 static int is_own_object(void)
 {
-	static int answer = -1; /* every writer writes the same */
+	static int known = -1; /* atomic; every writer writes the same */
+	int answer = KM_PEEK(known);
 	const Elf64_Phdr *ph;
 
 	if (answer >= 0)
@@ -45,6 +46,7 @@ static int is_own_object(void)
 	for (int i = 0; i < __ehdr_start.e_phnum; i++)
 		if (ph[i].p_type == PT_INTERP)
 			answer = 0;
+	KM_POKE(known, answer);
 	return answer;
 }
 

@@ -3,7 +3,7 @@
  * Calls of kmem that are made of others: kmem_alloc_tryhard(), kmem_rezalloc(),
  * and a cache's statistics by name.
  */
-#include "kmem_internal.h"
+#include "kmem_thread.h"
 
 #include <string.h>
 
@@ -41,12 +41,14 @@ void *kmem_rezalloc(void *buf, size_t old_size, size_t new_size, int kmflag)
 
 /* ---- statistics ---- */
 
-/* what is added up of a cache, without its locks */
+/* what is added up of a cache */
 struct totals {
 	uint64_t nalloc; /* from magazines and bins */
 	uint64_t navail; /* objects in these */
 };
 
+/** Adds up what the magazines and bins of a cache have; cache_depot_lock is
+ * held.  Bins are their threads': they may change meanwhile. */
 static void add_up(const kmem_cache_t *cp, struct totals *t)
 {
 	int64_t magsize = cp->cache_magtype->mt_magsize;
@@ -66,12 +68,15 @@ static void add_up(const kmem_cache_t *cp, struct totals *t)
 	for (kmem_thread_t *th =
 		     __atomic_load_n(&kmem_threads, __ATOMIC_ACQUIRE);
 	     th; th = th->th_next) {
-		t->nalloc += th->th_bin[cp->cache_class - 1].tb_alloc;
-		t->navail += th->th_bin[cp->cache_class - 1].tb_rounds;
+		uint64_t word = KM_PEEK(
+			*kmem_bin_word(&th->th_bin[cp->cache_class - 1]));
+
+		t->nalloc += word / (KMEM_BIN_ROUNDS + 1);
+		t->navail += word & KMEM_BIN_ROUNDS;
 	}
 }
 
-uint64_t kmem_cache_stat(kmem_cache_t *cp, const char *name)
+static uint64_t locked_stat(kmem_cache_t *cp, const char *name)
 {
 	const kmem_defrag_t none = {.kmd_callbacks = 0};
 	const kmem_defrag_t *kmd = cp->cache_defrag ? cp->cache_defrag : &none;
@@ -116,20 +121,36 @@ uint64_t kmem_cache_stat(kmem_cache_t *cp, const char *name)
 		{"full_magazines", (uint64_t)cp->cache_full.ml_total},
 		{"empty_magazines", (uint64_t)cp->cache_empty.ml_total},
 		{"magazine_size", magsize},
-		{"reap", cp->cache_reap},
-		{"defrag", kmd->kmd_defrags},
-		{"scan", kmd->kmd_scans},
-		{"move_callbacks", kmd->kmd_callbacks},
-		{"move_yes", kmd->kmd_yes},
-		{"move_no", kmd->kmd_no},
-		{"move_later", kmd->kmd_later},
-		{"move_dont_need", kmd->kmd_dont_need},
-		{"move_dont_know", kmd->kmd_dont_know},
-		{"move_slabs_freed", kmd->kmd_slabs_freed},
+		{"reap", KM_PEEK(cp->cache_reap)},
+		{"defrag", KM_PEEK(kmd->kmd_defrags)},
+		{"scan", KM_PEEK(kmd->kmd_scans)},
+		{"move_callbacks", KM_PEEK(kmd->kmd_callbacks)},
+		{"move_yes", KM_PEEK(kmd->kmd_yes)},
+		{"move_no", KM_PEEK(kmd->kmd_no)},
+		{"move_later", KM_PEEK(kmd->kmd_later)},
+		{"move_dont_need", KM_PEEK(kmd->kmd_dont_need)},
+		{"move_dont_know", KM_PEEK(kmd->kmd_dont_know)},
+		{"move_slabs_freed", KM_PEEK(kmd->kmd_slabs_freed)},
 	};
 
 	for (size_t i = 0; i < sizeof(stat) / sizeof(*stat); i++)
 		if (strcmp(stat[i].name, name) == 0)
 			return stat[i].value;
 	return UINT64_MAX;
+}
+
+uint64_t kmem_cache_stat(kmem_cache_t *cp, const char *name)
+{
+	uint64_t value;
+
+	kmem_mutex_enter(&cp->cache_lock);
+	for (uint32_t i = 0; i < kmem_max_ncpus; i++)
+		kmem_mutex_enter(&cp->cache_cpu[i].cc_lock);
+	kmem_mutex_enter(&cp->cache_depot_lock);
+	value = locked_stat(cp, name);
+	kmem_mutex_exit(&cp->cache_depot_lock);
+	for (uint32_t i = kmem_max_ncpus; i > 0; i--)
+		kmem_mutex_exit(&cp->cache_cpu[i - 1].cc_lock);
+	kmem_mutex_exit(&cp->cache_lock);
+	return value;
 }

@@ -50,7 +50,7 @@ static struct {
 	uint64_t limit; /* cycles it is good for */
 } base;
 
-/* changed while base.seq is odd */
+/* changed while base.seq is odd; is_usable is atomic */
 static uint64_t first_tsc;
 static int64_t first_ns;
 static int is_usable = -1; /* not known yet */
@@ -103,14 +103,14 @@ static uint64_t cycles_of(int64_t ns, uint64_t mult)
 
 static int64_t elapsed(uint64_t cycles)
 {
-	return (int64_t)((unsigned __int128)cycles * base.mult >> 32);
+	return (int64_t)((unsigned __int128)cycles * KM_PEEK(base.mult) >> 32);
 }
 
 static void start(uint64_t tsc, int64_t ns)
 {
 	first_tsc = tsc;
 	first_ns = ns;
-	base.mult = 0;
+	KM_POKE(base.mult, 0);
 }
 
 /** Sets base anew from the clock and the counter, read together. */
@@ -129,11 +129,11 @@ static void set_base(uint64_t tsc, int64_t ns)
 	if (age < FIRST_NS)
 		return;
 	mult = rate(age, tsc - first_tsc);
-	base.tsc = tsc;
-	base.ns = said;
-	base.limit = cycles_of(period, mult);
+	KM_POKE(base.tsc, tsc);
+	KM_POKE(base.ns, said);
+	KM_POKE(base.limit, cycles_of(period, mult));
 	/* said + period * mult' = ns + period */
-	base.mult = rate(period + (ns - said), base.limit);
+	KM_POKE(base.mult, rate(period + (ns - said), base.limit));
 }
 
 static int64_t __attribute__((noinline)) ask(void)
@@ -142,14 +142,14 @@ static int64_t __attribute__((noinline)) ask(void)
 	uint64_t before, after;
 	int64_t ns;
 
-	if (is_usable == 0)
+	if (KM_PEEK(is_usable) == 0)
 		return clock_ns();
 	if ((seq & 1) ||
 	    !__atomic_compare_exchange_n(&base.seq, &seq, seq + 1, 0,
 					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return clock_ns();
 	if (is_usable < 0)
-		is_usable = find_out();
+		KM_POKE(is_usable, find_out());
 	if (is_usable) {
 		before = __builtin_ia32_rdtsc();
 		ns = clock_ns();
@@ -171,11 +171,11 @@ hrtime_t kmem_now(void)
 	uint64_t cycles;
 	int64_t ns;
 
-	if (KM_UNLIKELY((seq & 1) || base.mult == 0))
+	if (KM_UNLIKELY((seq & 1) || KM_PEEK(base.mult) == 0))
 		return ask();
-	cycles = __builtin_ia32_rdtsc() - base.tsc;
-	ns = base.ns + elapsed(cycles);
-	if (KM_UNLIKELY(cycles > base.limit))
+	cycles = __builtin_ia32_rdtsc() - KM_PEEK(base.tsc);
+	ns = KM_PEEK(base.ns) + elapsed(cycles);
+	if (KM_UNLIKELY(cycles > KM_PEEK(base.limit)))
 		return ask();
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if (KM_UNLIKELY(__atomic_load_n(&base.seq, __ATOMIC_RELAXED) != seq))

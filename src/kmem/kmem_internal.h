@@ -27,6 +27,11 @@
 #define KM_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define KM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* a word that is written under a lock and looked at without it */
+#define KM_PEEK(x)    __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define KM_POKE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+#define KM_ADD(x, n)  KM_POKE(x, (x) + (n))
+
 #define KMEM_PAGE ((size_t)4096)
 #define KMEM_LINE ((uintptr_t)64) /* of the cache */
 
@@ -642,6 +647,17 @@ KM_HIDDEN void *vmem_alloc_kind(vmem_t *vmp, size_t bytes, size_t align,
 				int vmflag, int kind);
 /** Rescales hash tables and wakes all who wait; the periodic pass. */
 KM_HIDDEN void vmem_update(void);
+/** Segments that are allocated in an arena; no lock. */
+static inline size_t vmem_nallocated(const vmem_t *vmp)
+{
+	/* in this order, so that what others do meanwhile makes it no less than
+	 * nothing */
+	uint64_t nfree =
+		__atomic_load_n(&vmp->vm_kstat.vk_free, __ATOMIC_ACQUIRE);
+	uint64_t nalloc = KM_PEEK(vmp->vm_kstat.vk_alloc);
+
+	return nalloc > nfree ? nalloc - nfree : 0;
+}
 /** Gives one arena a hash table that fits what is allocated in it. */
 KM_HIDDEN void vmem_hash_rescale(vmem_t *vmp);
 /** Starts a span [addr, addr + bytes) and its free segment; returns that. */

@@ -63,13 +63,14 @@ kmem_magazine_t *kmem_depot_alloc(kmem_cache_t *cp, kmem_maglist_t *mlp)
 	kmem_magazine_t *mp;
 
 	/* a stale look costs one magazine's worth of slab work, no more */
-	if (!__atomic_load_n(&mlp->ml_list, __ATOMIC_RELAXED))
+	if (!KM_PEEK(mlp->ml_list))
 		return NULL;
 	depot_enter(cp);
 	mp = mlp->ml_list;
 	if (mp) {
-		mlp->ml_list = mp->mag_next;
-		if (--mlp->ml_total < mlp->ml_min)
+		KM_POKE(mlp->ml_list, mp->mag_next);
+		KM_ADD(mlp->ml_total, -1);
+		if (mlp->ml_total < mlp->ml_min)
 			mlp->ml_min = mlp->ml_total;
 		mlp->ml_alloc++;
 	}
@@ -81,8 +82,8 @@ void kmem_depot_free(kmem_cache_t *cp, kmem_maglist_t *mlp, kmem_magazine_t *mp)
 {
 	depot_enter(cp);
 	mp->mag_next = mlp->ml_list;
-	mlp->ml_list = mp;
-	mlp->ml_total++;
+	KM_POKE(mlp->ml_list, mp);
+	KM_ADD(mlp->ml_total, 1);
 	kmem_mutex_exit(&cp->cache_depot_lock);
 }
 

@@ -304,7 +304,7 @@ static kmem_cbrc_t ask(kmem_cache_t *cp, void *from, void *to)
 	kmem_defrag_t *kmd = cp->cache_defrag;
 	kmem_cbrc_t answer;
 
-	kmd->kmd_callbacks++;
+	KM_ADD(kmd->kmd_callbacks, 1);
 	kmd->kmd_from_buf = from;
 	kmd->kmd_to_buf = to;
 	kmd->kmd_thread = kmem_tid();
@@ -327,24 +327,24 @@ static int move_object(kmem_cache_t *cp, kmem_slab_t *sp, void *from,
 	answer = ask(cp, from, to);
 	switch (answer) {
 	case KMEM_CBRC_YES:
-		kmd->kmd_yes++;
+		KM_ADD(kmd->kmd_yes, 1);
 		give_back(cp, from);
 		return 1;
 	case KMEM_CBRC_NO:
-		kmd->kmd_no++;
+		KM_ADD(kmd->kmd_no, 1);
 		note_refusal(cp, sp, from, 1);
 		break;
 	case KMEM_CBRC_LATER:
-		kmd->kmd_later++;
+		KM_ADD(kmd->kmd_later, 1);
 		note_refusal(cp, sp, from, 0);
 		break;
 	case KMEM_CBRC_DONT_NEED:
-		kmd->kmd_dont_need++;
+		KM_ADD(kmd->kmd_dont_need, 1);
 		give_back(cp, from);
 		give_back(cp, to);
 		return 1;
 	case KMEM_CBRC_DONT_KNOW:
-		kmd->kmd_dont_know++;
+		KM_ADD(kmd->kmd_dont_know, 1);
 		break;
 	default:
 		kmem_panic("'%s' (%p) unexpected move callback response %d",
@@ -464,7 +464,7 @@ static uint64_t empty_slabs(kmem_cache_t *cp, uint64_t max_tries,
 		else if (nomove || !is_nomove(cp, sp))
 			kept = sp; /* else it went to the front */
 	}
-	cp->cache_defrag->kmd_slabs_freed += nemptied;
+	KM_ADD(cp->cache_defrag->kmd_slabs_freed, nemptied);
 	return nemptied;
 }
 
@@ -491,7 +491,7 @@ static void move_pending(kmem_cache_t *cp)
 		if (!sp)
 			return;
 		if (empty_slab(cp, sp, &pass))
-			kmd->kmd_slabs_freed++;
+			KM_ADD(kmd->kmd_slabs_freed, 1);
 	}
 }
 
@@ -521,7 +521,7 @@ void kmem_move_scan(kmem_cache_t *cp)
 	(void)pass_begin(cp, &is_sparse);
 	move_pending(cp);
 	if (is_sparse) {
-		kmd->kmd_scans++;
+		KM_ADD(kmd->kmd_scans, 1);
 		adapt(kmd, empty_slabs(cp, SCAN_RANGE, SCAN_SLABS, &pass));
 	} else {
 		kmd->kmd_reclaim_numer = 1;
@@ -536,7 +536,7 @@ void kmem_move_all(kmem_cache_t *cp)
 	struct pass pass = {.is_desperate = 1, .index = ANY_INDEX};
 	int is_sparse;
 
-	cp->cache_defrag->kmd_defrags++;
+	KM_ADD(cp->cache_defrag->kmd_defrags, 1);
 	(void)empty_slabs(cp, pass_begin(cp, &is_sparse), UINT64_MAX, &pass);
 	pass_end(cp);
 }

@@ -88,7 +88,7 @@ static kmem_bufctl_t *hash_remove(kmem_cache_t *cp, const void *buf)
 /** Gives a hashed cache a table for so many buffers. */
 static void hash_rescale(kmem_cache_t *cp, size_t nbufs)
 {
-	size_t old_size = cp->cache_hash_mask + 1;
+	size_t old_size = KM_PEEK(cp->cache_hash_mask) + 1;
 	size_t new_size = (size_t)1 << (highbit(3 * nbufs + 4) - 2);
 	kmem_bufctl_t **old_table, **new_table;
 
@@ -106,7 +106,7 @@ static void hash_rescale(kmem_cache_t *cp, size_t nbufs)
 	kmem_mutex_enter(&cp->cache_lock);
 	old_size = cp->cache_hash_mask + 1;
 	old_table = cp->cache_hash_table;
-	cp->cache_hash_mask = new_size - 1;
+	KM_POKE(cp->cache_hash_mask, new_size - 1);
 	cp->cache_hash_table = new_table;
 	cp->cache_rescale++;
 	for (size_t i = 0; i < old_size; i++) {
@@ -127,7 +127,7 @@ static void hash_rescale(kmem_cache_t *cp, size_t nbufs)
 
 void kmem_hash_rescale(kmem_cache_t *cp)
 {
-	hash_rescale(cp, cp->cache_buftotal);
+	hash_rescale(cp, KM_PEEK(cp->cache_buftotal));
 }
 
 /* ---- lists of slabs ---- */
@@ -324,6 +324,7 @@ static int slab_add(kmem_cache_t *cp, int kmflag)
 {
 	int waits = kmem_has_to_wait(kmflag); /* up there, not in the arena */
 	kmem_slab_t *sp;
+	uint64_t total;
 
 	if (waits && kmem_has_to_queue())
 		return -1;
@@ -337,9 +338,10 @@ static int slab_add(kmem_cache_t *cp, int kmflag)
 		__atomic_fetch_add(&cp->cache_alloc_fail, 1, __ATOMIC_RELAXED);
 		return -1;
 	}
+	total = KM_PEEK(cp->cache_buftotal) + sp->slab_chunks;
 	if ((cp->cache_flags & KMF_HASH) &&
-	    cp->cache_buftotal + sp->slab_chunks > 2 * cp->cache_hash_mask)
-		hash_rescale(cp, cp->cache_buftotal + sp->slab_chunks);
+	    total > 2 * KM_PEEK(cp->cache_hash_mask))
+		hash_rescale(cp, total);
 	kmem_mutex_enter(&cp->cache_lock);
 	if (KM_UNLIKELY(cp->cache_defrag != NULL) && cp->cache_partial_slabs) {
 		/* others were faster; this one would be last and stay empty */
@@ -349,7 +351,7 @@ static int slab_add(kmem_cache_t *cp, int kmflag)
 		return 0;
 	}
 	cp->cache_slab_create++;
-	cp->cache_buftotal += sp->slab_chunks;
+	KM_ADD(cp->cache_buftotal, sp->slab_chunks);
 	cp->cache_bufslab += sp->slab_chunks;
 	if (cp->cache_buftotal > cp->cache_bufmax)
 		cp->cache_bufmax = cp->cache_buftotal;
@@ -500,7 +502,7 @@ unsigned kmem_slab_fill(kmem_cache_t *cp, kmem_thread_t *th,
 		round[i] = round[done - 1 - i];
 		round[done - 1 - i] = first;
 	}
-	bin->tb_rounds += done;
+	KM_ADD(*kmem_bin_word(bin), done);
 	cp->cache_bin_fill += done;
 	kmem_mutex_exit(&cp->cache_lock);
 	return done;
@@ -612,7 +614,7 @@ static int give_buffer(kmem_cache_t *cp, kmem_slab_t *sp, kmem_bufctl_t *bcp)
 	}
 	partial_remove(cp, sp);
 	cp->cache_slab_destroy++;
-	cp->cache_buftotal -= sp->slab_chunks;
+	KM_ADD(cp->cache_buftotal, -(uint64_t)sp->slab_chunks);
 	cp->cache_bufslab -= sp->slab_chunks;
 	return KM_LIKELY(!cp->cache_defrag) || !kmem_move_bury(cp, sp);
 }

@@ -104,7 +104,7 @@ static void fill_from_magazines(kmem_cache_t *cp, kmem_thread_t *th,
 		ccp->cc_rounds -= (int)k;
 		kmem_rounds_move(&th->th_round[bin->tb_first + bin->tb_rounds],
 				 &ccp->cc_loaded->mag_round[ccp->cc_rounds], k);
-		*kmem_bin_word(bin) += k;
+		KM_ADD(*kmem_bin_word(bin), k);
 		n -= k;
 	}
 	kmem_mutex_exit(&ccp->cc_lock);
@@ -132,7 +132,7 @@ static void undo(kmem_thread_t *th, kmem_thread_bin_t *bin, unsigned n)
 		void *buf = th->th_round[bin->tb_first + bin->tb_rounds - 1];
 
 		kmem_gate_enter();
-		*kmem_bin_word(bin) -= 1;
+		KM_ADD(*kmem_bin_word(bin), -1);
 		if (kmem_object_undo(cp, buf) == 0)
 			kmem_slab_free(cp, buf, KMEM_KIND_NONE);
 		kmem_gate_exit();
@@ -383,7 +383,7 @@ int kmem_thread_overflow(unsigned class, void *buf)
 		grow(bin);
 	th->th_round[bin->tb_first + bin->tb_rounds] = buf;
 	KMEM_BARRIER();
-	*kmem_bin_word(bin) += KMEM_BIN_PUSH; /* I1 */
+	KM_ADD(*kmem_bin_word(bin), KMEM_BIN_PUSH); /* I1 */
 	KMEM_BARRIER();
 	th->th_busy = 0;
 	return 1;

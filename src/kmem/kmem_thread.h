@@ -45,7 +45,7 @@ static inline void kmem_bin_drop(kmem_thread_t *th, kmem_thread_bin_t *bin,
 	void **round = &th->th_round[bin->tb_first];
 
 	kmem_rounds_move(round, round + n, (unsigned)bin->tb_rounds - n);
-	*kmem_bin_word(bin) -= n;
+	KM_ADD(*kmem_bin_word(bin), -(uint64_t)n);
 }
 
 /** An object of the calling thread's bin, or NULL. */
@@ -66,7 +66,7 @@ kmem_thread_pop(unsigned class)
 	if (KM_LIKELY(word & KMEM_BIN_ROUNDS)) {
 		p = th->th_round[bin->tb_first + (word & KMEM_BIN_ROUNDS) - 1];
 		KMEM_BARRIER();
-		*kmem_bin_word(bin) = word + KMEM_BIN_POP; /* I1 */
+		KM_POKE(*kmem_bin_word(bin), word + KMEM_BIN_POP); /* I1 */
 	}
 	KMEM_BARRIER();
 	th->th_busy = 0;
@@ -105,7 +105,7 @@ kmem_bin_put(kmem_thread_t *th, kmem_thread_bin_t *bin, void *p)
 	}
 	th->th_round[bin->tb_first + n] = p;
 	KMEM_BARRIER();
-	*kmem_bin_word(bin) = word + KMEM_BIN_PUSH; /* I1 */
+	KM_POKE(*kmem_bin_word(bin), word + KMEM_BIN_PUSH); /* I1 */
 	KMEM_BARRIER();
 	th->th_busy = 0;
 	return 1;

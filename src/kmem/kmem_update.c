@@ -58,7 +58,7 @@ static void release(void)
 
 void kmem_update_reset(void)
 {
-	if (updater == kmem_self())
+	if (KM_PEEK(updater) == kmem_self())
 		return; /* a callback of the round forked */
 	if (working)
 		kmem_move_reset(working);
@@ -70,9 +70,10 @@ void kmem_update_reset(void)
 int kmem_update_detach(kmem_cache_t *cp)
 {
 	kmem_mutex_enter(&kmem_list_lock);
-	while (working == cp && updater != kmem_self() && !kmem_holds_all())
+	while (working == cp && KM_PEEK(updater) != kmem_self() &&
+	       !kmem_holds_all())
 		kmem_cv_wait(&turn_cv, &kmem_list_lock);
-	if (working == cp && updater == kmem_self()) {
+	if (working == cp && KM_PEEK(updater) == kmem_self()) {
 		is_doomed = 1;
 		kmem_mutex_exit(&kmem_list_lock);
 		return 1;
@@ -104,7 +105,7 @@ static void reap_any(kmem_cache_t *cp)
 	kmem_depot_ws_reap(cp);
 	if (cp->cache_defrag)
 		kmem_move_all(cp);
-	cp->cache_reap++;
+	KM_ADD(cp->cache_reap, 1);
 }
 
 /** The same, of memory. */
@@ -243,7 +244,7 @@ void kmem_cache_reap_now(kmem_cache_t *cp)
 	if (kmem_ready != 2 || kmem_all_holder)
 		return;
 	while (!claim()) { /* a round is going on */
-		if (updater == kmem_self() || is_held)
+		if (KM_PEEK(updater) == kmem_self() || is_held)
 			return;
 		kmem_nap((hrtime_t)1000000);
 	}

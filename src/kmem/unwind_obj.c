@@ -204,11 +204,14 @@ bool unwind_object_find(uintptr_t pc, struct unwind_object *obj)
 	       pc >= obj->start && pc < obj->end;
 }
 
+/** Is a noted object this one?  It may be written meanwhile: then it is not. */
 static bool is_same(const struct unwind_object *a,
 		    const struct unwind_object *b)
 {
-	return a->hdr == b->hdr && a->start == b->start && a->end == b->end &&
-	       a->map == b->map;
+	return __atomic_load_n(&a->hdr, __ATOMIC_ACQUIRE) == b->hdr &&
+	       __atomic_load_n(&a->start, __ATOMIC_RELAXED) == b->start &&
+	       __atomic_load_n(&a->end, __ATOMIC_RELAXED) == b->end &&
+	       __atomic_load_n(&a->map, __ATOMIC_RELAXED) == b->map;
 }
 
 bool unwind_object_note(const struct unwind_object *obj)
@@ -225,9 +228,9 @@ bool unwind_object_note(const struct unwind_object *obj)
 	if (i >= NOTED_MAX)
 		return false;
 	__atomic_store_n(&noted[i].hdr, NULL, __ATOMIC_RELAXED);
-	noted[i].start = obj->start;
-	noted[i].end = obj->end;
-	noted[i].map = obj->map;
+	__atomic_store_n(&noted[i].start, obj->start, __ATOMIC_RELAXED);
+	__atomic_store_n(&noted[i].end, obj->end, __ATOMIC_RELAXED);
+	__atomic_store_n(&noted[i].map, obj->map, __ATOMIC_RELAXED);
 	__atomic_store_n(&noted[i].hdr, obj->hdr, __ATOMIC_RELEASE); /* (I1) */
 	return true;
 }
@@ -261,7 +264,7 @@ static void find_range(uintptr_t pc, struct range *range)
 	struct unwind_object obj;
 
 	if (pc && unwind_object_find(pc, &obj)) {
-		range->start = obj.start;
+		__atomic_store_n(&range->start, obj.start, __ATOMIC_RELAXED);
 		__atomic_store_n(&range->end, obj.end, __ATOMIC_RELEASE);
 	}
 }
@@ -269,14 +272,14 @@ static void find_range(uintptr_t pc, struct range *range)
 static inline bool is_in(const struct range *range, uintptr_t pc)
 {
 	return pc < __atomic_load_n(&range->end, __ATOMIC_ACQUIRE) &&
-	       pc >= range->start;
+	       pc >= __atomic_load_n(&range->start, __ATOMIC_RELAXED);
 }
 
 bool unwind_is_by_loader(const uintptr_t *pcs, unsigned n)
 {
 	unsigned i = 0;
 
-	if (UNWIND_UNLIKELY(!loader.end)) {
+	if (UNWIND_UNLIKELY(!__atomic_load_n(&loader.end, __ATOMIC_ACQUIRE))) {
 		find_range((uintptr_t)unwind_is_by_loader, &own);
 		find_range((uintptr_t)&__libc_stack_end, &loader);
 	}

@@ -151,8 +151,8 @@ static void hash_insert(vmem_t *vmp, vmem_seg_t *vsp)
 		vsp->vs_stack = request.stack;
 		vsp->vs_timestamp = kmem_now();
 	}
-	vmp->vm_kstat.vk_alloc++;
-	vmp->vm_kstat.vk_mem_inuse += vsp->vs_end - vsp->vs_start;
+	KM_ADD(vmp->vm_kstat.vk_alloc, 1);
+	KM_ADD(vmp->vm_kstat.vk_mem_inuse, vsp->vs_end - vsp->vs_start);
 }
 
 static vmem_seg_t *hash_delete(vmem_t *vmp, uintptr_t addr, size_t bytes)
@@ -179,8 +179,9 @@ static vmem_seg_t *hash_delete(vmem_t *vmp, uintptr_t addr, size_t bytes)
 			(void *)vmp, addr, bytes, expect);
 	}
 	*link = vsp->vs_knext;
-	vmp->vm_kstat.vk_free++;
-	vmp->vm_kstat.vk_mem_inuse -= bytes;
+	__atomic_store_n(&vmp->vm_kstat.vk_free, vmp->vm_kstat.vk_free + 1,
+			 __ATOMIC_RELEASE);
+	KM_ADD(vmp->vm_kstat.vk_mem_inuse, -bytes);
 	return vsp;
 }
 
@@ -267,7 +268,7 @@ vmem_seg_t *vmem_span_create(vmem_t *vmp, void *addr, size_t bytes, int import)
 	klist_insert(next->vs_kprev, span);
 	vsp = seg_create(vmp, span, start, start + bytes);
 	freelist_insert(vmp, vsp);
-	vmp->vm_kstat.vk_mem_total += bytes;
+	KM_ADD(vmp->vm_kstat.vk_mem_total, bytes);
 	if (import)
 		vmp->vm_kstat.vk_mem_import += bytes;
 	return vsp;
@@ -289,7 +290,7 @@ static vmem_seg_t *span_extend(vmem_t *vmp, void *addr, size_t bytes)
 		span = span->vs_knext;
 	if (span == seg0)
 		return NULL;
-	vmp->vm_kstat.vk_mem_total += bytes;
+	KM_ADD(vmp->vm_kstat.vk_mem_total, bytes);
 	vmp->vm_kstat.vk_mem_import += bytes;
 	if (span->vs_end == start) {
 		behind = edge = span->vs_knext->vs_aprev;
@@ -328,7 +329,7 @@ static void span_destroy(vmem_t *vmp, vmem_seg_t *vsp)
 	vmem_seg_t *span = before(vsp);
 	size_t bytes = vsp->vs_end - vsp->vs_start;
 
-	vmp->vm_kstat.vk_mem_total -= bytes;
+	KM_ADD(vmp->vm_kstat.vk_mem_total, -bytes);
 	if (span->vs_import)
 		vmp->vm_kstat.vk_mem_import -= bytes;
 	klist_delete(span);
@@ -885,9 +886,7 @@ static void request_begin(int kind)
 /** Ends it; a hash table that became too small grows here, outside locks. */
 static void request_end(vmem_t *vmp)
 {
-	vmem_kstat_t *k = &vmp->vm_kstat;
-
-	if (k->vk_alloc - k->vk_free > 2 * vmp->vm_hash_mask + 2 &&
+	if (vmem_nallocated(vmp) > 2 * KM_PEEK(vmp->vm_hash_mask) + 2 &&
 	    request.depth == 1)
 		vmem_hash_rescale(vmp);
 	request.depth--;

@@ -322,13 +322,14 @@ void vmem_walk(vmem_t *vmp, int typemask,
 /** Units allocated (VMEM_ALLOC), free (VMEM_FREE), or both. */
 size_t vmem_size(vmem_t *vmp, int typemask)
 {
-	size_t inuse = vmp->vm_kstat.vk_mem_inuse;
+	size_t inuse = KM_PEEK(vmp->vm_kstat.vk_mem_inuse);
+	size_t total = KM_PEEK(vmp->vm_kstat.vk_mem_total);
 	size_t units = 0;
 
 	if (typemask & VMEM_ALLOC)
 		units += inuse;
 	if (typemask & VMEM_FREE)
-		units += vmp->vm_kstat.vk_mem_total - inuse;
+		units += total > inuse ? total - inuse : 0;
 	return units;
 }
 
@@ -354,9 +355,9 @@ void *vmem_alloc_reserve(vmem_t *vmp, size_t bytes, int vmflag)
 
 void vmem_hash_rescale(vmem_t *vmp)
 {
-	size_t n = vmp->vm_kstat.vk_alloc - vmp->vm_kstat.vk_free;
+	size_t n = vmem_nallocated(vmp);
 	size_t new_size = (size_t)1 << (highbit(3 * n + 4) - 2);
-	size_t old_size = vmp->vm_hash_mask + 1;
+	size_t old_size = KM_PEEK(vmp->vm_hash_mask) + 1;
 	vmem_seg_t **old_table, **new_table;
 
 	if (new_size < VMEM_HASH_MIN)
@@ -372,7 +373,7 @@ void vmem_hash_rescale(vmem_t *vmp)
 	kmem_mutex_enter(&vmp->vm_lock);
 	old_size = vmp->vm_hash_mask + 1;
 	old_table = vmp->vm_hash_table;
-	vmp->vm_hash_mask = new_size - 1;
+	KM_POKE(vmp->vm_hash_mask, new_size - 1);
 	vmp->vm_hash_table = new_table;
 	vmp->vm_hash_shift = (size_t)highbit(vmp->vm_hash_mask);
 	for (size_t i = 0; i < old_size; i++) {

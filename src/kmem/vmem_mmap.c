@@ -66,7 +66,7 @@ int vmem_heap_keeps(void)
 
 size_t vmem_heap_import(void)
 {
-	size_t bytes = vmem_heap->vm_kstat.vk_mem_total / 8;
+	size_t bytes = KM_PEEK(vmem_heap->vm_kstat.vk_mem_total) / 8;
 
 	if (bytes > IMPORT_MAX)
 		bytes = IMPORT_MAX;

@@ -18,10 +18,10 @@
 
 #define NSEG0 200 /* tags there are before there is any memory */
 
-kmem_mutex_t vmem_populate_lock; /* who may use the reserves */
-kmem_mutex_t vmem_segfree_lock;  /* segfree */
-static const void *volatile populate_owner;
-static vmem_seg_t *segfree; /* linked by vs_knext */
+kmem_mutex_t vmem_populate_lock;   /* who may use the reserves */
+kmem_mutex_t vmem_segfree_lock;    /* segfree */
+static const void *populate_owner; /* atomic */
+static vmem_seg_t *segfree;        /* linked by vs_knext */
 static vmem_seg_t seg0[NSEG0];
 
 vmem_t *vmem_populators
@@ -30,7 +30,7 @@ int vmem_npopulators;
 
 int vmem_is_populating(void)
 {
-	return populate_owner == kmem_self();
+	return KM_PEEK(populate_owner) == kmem_self();
 }
 
 static vmem_seg_t *getseg_global(void)
@@ -149,18 +149,18 @@ int vmem_populate(vmem_t *vmp, int vmflag)
 	int has_made = 1;
 
 	while (!stock(vmp, VMEM_MINFREE)) {
-		if (populate_owner == kmem_self())
+		if (KM_PEEK(populate_owner) == kmem_self())
 			return vmp->vm_nsegfree >= VMEM_RESERVE;
 		if (!has_made) {
 			vmp->vm_kstat.vk_populate_fail++;
 			return 0;
 		}
-		kmem_mutex_exit(&vmp->vm_lock);
 		vmp->vm_kstat.vk_populate_wait++;
+		kmem_mutex_exit(&vmp->vm_lock);
 		kmem_mutex_enter(&vmem_populate_lock);
-		populate_owner = kmem_self();
+		KM_POKE(populate_owner, kmem_self());
 		has_made = make_tags(vmflag);
-		populate_owner = NULL;
+		KM_POKE(populate_owner, NULL);
 		kmem_mutex_exit(&vmem_populate_lock);
 		kmem_mutex_enter(&vmp->vm_lock);
 	}

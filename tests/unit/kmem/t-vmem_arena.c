@@ -150,6 +150,20 @@ static void no_marker_keeps_an_import(void **state)
 	vmem_destroy(src);
 }
 
+static void a_table_is_not_rescaled_to_less_than_nothing(void **state)
+{
+	vmem_t *vmp = ids(1000, 1000);
+
+	(void)state;
+	/* as if others had allocated and freed between two looks without the
+	 * lock */
+	vmp->vm_kstat.vk_free++;
+	vmem_hash_rescale(vmp);
+	vmp->vm_kstat.vk_free--;
+	assert_int_equal(vmp->vm_hash_mask, VMEM_HASH_INITIAL - 1);
+	vmem_destroy(vmp);
+}
+
 static void what_is_imported_is_not_too_little(void **state)
 {
 	vmem_t *vmp =
@@ -829,6 +843,7 @@ int main(void)
 		cmocka_unit_test(a_source_may_give_more),
 		cmocka_unit_test(an_import_that_is_not_needed_goes_back),
 		cmocka_unit_test(no_marker_keeps_an_import),
+		cmocka_unit_test(a_table_is_not_rescaled_to_less_than_nothing),
 		cmocka_unit_test(what_is_imported_is_not_too_little),
 		cmocka_unit_test(arenas_nest_a_hundred_deep),
 		cmocka_unit_test(a_policy_may_be_the_arena_s),
