@@ -41,7 +41,7 @@ static int is_own_object(void)
 
 	if (answer >= 0)
 		return answer;
-	ph = (const void *)((const char *)&__ehdr_start + __ehdr_start.e_phoff);
+	ph = (const void *)((uintptr_t)&__ehdr_start + __ehdr_start.e_phoff);
 	answer = 1;
 	for (int i = 0; i < __ehdr_start.e_phnum; i++)
 		if (ph[i].p_type == PT_INTERP)
