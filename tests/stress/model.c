@@ -371,7 +371,7 @@ int main(int argc, char **argv)
 	check("after a reap");
 	arena_fini();
 	obj_fini();
-	if (verify_all())
+	if (verify_all() + verify_metadata())
 		fail("things are wrong at the end");
 	say_counts(workers);
 	return 0;

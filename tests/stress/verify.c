@@ -233,6 +233,95 @@ static int check_buffers(kmem_cache_t *cp)
 	return nbroken;
 }
 
+/* what all caches and arenas together have of metadata */
+struct metadata {
+	uint64_t nslabs, nbufctls, naudited; /* of hashed caches */
+	uint64_t nmagazines[KMEM_NMAGTYPES];
+	size_t default_bytes, hash_bytes, cache_bytes;
+};
+
+static void add_cache(struct metadata *m, const kmem_cache_t *cp)
+{
+	uint64_t nslabs = cp->cache_slab_create - cp->cache_slab_destroy;
+	uint64_t *nmagazines =
+		&m->nmagazines[cp->cache_magtype - kmem_magtypes];
+
+	if (cp->cache_arena == kmem_default_arena)
+		m->default_bytes += nslabs * cp->cache_slabsize;
+	m->cache_bytes += sizeof(*cp) +
+			  kmem_max_ncpus * sizeof(*cp->cache_cpu) +
+			  (cp->cache_defrag ? sizeof(*cp->cache_defrag) : 0);
+	*nmagazines +=
+		(uint64_t)(cp->cache_full.ml_total + cp->cache_empty.ml_total);
+	for (uint32_t i = 0; i < kmem_max_ncpus; i++)
+		*nmagazines += (cp->cache_cpu[i].cc_loaded != NULL) +
+			       (cp->cache_cpu[i].cc_ploaded != NULL);
+	if (!(cp->cache_flags & KMF_HASH))
+		return;
+	m->nslabs += nslabs;
+	m->hash_bytes +=
+		(cp->cache_hash_mask + 1) * sizeof(*cp->cache_hash_table);
+	if (cp->cache_bufctl_cache == kmem_bufctl_cache)
+		m->nbufctls += cp->cache_buftotal;
+	else
+		m->naudited += cp->cache_buftotal;
+}
+
+static int differs(const char *what, uint64_t is, uint64_t used)
+{
+	int nbroken = 0;
+
+	if (is != used)
+		BROKEN("%s: %lu are allocated, %lu are used", what, is, used);
+	return nbroken;
+}
+
+int verify_metadata(void)
+{
+	struct metadata m = {0};
+	size_t vmem_hash_bytes = 0, vmem_bytes = 0;
+	int nbroken = 0;
+
+	for (kmem_cache_t *cp = kmem_null_cache.cache_next;
+	     cp != &kmem_null_cache; cp = cp->cache_next)
+		add_cache(&m, cp);
+	for (vmem_t *vmp = vmem_list; vmp; vmp = vmp->vm_next) {
+		vmem_bytes += sizeof(*vmp);
+		if (vmp->vm_hash_table != vmp->vm_hash0)
+			vmem_hash_bytes += (vmp->vm_hash_mask + 1) *
+					   sizeof(*vmp->vm_hash_table);
+	}
+	nbroken +=
+		differs("slabs", kmem_cache_stat(kmem_slab_cache, "buf_inuse"),
+			m.nslabs);
+	nbroken += differs("bufctls",
+			   kmem_cache_stat(kmem_bufctl_cache, "buf_inuse"),
+			   m.nbufctls);
+	nbroken +=
+		differs("audited bufctls",
+			kmem_cache_stat(kmem_bufctl_audit_cache, "buf_inuse"),
+			m.naudited);
+	for (int i = 0; i < KMEM_NMAGTYPES; i++)
+		nbroken += differs(
+			kmem_magtypes[i].mt_cache->cache_name,
+			kmem_cache_stat(kmem_magtypes[i].mt_cache, "buf_inuse"),
+			m.nmagazines[i]);
+	nbroken += differs("memory of slabs",
+			   vmem_size(kmem_default_arena, VMEM_ALLOC),
+			   m.default_bytes);
+	nbroken +=
+		differs("hash tables", vmem_size(kmem_hash_arena, VMEM_ALLOC),
+			m.hash_bytes);
+	nbroken += differs("caches", vmem_size(kmem_cache_arena, VMEM_ALLOC),
+			   m.cache_bytes);
+	nbroken += differs("hash tables of arenas",
+			   vmem_size(vmem_hash_arena, VMEM_ALLOC),
+			   vmem_hash_bytes);
+	nbroken += differs("arenas", vmem_size(vmem_vmem_arena, VMEM_ALLOC),
+			   vmem_bytes);
+	return nbroken;
+}
+
 int verify_all(void)
 {
 	int nbroken = check_all();

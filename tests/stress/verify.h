@@ -15,6 +15,13 @@ typedef void verify_fn(void *buf, void *arg);
 int verify_all(void);
 
 /**
+ * The same for: all metadata that is allocated is some cache's or arena's, none
+ * is lost.  Not so in a forked child, where a slab is lost that another thread
+ * was about to make.
+ */
+int verify_metadata(void);
+
+/**
  * Calls back for every buffer of a cache that is in the program's hands, and for
  * every one that is free, wherever it lies: in its slab, in a magazine, in a
  * thread's bin.  NULL: not of interest.
