@@ -75,7 +75,7 @@ KTEST_SRC := $(sort $(wildcard tests/kmem/*.c))
 KTEST := $(patsubst tests/%.c,$(B)/tests/%,$(KTEST_SRC))
 STRESS_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/stress/model*.c \
 	tests/stress/verify.c))
-STRESS := $(B)/tests/stress/model
+STRESS := $(B)/tests/stress/model $(B)/tests/stress/nth
 GUEST_SRC := $(sort $(wildcard tests/guest/*.c))
 GUEST := $(patsubst tests/%.c,$(B)/tests/%,$(GUEST_SRC))
 
@@ -235,6 +235,11 @@ $(B)/tests/stress/%.o: tests/stress/%.c $(B)/.kmem-flags
 $(B)/tests/stress/model: $(STRESS_OBJ) $(KMEM_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(KSANFLAGS) -o $@ $^ -lpthread
+
+NTH_WRAP := vmem_alloc vmem_xalloc kmem_cache_alloc kmem_pages_alloc kmem_pagemap_set
+$(B)/tests/stress/nth: $(B)/tests/stress/nth.o $(B)/tests/stress/verify.o $(KMEM_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(KSANFLAGS) -o $@ $(NTH_WRAP:%=-Wl,--wrap=%) $^ -lpthread
 
 # Programs of tests/guest know nothing of libkmem.
 $(B)/tests/guest/%: tests/guest/%.c
