@@ -2,7 +2,7 @@
 /* Leaks: ::findleaks and the walkers over its result. */
 #include <stdio.h>
 #include <stdlib.h>
-#include "pmdb_mod.h"
+#include "audited.h"
 
 #define RULE                                                                 \
 	"------------------------------------------------------------------" \
@@ -73,43 +73,19 @@ struct find_arg {
 	struct leaks *leaks;
 	VEC(struct shown) shown;
 	bool is_detailed, is_verbose;
-	taddr_t filter_lo, filter_hi; /* pcs, when an address was given */
+	struct pc_filter filter; /* when an address was given */
 };
 
 /* ---- what is shown --------------------------------------------------- */
 
-static bool passes_filter(const struct find_arg *f,
-			  const struct heap_stack *stack)
-{
-	if (!(f->call->flags & DCMD_ADDRSPEC))
-		return true;
-	for (unsigned i = 0; i < stack->depth; i++)
-		if (stack->pc[i] >= f->filter_lo && stack->pc[i] < f->filter_hi)
-			return true;
-	return false;
-}
-
-static void set_filter(struct find_arg *f)
-{
-	struct symbol sym;
-
-	f->filter_lo = f->call->addr;
-	f->filter_hi = f->call->addr + 1;
-	if (types_symbol_at(session_types(f->call->s), f->call->addr, &sym) &&
-	    sym.value == f->call->addr && sym.size)
-		f->filter_hi = sym.value + sym.size + 1;
-}
-
 static void add_shown(struct find_arg *f, const struct leak *l)
 {
-	struct heap_stack stack = {0};
+	struct heap_stack stack;
 	struct shown s = {.leak = l};
 
 	bufset_get(f->heap, f->leaks->set, l->buf, &s.rep);
-	if (l->stack && f->heap->ops->stack &&
-	    !f->heap->ops->stack(f->heap, l->stack, &stack))
-		stack.depth = 0;
-	if (!passes_filter(f, &stack))
+	heap_stack_of(f->heap, l->stack, &stack);
+	if (!pc_filter_passes(&f->filter, &stack))
 		return;
 	s.caller = heap_caller(f->heap, &stack);
 	s.name = s.caller ? types_addr_name(session_types(f->call->s), s.caller)
@@ -149,10 +125,10 @@ static taddr_t handle(const struct shown *s)
 /* in JSON only: in text -d prints it */
 static void leak_stack(const struct find_arg *f, const struct leak *l)
 {
-	struct heap_stack stack = {0};
+	struct heap_stack stack;
 
-	if (out_is_json(f->call->out) && l->stack && f->heap->ops->stack &&
-	    f->heap->ops->stack(f->heap, l->stack, &stack))
+	heap_stack_of(f->heap, l->stack, &stack);
+	if (out_is_json(f->call->out) && stack.depth)
 		out_stack(f->call->out, stack.pc, stack.depth);
 	else
 		out_none(f->call->out);
@@ -345,7 +321,7 @@ static struct err *dcmd_findleaks(struct dcmd_call *call)
 	if (err)
 		return err_prefix(err, "findleaks");
 	if (call->flags & DCMD_ADDRSPEC)
-		set_filter(&f);
+		f.filter = pc_filter_of(session_types(call->s), call->addr);
 	err = print_leaks(&f);
 	for (size_t i = 0; i < f.shown.n; i++)
 		mem_free(f.shown.v[i].name);

@@ -27,6 +27,8 @@
 	X(cache)    \
 	X(vmem)     \
 	X(audit)    \
+	X(kmem_log) \
+	X(users)    \
 	X(verify)   \
 	X(leaks)    \
 	X(whatis)

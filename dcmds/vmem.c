@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Arenas and segments: ::vmem ::vmem_seg and their walkers. */
-#include "pmdb_mod.h"
+#include "audited.h"
 
 /* ---- arenas ---------------------------------------------------------- */
 
@@ -93,13 +93,9 @@ static const char *const seg_types[] = {
 static const struct opt seg_opts[] = {
 	{'v', OPT_FLAG, NULL, "size, thread, time and stack, too"},
 	{'s', OPT_FLAG, NULL, "size instead of end"},
-	{'c', OPT_STRING, "caller",
-	 "only with this function or pc in the stack"},
-	{'e', OPT_NUMBER, "earliest", "only from this time on"},
-	{'l', OPT_NUMBER, "latest", "only up to this time"},
+	FILTER_OPTS,
 	{'m', OPT_NUMBER, "min", "only of at least so many bytes"},
 	{'M', OPT_NUMBER, "max", "only of at most so many bytes"},
-	{'t', OPT_NUMBER, "thread", "only by this thread"},
 	{'T', OPT_STRING, "type",
 	 "only of this type: ALLC FREE SPAN ROTR WLKR"},
 	{0},
@@ -109,9 +105,9 @@ struct seg_arg {
 	struct dcmd_call *call;
 	struct heap *heap;
 	bool is_long, has_size;
-	const char *caller, *type;
-	taddr_t caller_lo, caller_hi;
-	uint64_t earliest, latest, min, max, tid;
+	const char *type;
+	uint64_t min, max;
+	struct audit_filter filter;
 };
 
 /* "ALLOC" and "ALLC" are the same to users */
@@ -126,33 +122,18 @@ static bool is_type(const char *want, const char *have)
 	return strcmp(want, have) == 0;
 }
 
-static bool has_caller(const struct seg_arg *a, const struct heap_stack *stack)
-{
-	for (unsigned i = 0; i < stack->depth; i++)
-		if (stack->pc[i] >= a->caller_lo && stack->pc[i] < a->caller_hi)
-			return true;
-	return false;
-}
-
 static bool is_wanted(const struct seg_arg *a, const struct heap_segment *s,
 		      const struct heap_stack *stack)
 {
 	uint64_t bytes = s->end - s->start;
-	bool needs_audit = a->caller || a->earliest || a->latest || a->tid;
 
 	if (a->type && !is_type(a->type, seg_types[s->type]))
 		return false;
 	if (bytes < a->min || (a->max && bytes > a->max))
 		return false;
-	if (needs_audit && !s->stamp_ns)
+	if (audit_filter_is_set(&a->filter) && !s->stamp_ns)
 		return false;
-	if (a->caller && !has_caller(a, stack))
-		return false;
-	if (a->earliest && s->stamp_ns < a->earliest)
-		return false;
-	if (a->latest && s->stamp_ns > a->latest)
-		return false;
-	return !a->tid || s->tid == a->tid;
+	return audit_filter_passes(&a->filter, s->stamp_ns, s->tid, stack);
 }
 
 static void short_row(const struct seg_arg *a, const struct heap_segment *s,
@@ -201,11 +182,9 @@ static void long_row(const struct seg_arg *a, const struct heap_segment *s,
 
 static void seg_row(struct seg_arg *a, const struct heap_segment *s)
 {
-	struct heap_stack stack = {0};
+	struct heap_stack stack;
 
-	if (s->stack && a->heap->ops->stack &&
-	    !a->heap->ops->stack(a->heap, s->stack, &stack))
-		stack.depth = 0;
+	heap_stack_of(a->heap, s->stack, &stack);
 	if (!is_wanted(a, s, &stack))
 		return;
 	if (a->is_long)
@@ -214,32 +193,12 @@ static void seg_row(struct seg_arg *a, const struct heap_segment *s)
 		short_row(a, s, heap_caller(a->heap, &stack));
 }
 
-static struct err *find_caller(struct seg_arg *a)
-{
-	struct symbol sym;
-	uint64_t pc = 0;
-	struct err *err = NULL;
-
-	if (!a->caller)
-		return NULL;
-	err = session_eval_expr(a->call->s, a->caller, &pc);
-	if (err)
-		return err;
-	a->caller_lo = pc;
-	a->caller_hi = pc + 1;
-	/* a function stands for every pc in it */
-	if (types_symbol_at(session_types(a->call->s), pc, &sym) &&
-	    sym.value == pc && sym.size)
-		a->caller_hi = pc + sym.size;
-	return NULL;
-}
-
 static struct err *dcmd_vmem_seg(struct dcmd_call *call)
 {
 	struct seg_arg a = {.call = call};
-	void *const values[] = {&a.is_long,  &a.has_size, &a.caller,
-				&a.earliest, &a.latest,   &a.min,
-				&a.max,      &a.tid,      &a.type};
+	void *const values[] = {
+		&a.is_long, &a.has_size, FILTER_VALUES(&a.filter),
+		&a.min,     &a.max,      &a.type};
 	struct heap_segment seg;
 	size_t first = 0;
 	struct err *err = dcmd_options(call, seg_opts, values, &first);
@@ -252,7 +211,7 @@ static struct err *dcmd_vmem_seg(struct dcmd_call *call)
 		err = err_new(ERR_NOSUP, "%s heap has no segments",
 			      a.heap->ops->name);
 	if (!err)
-		err = find_caller(&a);
+		err = audit_filter_init(&a.filter, call->s);
 	if (!err)
 		err = a.heap->ops->segment_at(a.heap, call->addr, &seg);
 	if (err)

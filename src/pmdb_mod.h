@@ -19,6 +19,7 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "base/progress.h"
 #include "base/strbuf.h"
 #include "graph/graph.h"
 #include "heap/heap.h"

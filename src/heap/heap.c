@@ -94,12 +94,17 @@ taddr_t heap_caller(struct heap *heap, const struct heap_stack *stack)
 	return 0;
 }
 
+void heap_stack_of(struct heap *heap, uint32_t id, struct heap_stack *ret)
+{
+	if (id == 0 || !heap->ops->stack || !heap->ops->stack(heap, id, ret))
+		ret->depth = 0;
+}
+
 taddr_t heap_caller_of(struct heap *heap, uint32_t stack)
 {
 	struct heap_stack frames;
 
-	if (!heap->ops->stack || !heap->ops->stack(heap, stack, &frames))
-		return 0;
+	heap_stack_of(heap, stack, &frames);
 	return heap_caller(heap, &frames);
 }
 

@@ -139,7 +139,8 @@ struct heap_finding {
 enum heap_log {
 	HEAP_LOG_TRANSACTION,
 	HEAP_LOG_FAIL,
-	HEAP_LOG_SLAB
+	HEAP_LOG_SLAB,
+	HEAP_LOG_ZEROSIZED
 };
 
 typedef struct err *heap_cache_fn(void *arg, const struct heap_cache *c);
@@ -235,6 +236,8 @@ void heap_close(struct heap *heap);
  * Returns its pc, or 0 when there is none.
  */
 taddr_t heap_caller(struct heap *heap, const struct heap_stack *stack);
+/** The stack of an id; depth 0 when it is not recorded. */
+void heap_stack_of(struct heap *heap, uint32_t id, struct heap_stack *ret);
 /** heap_caller() of a stack id; 0 when the stack is not recorded. */
 taddr_t heap_caller_of(struct heap *heap, uint32_t stack);
 /** ops->arenas in the order of a tree: an arena, then those that import from

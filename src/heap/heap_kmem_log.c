@@ -197,6 +197,8 @@ static taddr_t header_of(struct kmem_heap *kh, enum heap_log which)
 		return kmem_global(kh, S_kmem_failure_log, 8);
 	case HEAP_LOG_SLAB:
 		return kmem_global(kh, S_kmem_slab_log, 8);
+	case HEAP_LOG_ZEROSIZED:
+		return kmem_global(kh, S_kmem_zerosized_log, 8);
 	}
 	return 0;
 }

@@ -12,7 +12,9 @@ COMMANDS = ("::findleaks -dv", "::kmem_verify", "::kmastat", "::walk kmem",
             "::walk vmem | ::walk vmem_seg | ::vmem_seg",
             "::walk kmem_cache | ::walk kmem_slab",
             "::walk kmem_cache | ::walk kmem_hash",
-            "::walk kmem_alloc_48 | ::whatis -a", "::status")
+            "::walk kmem_alloc_48 | ::whatis -a", "::status",
+            "::kmausers -ef", "::kmalog", "::walk thread | ::allocdby",
+            "::walk thread | ::freedby")
 count = 0
 print("1..5", flush=True)
 

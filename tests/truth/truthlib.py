@@ -42,6 +42,7 @@ class Truth:
         self.live, self.interior, self.leak = {}, {}, {}
         self.free, self.gone = set(), set()
         self.corrupt, self.segment, self.stack = {}, {}, {}
+        self.by = {}
         self.other = None
         with open(path) as f:
             for line in f:
@@ -64,6 +65,8 @@ class Truth:
             self.corrupt[addr] = " ".join(w[2:]).strip()
         elif w[0] == "segment":
             self.segment[addr] = (int(w[2]), w[3].strip())
+        elif w[0] == "by":
+            self.by[addr] = int(w[2])
         elif w[0] == "stack":
             self.stack[addr] = w[2].strip()
         else:
