@@ -29,6 +29,7 @@
 	X(audit)    \
 	X(kmem_log) \
 	X(users)    \
+	X(waiters)  \
 	X(verify)   \
 	X(leaks)    \
 	X(whatis)

@@ -143,6 +143,27 @@ enum heap_log {
 	HEAP_LOG_ZEROSIZED
 };
 
+/* a thread that sleeps until it gets memory, or numbers of an arena */
+struct heap_waiter {
+	taddr_t addr;
+	taddr_t cache; /* 0: it wants no object of a cache */
+	taddr_t arena; /* of what it wants, 0 for an object */
+	uint64_t size; /* bytes, or numbers of an identifier arena */
+	uint64_t since_ns;
+	uint32_t tid;
+};
+
+/* a BSD resource map */
+struct heap_rmap {
+	taddr_t addr;
+	uint64_t nslots, nfree; /* ranges it can hold as free, and holds */
+	bool has_waiter;
+};
+
+struct heap_range {
+	taddr_t start, end;
+};
+
 typedef struct err *heap_cache_fn(void *arg, const struct heap_cache *c);
 typedef struct err *heap_slab_fn(void *arg, const struct heap_slab *s);
 typedef struct err *heap_buf_fn(void *arg, const struct heap_buf *b);
@@ -150,10 +171,9 @@ typedef struct err *heap_arena_fn(void *arg, const struct heap_arena *a);
 typedef struct err *heap_segment_fn(void *arg, const struct heap_segment *s);
 typedef struct err *heap_audit_fn(void *arg, const struct heap_audit *a);
 typedef struct err *heap_finding_fn(void *arg, const struct heap_finding *f);
-
-struct heap_range {
-	taddr_t start, end;
-};
+typedef struct err *heap_waiter_fn(void *arg, const struct heap_waiter *w);
+typedef struct err *heap_rmap_fn(void *arg, const struct heap_rmap *m);
+typedef struct err *heap_range_fn(void *arg, const struct heap_range *r);
 
 struct heap_ops {
 	const char *name; /* "libkmem" */
@@ -200,6 +220,13 @@ struct heap_ops {
 	 * own data; never a root.  *ret owned */
 	struct err *(*own)(struct heap *heap, struct heap_range **ret,
 			   size_t *ret_n);
+	/* who sleeps, in order of arrival: for memory, then in each arena */
+	struct err *(*waiters)(struct heap *heap, heap_waiter_fn *fn,
+			       void *arg);
+	/* resource maps, and the free ranges of one, ascending */
+	struct err *(*rmaps)(struct heap *heap, heap_rmap_fn *fn, void *arg);
+	struct err *(*rmap_free)(struct heap *heap, taddr_t map,
+				 heap_range_fn *fn, void *arg);
 };
 
 /* why the heap's word may be doubted; printed by ::status, decides "no
@@ -207,6 +234,8 @@ struct heap_ops {
 struct heap_health {
 	bool is_quiescent; /* the producer held every allocator lock */
 	bool is_quiescent_known;
+	uint64_t now_ns;        /* when the dump was made, by the clock of the
+			  * records; 0: not known */
 	unsigned nthreads_lost; /* threads the producer could not describe */
 	uint64_t nfindings;     /* damage met while walking so far */
 	char *first_finding;    /* owned by the heap; NULL none */

@@ -73,6 +73,9 @@ static const char *const struct_names[K_MAX] = {
 	[K_kmem_cpu_log_header] = "kmem_cpu_log_header",
 	[K_kmem_thread] = "kmem_thread",
 	[K_kmem_thread_bin] = "kmem_thread_bin",
+	[K_kmem_waiter] = "kmem_waiter",
+	[K_map] = "map",
+	[K_mapent] = "mapent",
 };
 
 /* ---- reading --------------------------------------------------------- */
@@ -463,6 +466,7 @@ static void read_note(struct kmem_heap *kh)
 	kh->heap->health.is_quiescent_known = true;
 	kh->heap->health.is_quiescent = snap.ns_quiescent == 1;
 	kh->heap->health.nthreads_lost = snap.ns_nthreads_lost;
+	kh->heap->health.now_ns = snap.ns_mono_ns;
 }
 
 /* what the allocator found by itself before the dump was taken */
@@ -743,4 +747,7 @@ const struct heap_ops heap_kmem_ops = {
 	.stack = kmem_stack,
 	.verify = kmem_verify,
 	.own = kmem_own,
+	.waiters = kmem_heap_waiters,
+	.rmaps = kmem_rmaps,
+	.rmap_free = kmem_rmap_free,
 };

@@ -52,6 +52,9 @@ enum kmem_struct {
 	K_kmem_cpu_log_header,
 	K_kmem_thread,
 	K_kmem_thread_bin,
+	K_kmem_waiter,
+	K_map,
+	K_mapent,
 	K_MAX
 };
 
@@ -239,6 +242,14 @@ struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
 struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
 		      void *arg);
 bool kmem_stack(struct heap *heap, uint32_t id, struct heap_stack *ret);
+
+/* ---- heap_kmem_wait.c ------------------------------------------------ */
+
+/** The slots waiters, rmaps and rmap_free of struct heap_ops. */
+struct err *kmem_heap_waiters(struct heap *heap, heap_waiter_fn *fn, void *arg);
+struct err *kmem_rmaps(struct heap *heap, heap_rmap_fn *fn, void *arg);
+struct err *kmem_rmap_free(struct heap *heap, taddr_t map, heap_range_fn *fn,
+			   void *arg);
 
 /* ---- heap_kmem_verify.c ---------------------------------------------- */
 

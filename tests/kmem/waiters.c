@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Three threads sleep, two for memory of the heap and one in an arena of the
  * program's; a snapshot is taken of them, then they are served.  Prints their
- * thread ids in the order in which they came.
+ * thread ids in the order in which they came.  A resource map has two free
+ * ranges, [11, 101) and [200, 204).
  * LINK: kmem */
 #define _GNU_SOURCE
 #include "kmem.h"
+#include "rmap.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -47,12 +49,19 @@ int main(int argc, char **argv)
 	void *(*func[])(void *) = {wait_for_bytes, wait_for_object,
 				   wait_for_number};
 	pthread_t thread[3];
+	struct map *map = rmallocmap(8);
 	void *taken[1000];
 	int n = 0;
 
 	if (argc < 2)
 		return 2;
 	alarm(30);
+	if (!map)
+		return 5;
+	rmfree(map, 100, 1);
+	rmfree(map, 4, 200);
+	if (rmalloc(map, 10) != 1)
+		return 6;
 	waited_cache = kmem_cache_create("waited", 40000, 0, NULL, NULL, NULL,
 					 NULL, NULL, 0);
 	waited_arena = vmem_create("waited", (void *)1, 4, 1, NULL, NULL, NULL,
