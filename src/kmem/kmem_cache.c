@@ -486,10 +486,10 @@ static void *cache_alloc(kmem_cache_t *cp, int kmflag, int kind)
 		}
 		if (rc == 0)
 			return buf;
+		if (rc == NO_MEMORY && kmem_has_to_wait(kmflag))
+			return alloc_waiting(cp, kmflag, kind);
 		if (rc == NO_MEMORY)
-			return kmem_has_to_wait(kmflag)
-				       ? alloc_waiting(cp, kmflag, kind)
-				       : NULL;
+			return kmem_no_memory(cp->cache_bufsize, kmflag);
 		/* -1: damage was reported and that buffer is abandoned */
 		if (rc > 0 || (kmflag & KM_NOSLEEP))
 			return NULL;

@@ -201,6 +201,16 @@ void kmem_warn(const char *fmt, ...)
 	kmem_sys_write(STDERR_FILENO, line, n);
 }
 
+void *kmem_no_memory(size_t bytes, int kmflag)
+{
+	if (!(kmflag & KM_NOSLEEP))
+		kmem_panic(
+			"kmem_alloc(%lu): the system has no memory left for an "
+			"allocation that may not fail",
+			bytes);
+	return NULL;
+}
+
 void kmem_abort(void)
 {
 	/* as the kernel has it, not as libc: all zeros is SIG_DFL */

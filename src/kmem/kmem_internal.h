@@ -827,6 +827,9 @@ KM_HIDDEN void kmem_report_clear(void);
 /** A line on stderr if the option verbose was given. */
 KM_HIDDEN void kmem_warn(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
+/** NULL, for a request that may fail; else a panic: there is no memory, not even
+ * for what the allocator itself needs, and nothing would ever wake who waits. */
+KM_HIDDEN void *kmem_no_memory(size_t bytes, int kmflag);
 /** Reports, runs the hook and ends the process by SIGABRT. */
 KM_HIDDEN void kmem_panic(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2), noreturn));

@@ -132,7 +132,7 @@ void *kmem_oversize_alloc(size_t bytes, size_t align, int kmflag, int kind)
 	kmem_memory_got(&w);
 	if (p && kmem_pagemap_set(p, 1, kmem_oversize_entry(bytes, kind))) {
 		vmem_xfree(kmem_oversize_arena, p, total);
-		p = NULL;
+		p = kmem_no_memory(bytes, kmflag);
 	}
 	if (!p)
 		kmem_log_event(kmem_failure_log, NULL, NULL, (void *)bytes,

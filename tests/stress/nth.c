@@ -13,6 +13,7 @@
  * page map, for records of threads, for stacks.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@
 #define NBUFS 300
 
 static long count, target; /* of allocations that may fail; 0: none does */
-static int is_lasting, is_armed;
+static int is_lasting, is_armed, is_mapless;
 
 static int is_hit(void)
 {
@@ -79,6 +80,8 @@ int __real_kmem_pagemap_set(const void *addr, size_t bytes, uintptr_t entry);
 int __wrap_kmem_pagemap_set(const void *addr, size_t bytes, uintptr_t entry);
 int __wrap_kmem_pagemap_set(const void *addr, size_t bytes, uintptr_t entry)
 {
+	if (is_mapless)
+		return -1;
 	/* what marks a page as freed finds its place */
 	return entry != KMEM_PAGE_FREED && is_hit()
 		       ? -1
@@ -226,6 +229,24 @@ static int try(void)
 	return count < target ? 3 : 0;
 }
 
+/** A request that may sleep is never refused: with no place in the page map the
+ * process ends. */
+static int is_never_refused(size_t size)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)freopen("/dev/null", "w", stderr);
+		is_mapless = 1;
+		for (;;)
+			if (!kmem_alloc(size, KM_SLEEP))
+				_exit(1);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid &&
+	       WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
 int main(int argc, char **argv)
 {
 	long step = argc > 1 ? strtol(argv[1], NULL, 0) : 1;
@@ -253,5 +274,9 @@ int main(int argc, char **argv)
 		}
 	}
 	fprintf(stderr, "nth: %ld tried, %d bad\n", ntried, nbad);
+	if (!is_never_refused(300) || !is_never_refused(300000)) {
+		fprintf(stderr, "a request that may sleep was refused\n");
+		nbad++;
+	}
 	return nbad || ntried < 10;
 }
