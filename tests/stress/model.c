@@ -244,8 +244,8 @@ static void *work(void *arg)
 
 static void check(const char *when)
 {
-	int nbad =
-		verify_all() + mem_compare() + obj_compare() + arena_compare();
+	int nbad = verify_all() + verify_metadata() + mem_compare() +
+		   obj_compare() + arena_compare();
 
 	if (nbad)
 		fail("%d things are wrong %s", nbad, when);
