@@ -79,7 +79,7 @@ STRESS := $(B)/tests/stress/model $(B)/tests/stress/nth
 GUEST_SRC := $(sort $(wildcard tests/guest/*.c))
 GUEST := $(patsubst tests/%.c,$(B)/tests/%,$(GUEST_SRC))
 
-.PHONY: all check check-programs stress demo bench fuzz lint fmt fmt-check install uninstall \
+.PHONY: all check check-programs stress stress-run demo bench fuzz lint fmt fmt-check install uninstall \
 	help deps clean tests pre
 all: $(B)/libkmem.so.1 $(B)/libkmem_preload.so $(B)/pmdb ## build everything
 
@@ -280,9 +280,14 @@ check-programs: tests ## every program and every robustness test, at length
 	@tail -1 $(B)/check-programs.log; ! grep -q '^FAIL' $(B)/check-programs.log
 
 SECONDS ?= 600
-stress: $(STRESS) ## the stress tests at length: SECONDS=600
+stress-run: $(STRESS)
 	@B=$(abspath $(B)) STRESS_SECONDS=$(SECONDS) tests/run -v \
-		--timeout $$(($(SECONDS) * 2 + 600)) stress
+		--timeout $$(($(SECONDS) * 2 + 3600)) stress
+# with ThreadSanitizer first, which finds the most
+stress: ## stress libkmem at length, with sanitizers too: SECONDS=600 each
+	@$(MAKE) --no-print-directory KSAN=tsan stress-run
+	@$(MAKE) --no-print-directory KSAN=ubsan stress-run
+	@$(MAKE) --no-print-directory stress-run
 
 lint: all ## floors, headers, docstrings, exports, licences, spelling
 	@B=$(abspath $(B)) tests/run lint
