@@ -127,7 +127,7 @@ int kmem_lock_all(int try_ms)
 	struct attempt a = {0, 0, 0};
 	size_t nlists = 0;
 
-	if (kmem_all_holder == kmem_self()) {
+	if (KM_PEEK(kmem_all_holder) == kmem_self()) {
 		depth++;
 		return 0;
 	}
@@ -148,15 +148,15 @@ int kmem_lock_all(int try_ms)
 		return -1;
 	}
 	depth = 1;
-	kmem_all_holder = kmem_self();
+	KM_POKE(kmem_all_holder, kmem_self());
 	return 0;
 }
 
 void kmem_unlock_all(void)
 {
-	if (kmem_all_holder != kmem_self() || --depth > 0)
+	if (KM_PEEK(kmem_all_holder) != kmem_self() || --depth > 0)
 		return;
-	kmem_all_holder = NULL;
+	KM_POKE(kmem_all_holder, NULL);
 	break_locks(NLIST_LOCKS, SIZE_MAX);
 	kmem_gate_open();
 }

@@ -134,7 +134,7 @@ static int is_shut(void)
 {
 	return KM_UNLIKELY(__atomic_load_n(&is_closed, __ATOMIC_SEQ_CST) !=
 			   0) &&
-	       kmem_all_holder != kmem_self();
+	       KM_PEEK(kmem_all_holder) != kmem_self();
 }
 
 void kmem_gate_enter(void)

@@ -47,7 +47,7 @@ const void *kmem_self(void)
 
 int kmem_holds_all(void)
 {
-	const void *holder = kmem_all_holder;
+	const void *holder = KM_PEEK(kmem_all_holder);
 
 	return holder != NULL && holder == kmem_self();
 }
@@ -55,7 +55,7 @@ int kmem_holds_all(void)
 /** The same for the hot paths (L1). */
 static inline int holds_all(void)
 {
-	const void *holder = kmem_all_holder;
+	const void *holder = KM_PEEK(kmem_all_holder);
 
 	return KM_UNLIKELY(holder != NULL) && holder == kmem_self();
 }

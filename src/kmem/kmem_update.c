@@ -164,7 +164,7 @@ void kmem_update_if_due(void)
 		return;
 	now = kmem_now();
 	if (now < __atomic_load_n(&next_round, __ATOMIC_RELAXED) ||
-	    kmem_all_holder || !claim())
+	    KM_PEEK(kmem_all_holder) || !claim())
 		return;
 	if (now >= next_round) {
 		int is_first = next_round == 0;
@@ -183,7 +183,7 @@ void kmem_update_if_due(void)
 
 void kmem_update_magazines(kmem_cache_t *cp, unsigned nrounds)
 {
-	if (kmem_all_holder || !claim())
+	if (KM_PEEK(kmem_all_holder) || !claim())
 		return;
 	kmem_magazine_fit(cp, nrounds);
 	release();
@@ -208,7 +208,7 @@ static void trim_cache(kmem_cache_t *cp)
 
 void kmem_reap_all(void)
 {
-	if (kmem_ready != 2 || kmem_all_holder || !claim())
+	if (kmem_ready != 2 || KM_PEEK(kmem_all_holder) || !claim())
 		return;
 	for_each_cache(empty_cache);
 	release();
@@ -217,7 +217,7 @@ void kmem_reap_all(void)
 /** Frees what the caches hold in reserve. */
 void kmem_reap(void)
 {
-	if (kmem_ready != 2 || kmem_all_holder || !claim())
+	if (kmem_ready != 2 || KM_PEEK(kmem_all_holder) || !claim())
 		return;
 	kmem_thread_reap();
 	for_each_cache(reap_cache);
@@ -230,7 +230,7 @@ void kmem_reap(void)
 /** Frees the identifiers that caches hold in reserve. */
 void kmem_reap_idspace(void)
 {
-	if (kmem_ready != 2 || kmem_all_holder || !claim())
+	if (kmem_ready != 2 || KM_PEEK(kmem_all_holder) || !claim())
 		return;
 	for_each_cache(reap_identifiers);
 	release();
@@ -241,7 +241,7 @@ void kmem_cache_reap_now(kmem_cache_t *cp)
 {
 	int has_to_go;
 
-	if (kmem_ready != 2 || kmem_all_holder)
+	if (kmem_ready != 2 || KM_PEEK(kmem_all_holder))
 		return;
 	while (!claim()) { /* a round is going on */
 		if (KM_PEEK(updater) == kmem_self() || is_held)
