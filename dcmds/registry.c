@@ -30,6 +30,7 @@
 	X(kmem_log) \
 	X(users)    \
 	X(waiters)  \
+	X(search)   \
 	X(verify)   \
 	X(leaks)    \
 	X(whatis)

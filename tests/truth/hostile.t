@@ -14,7 +14,7 @@ COMMANDS = ("::findleaks -dv", "::kmem_verify", "::kmastat", "::walk kmem",
             "::walk kmem_cache | ::walk kmem_hash",
             "::walk kmem_alloc_48 | ::whatis -a", "::status",
             "::kmausers -ef", "::kmalog", "::walk thread | ::allocdby",
-            "::walk thread | ::freedby", "::kmem_waiters -v", "::rmap | ::rmap")
+            "::walk thread | ::freedby", "::kmem_waiters -v", "::rmap | ::rmap", "0::whatthread -v")
 count = 0
 print("1..5", flush=True)
 
