@@ -286,6 +286,7 @@ static void dump(void)
 			verify_buffers(cp, say_live, say_free, cp);
 	for (size_t i = 0; i < NSLOTS; i++)
 		if (slots[i].kind >= KMEM && slots[i].kind < SEGMENT &&
+		    slots[i].kind != OBJECT &&
 		    !kmem_addr_cache(slots[i].p, NULL, NULL))
 			printf("live oversize %p\n", slots[i].p);
 }
