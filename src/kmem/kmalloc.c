@@ -34,8 +34,7 @@ struct lk_kmem_cache {
 	unsigned int lk_size;
 };
 
-/* created on first use, published under dma_lock */
-static kmem_mutex_t dma_lock;
+/* created on first use, published under kmem_align_lock */
 static vmem_t *dma_arena;
 static kmem_cache_t *dma_cache[NDMA];
 
@@ -108,7 +107,7 @@ static vmem_t *dma_arena_get(void)
 		return vmp;
 	kmem_gate_enter(); /* G2 of kmem_gate.c */
 	kmem_update_hold();
-	kmem_mutex_enter(&dma_lock);
+	kmem_mutex_enter(&kmem_align_lock);
 	if (!dma_arena)
 		__atomic_store_n(&dma_arena,
 				 vmem_create("kmalloc_dma", NULL, 0, KMEM_PAGE,
@@ -116,7 +115,7 @@ static vmem_t *dma_arena_get(void)
 					     0, VM_NOSLEEP),
 				 __ATOMIC_RELEASE);
 	vmp = dma_arena;
-	kmem_mutex_exit(&dma_lock);
+	kmem_mutex_exit(&kmem_align_lock);
 	kmem_update_unhold();
 	kmem_gate_exit();
 	return vmp;
@@ -143,12 +142,12 @@ static kmem_cache_t *dma_cache_get(int log)
 	spec.name = name;
 	kmem_gate_enter(); /* G2 of kmem_gate.c */
 	kmem_update_hold();
-	kmem_mutex_enter(&dma_lock);
+	kmem_mutex_enter(&kmem_align_lock);
 	if (!*slot)
 		__atomic_store_n(slot, kmem_cache_create_spec(&spec),
 				 __ATOMIC_RELEASE);
 	cp = *slot;
-	kmem_mutex_exit(&dma_lock);
+	kmem_mutex_exit(&kmem_align_lock);
 	kmem_update_unhold();
 	kmem_gate_exit();
 	return cp;
