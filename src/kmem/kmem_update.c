@@ -60,8 +60,14 @@ void kmem_update_reset(void)
 {
 	if (KM_PEEK(updater) == kmem_self())
 		return; /* a callback of the round forked */
+	if (!updater)
+		return;
 	if (working)
 		kmem_move_reset(working);
+	/* it may have closed the magazines of some for a while */
+	for (kmem_cache_t *cp = kmem_null_cache.cache_next;
+	     cp != &kmem_null_cache; cp = cp->cache_next)
+		kmem_magazine_enable(cp);
 	updater = NULL;
 	working = NULL;
 	is_doomed = 0;

@@ -376,6 +376,47 @@ static void all_is_consistent_in_the_end(void **state)
 	assert_int_equal(check_all(), 0);
 }
 
+static int in_reclaim; /* atomic: 1 it waits, 2 it may go on */
+
+static void wait_in_reclaim(void *priv)
+{
+	(void)priv;
+	__atomic_store_n(&in_reclaim, 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&in_reclaim, __ATOMIC_ACQUIRE) == 1)
+		usleep(1000);
+}
+
+static void *reap_all(void *arg)
+{
+	kmem_reap_all();
+	return arg;
+}
+
+/* the round of a thread that a child has not closes no magazines there */
+static void a_child_has_magazines(void **state)
+{
+	kmem_cache_t *cp = kmem_cache_create("reaped", 64, 0, NULL, NULL,
+					     wait_in_reclaim, NULL, NULL, 0);
+	int32_t size = cp->cache_cpu[0].cc_magsize;
+	pthread_t thread;
+	int status = 1;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, reap_all, NULL), 0);
+	while (__atomic_load_n(&in_reclaim, __ATOMIC_ACQUIRE) != 1)
+		usleep(1000);
+	pid = fork();
+	if (pid == 0)
+		_exit(cp->cache_cpu[0].cc_magsize != size);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	__atomic_store_n(&in_reclaim, 2, __ATOMIC_RELEASE);
+	(void)pthread_join(thread, NULL);
+	assert_int_equal(status, 0);
+	assert_true(size > 0);
+	kmem_cache_destroy(cp);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +431,7 @@ int main(void)
 		cmocka_unit_test(a_capture_left_by_a_jump_is_forgotten),
 		cmocka_unit_test(a_vforked_child_leaves_no_thread_id),
 		cmocka_unit_test(all_is_consistent_in_the_end),
+		cmocka_unit_test(a_child_has_magazines),
 	};
 	int null = open("/dev/null", O_WRONLY);
 
