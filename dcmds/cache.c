@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Caches and slabs: ::kmastat ::kmem_cache ::kmem_slabs and their walkers. */
+#include <regex.h>
 #include <stdio.h>
-#include "pmdb_mod.h"
+#include "dist.h"
 
 /* ---- ::kmem_cache ---------------------------------------------------- */
 
@@ -265,6 +266,8 @@ static const char slab_heading[] =
 static const struct opt slab_opts[] = {
 	{'v', OPT_FLAG, NULL, "buffers used of each partial slab"},
 	{'n', OPT_STRING, "name", "only caches whose name contains this"},
+	{'N', OPT_STRING, "regex", "only caches whose name matches this"},
+	DIST_OPTS,
 	{0},
 };
 
@@ -273,9 +276,12 @@ struct slab_arg {
 	struct heap *heap;
 	bool is_verbose;
 	const char *pattern;
+	const regex_t *re; /* or NULL */
+	struct dist_shape shape;
 	/* of the cache at hand */
-	uint64_t nslabs, npartial, nbufs, nused;
+	uint64_t nslabs, npartial, nbufs, nused, slab_nbufs;
 	struct strbuf used; /* of its partial slabs */
+	struct dist dist;   /* buffers used of each slab */
 };
 
 static struct err *count_slab(void *arg, const struct heap_slab *s)
@@ -285,11 +291,36 @@ static struct err *count_slab(void *arg, const struct heap_slab *s)
 	a->nslabs++;
 	a->nbufs += s->nbufs;
 	a->nused += s->nused;
+	if (s->nbufs > a->slab_nbufs)
+		a->slab_nbufs = s->nbufs;
+	dist_add(&a->dist, s->nused);
 	if (!s->is_complete) {
 		a->npartial++;
-		strbuf_printf(&a->used, " %" PRIu64, s->nused);
+		strbuf_printf(&a->used, " %" PRIu64 "%s", s->nused,
+			      s->is_nomove ? "*" : "");
 	}
 	return NULL;
+}
+
+/* -v: "N complete (M), K partial: 7 3 1*", and how full the slabs are */
+static void slab_details(struct slab_arg *a)
+{
+	struct out *o = a->call->out;
+	uint64_t ncomplete = a->nslabs - a->npartial;
+
+	out_text(o, "%26s%" PRIu64 " complete", "", ncomplete);
+	if (ncomplete)
+		out_text(o, " (%" PRIu64 ")", a->slab_nbufs);
+	out_text(o, ", %" PRIu64 " partial%s%s\n", a->npartial,
+		 a->npartial ? ":" : "", strbuf_str(&a->used));
+	if (a->npartial == 0)
+		return;
+	a->shape.begin = 0;
+	a->shape.end = a->slab_nbufs + 1;
+	dist_print(&a->dist, o, &a->shape,
+		   "  Allocated\n    Buffers  ------------------ Distribution "
+		   "------------------ Slabs");
+	out_begin(o, slab_cols, 6, "");
 }
 
 static struct err *slab_row(void *arg, const struct heap_cache *c)
@@ -303,8 +334,12 @@ static struct err *slab_row(void *arg, const struct heap_cache *c)
 		return NULL;
 	if (a->pattern && !strstr(c->name, a->pattern))
 		return NULL;
-	a->nslabs = a->npartial = a->nbufs = a->nused = 0;
+	if (a->re && regexec(a->re, c->name, 0, NULL, 0) != 0)
+		return NULL;
+	a->nslabs = a->npartial = a->nbufs = a->nused = a->slab_nbufs = 0;
 	strbuf_reset(&a->used);
+	dist_fini(&a->dist);
+	dist_init(&a->dist);
 	struct err *err =
 		a->heap->ops->slabs(a->heap, c->addr, false, count_slab, a);
 
@@ -322,33 +357,47 @@ static struct err *slab_row(void *arg, const struct heap_cache *c)
 	out_str(o, waste);
 	out_end_row(o, c->addr);
 	if (a->is_verbose && a->nslabs && !out_is_json(o) && !out_is_pipe(o))
-		out_text(o,
-			 "%26s%" PRIu64 " complete, %" PRIu64 " partial%s%s\n",
-			 "", a->nslabs - a->npartial, a->npartial,
-			 a->npartial ? ":" : "", strbuf_str(&a->used));
+		slab_details(a);
 	return NULL;
+}
+
+static struct err *print_slabs(struct slab_arg *a)
+{
+	struct err *err = session_heap(a->call->s, &a->heap);
+
+	if (!err && !a->heap->ops->slabs)
+		err = err_new(ERR_NOSUP, "%s heap has no slabs",
+			      a->heap->ops->name);
+	if (err)
+		return err;
+	out_begin(a->call->out, slab_cols, 6, slab_heading);
+	err = a->heap->ops->caches(a->heap, slab_row, a);
+	out_end(a->call->out);
+	strbuf_free(&a->used);
+	dist_fini(&a->dist);
+	return err;
 }
 
 static struct err *dcmd_kmem_slabs(struct dcmd_call *call)
 {
 	struct slab_arg a = {.call = call};
-	void *const values[] = {&a.is_verbose, &a.pattern};
+	const char *pattern = NULL;
+	void *const values[] = {&a.is_verbose, &a.pattern, &pattern,
+				DIST_VALUES(&a.shape)};
+	regex_t re;
 	size_t first = 0;
 	struct err *err = dcmd_options(call, slab_opts, values, &first);
 
 	if (!err && first != call->argc)
 		err = err_new(ERR_USAGE, "unexpected argument");
-	if (!err)
-		err = session_heap(call->s, &a.heap);
-	if (!err && !a.heap->ops->slabs)
-		err = err_new(ERR_NOSUP, "%s heap has no slabs",
-			      a.heap->ops->name);
-	if (err)
-		return err;
-	out_begin(call->out, slab_cols, 6, slab_heading);
-	err = a.heap->ops->caches(a.heap, slab_row, &a);
-	out_end(call->out);
-	strbuf_free(&a.used);
+	if (err || !pattern)
+		return err ? err : print_slabs(&a);
+	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return err_new(ERR_USAGE, "not a regular expression: %s",
+			       pattern);
+	a.re = &re;
+	err = print_slabs(&a);
+	regfree(&re);
 	return err;
 }
 

@@ -31,6 +31,7 @@
 	X(users)    \
 	X(waiters)  \
 	X(search)   \
+	X(sizes)    \
 	X(verify)   \
 	X(leaks)    \
 	X(whatis)

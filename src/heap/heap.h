@@ -57,6 +57,7 @@ struct heap_cache {
 	bool is_internal; /* the allocator's own metadata, or a quantum cache:
 			   * its buffers are no leak candidates */
 	bool has_audit, has_guards, has_hash;
+	bool is_sized;   /* one of the classes that sizes are rounded to */
 	bool is_notouch; /* its buffers are slabs of other caches, or no memory;
 			  * walks over all caches leave it out */
 	uint64_t nslabs;
@@ -71,6 +72,7 @@ struct heap_slab {
 	taddr_t addr, cache, base;
 	uint64_t nbufs, nused; /* outside the slab layer */
 	bool is_complete;
+	bool is_nomove; /* a callback refused to move a buffer of it */
 };
 
 struct heap_arena {
@@ -164,6 +166,18 @@ struct heap_range {
 	taddr_t start, end;
 };
 
+/* the allocator as a whole */
+struct heap_status {
+	unsigned concurrency; /* CPUs it has a layer for */
+	bool is_logging;
+	unsigned nlogs; /* of those that are kept */
+	struct {
+		const char *name;
+		uint64_t bytes;
+	} log[8];
+	char *message; /* its last messages; owned by the caller, or NULL */
+};
+
 typedef struct err *heap_cache_fn(void *arg, const struct heap_cache *c);
 typedef struct err *heap_slab_fn(void *arg, const struct heap_slab *s);
 typedef struct err *heap_buf_fn(void *arg, const struct heap_buf *b);
@@ -227,6 +241,7 @@ struct heap_ops {
 	struct err *(*rmaps)(struct heap *heap, heap_rmap_fn *fn, void *arg);
 	struct err *(*rmap_free)(struct heap *heap, taddr_t map,
 				 heap_range_fn *fn, void *arg);
+	void (*status)(struct heap *heap, struct heap_status *ret);
 };
 
 /* why the heap's word may be doubted; printed by ::status, decides "no

@@ -582,6 +582,7 @@ static struct err *kmem_slabs(struct heap *heap, taddr_t cache, bool partial,
 			.nbufs = s->nbufs,
 			.nused = s->nused,
 			.is_complete = s->is_complete,
+			.is_nomove = s->is_nomove,
 		};
 
 		if (s->is_dropped || (partial && s->is_complete))
@@ -750,4 +751,5 @@ const struct heap_ops heap_kmem_ops = {
 	.waiters = kmem_heap_waiters,
 	.rmaps = kmem_rmaps,
 	.rmap_free = kmem_rmap_free,
+	.status = kmem_status,
 };

@@ -110,6 +110,7 @@ struct kmem_slab {
 	uint32_t nbufs, nused;
 	uint32_t cache; /* in caches[] */
 	bool is_complete;
+	bool is_nomove;
 	bool is_dropped;    /* overlaps another: not looked at */
 	bool is_torn;       /* its free list is damaged */
 	size_t first_state; /* of its buffers in state[] */
@@ -242,6 +243,8 @@ struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
 struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
 		      void *arg);
 bool kmem_stack(struct heap *heap, uint32_t id, struct heap_stack *ret);
+/** The slot status: the logs there are, their sizes, the last messages. */
+void kmem_status(struct heap *heap, struct heap_status *ret);
 
 /* ---- heap_kmem_wait.c ------------------------------------------------ */
 

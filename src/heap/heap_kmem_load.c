@@ -121,6 +121,16 @@ static void classify(struct kmem_heap *kh, struct kmem_cache *kc)
 		!(is_object_arena || (arena && !arena->pub.is_internal));
 }
 
+/* kmem_alloc_N, what sizes are rounded to; else they are alike */
+static bool is_size_class(const char *name)
+{
+	static const char prefix[] = "kmem_alloc_";
+	const char *n = name + sizeof(prefix) - 1;
+
+	return strncmp(name, prefix, sizeof(prefix) - 1) == 0 && *n &&
+	       strspn(n, "0123456789") == strlen(n);
+}
+
 static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)
 {
 	struct kmem_cache kc = {0};
@@ -161,6 +171,7 @@ static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)
 #undef G
 	kc.full_list = kmem_get(kh, F_kmem_maglist_ml_list, full);
 	kc.full_total = kmem_get(kh, F_kmem_maglist_ml_total, full);
+	kc.pub.is_sized = is_size_class(kc.name);
 	read_flags(kh, &kc);
 	classify(kh, &kc);
 	sum_cpus(kh, &kc);
@@ -258,6 +269,7 @@ static void add_slab(struct kmem_heap *kh, size_t cache, const void *raw,
 		.nused = (uint32_t)kmem_get(kh, F_kmem_slab_slab_refcnt, raw),
 		.cache = (uint32_t)cache,
 		.is_complete = is_complete,
+		.is_nomove = kmem_get(kh, F_kmem_slab_slab_nomove, raw) != 0,
 		.first_ctl = NO_INDEX,
 	};
 

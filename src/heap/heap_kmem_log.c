@@ -292,6 +292,43 @@ struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
 	return err;
 }
 
+/* ---- the allocator as a whole ---------------------------------------- */
+
+#define MESSAGE_MAX 8192
+
+void kmem_status(struct heap *heap, struct heap_status *ret)
+{
+	static const struct {
+		const char *name;
+		enum kmem_sym sym;
+	} logs[] = {
+		{"transaction", S_kmem_transaction_log},
+		{"contents", S_kmem_content_log},
+		{"fail", S_kmem_failure_log},
+		{"slab", S_kmem_slab_log},
+		{"zerosized", S_kmem_zerosized_log},
+	};
+	struct kmem_heap *kh = heap->priv;
+	taddr_t text = kh->names.sym[S_kmem_error_buffer];
+
+	*ret = (struct heap_status){.concurrency = kh->ncpus};
+	ret->is_logging = kmem_global(kh, S_kmem_logging, 4) != 0;
+	for (size_t i = 0; i < sizeof(logs) / sizeof(*logs); i++) {
+		taddr_t at = kmem_global(kh, logs[i].sym, 8);
+		const void *raw = kmem_peek(kh, K_kmem_log_header, at);
+
+		if (!raw)
+			continue;
+		ret->log[ret->nlogs].name = logs[i].name;
+		ret->log[ret->nlogs++].bytes =
+			kmem_get(kh, F_kmem_log_header_lh_chunksize, raw) *
+			kmem_get(kh, F_kmem_log_header_lh_nchunks, raw);
+	}
+	if (text)
+		err_free(target_read_str(kh->t, text, MESSAGE_MAX,
+					 &ret->message));
+}
+
 /* ---- a raw hash table ------------------------------------------------ */
 
 static struct err *hash_entry(struct kmem_heap *kh, const struct kmem_cache *kc,
