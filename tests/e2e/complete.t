@@ -50,7 +50,7 @@ completes("10::mapp", "10::mappings ")
 completes("::walk threa", "::walk thread ")
 completes("1=X;::offs", "1=X;::offsetof ")
 completes("::walk thread|::mapp", "::walk thread|::mappings ")
-completes("::walk thread | ::stac", "::walk thread | ::stack ")
+completes("::walk thread | ::findst", "::walk thread | ::findstack ")
 completes("::help findl", "::help findleaks ")
 lists("::kmem_", ["kmem_cache", "kmem_log", "kmem_verify"], ["findleaks"])
 # types, with and without the word for their kind
