@@ -40,14 +40,21 @@ static struct kmem_gone *gone_slot(const void *p)
 	return &gone_table[hash >> 56 & (GONE_MAX - 1)];
 }
 
+/** Copies whole words, of which two threads may write the same at once. */
+static void copy_words(void *to, const void *from, size_t bytes)
+{
+	for (size_t i = 0; i < bytes / 8; i++)
+		KM_POKE(((uint64_t *)to)[i], ((const uint64_t *)from)[i]);
+}
+
 void kmem_gone_note(const struct kmem_gone *gone)
 {
 	struct kmem_gone *slot = gone_slot(gone->gn_addr);
 
 	__atomic_store_n(&slot->gn_addr, NULL, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	memcpy(slot->gn_origin, gone->gn_origin, sizeof(slot->gn_origin));
-	memcpy(slot->gn_event, gone->gn_event, sizeof(slot->gn_event));
+	copy_words(slot->gn_origin, gone->gn_origin, sizeof(slot->gn_origin));
+	copy_words(slot->gn_event, gone->gn_event, sizeof(slot->gn_event));
 	__atomic_store_n(&slot->gn_addr, gone->gn_addr, __ATOMIC_RELEASE);
 }
 
