@@ -25,6 +25,7 @@
 	X(dis)      \
 	X(modules)  \
 	X(cache)    \
+	X(bufs)     \
 	X(vmem)     \
 	X(audit)    \
 	X(kmem_log) \

@@ -257,6 +257,50 @@ static struct err *walk_vmem(struct session *s, const struct walker *walker,
 	return err ? err : heap_arenas_tree(heap, pass_arena, &w);
 }
 
+struct postfix_arg {
+	VEC(struct heap_arena) open; /* each below the one before it */
+	walk_fn *fn;
+	void *arg;
+};
+
+/* tells of the arenas at this depth or deeper: nothing more is below them */
+static struct err *close_arenas(struct postfix_arg *p, int depth)
+{
+	struct err *err = NULL;
+
+	while (!err && p->open.n && p->open.v[p->open.n - 1].depth >= depth)
+		err = p->fn(p->arg, p->open.v[--p->open.n].addr);
+	return err;
+}
+
+static struct err *postfix_arena(void *arg, const struct heap_arena *a)
+{
+	struct postfix_arg *p = arg;
+	struct err *err = close_arenas(p, a->depth);
+
+	if (!err)
+		VEC_PUSH(&p->open, *a);
+	return err;
+}
+
+static struct err *walk_postfix(struct session *s, const struct walker *walker,
+				bool has_addr, taddr_t addr, walk_fn *fn,
+				void *arg)
+{
+	struct postfix_arg p = {.fn = fn, .arg = arg};
+	struct heap *heap = NULL;
+	struct err *err = session_heap(s, &heap);
+
+	if (!err && has_addr)
+		return walk_vmem(s, walker, true, addr, fn, arg);
+	if (!err)
+		err = heap_arenas_tree(heap, postfix_arena, &p);
+	if (!err)
+		err = close_arenas(&p, 0);
+	VEC_FREE(&p.open);
+	return err;
+}
+
 static struct err *pass_seg(void *arg, const struct heap_segment *s)
 {
 	struct walk_arg *w = arg;
@@ -303,6 +347,8 @@ static const struct dcmd dcmds[] = {
 
 static const struct walker walkers[] = {
 	{"vmem", "vmem arenas, sources first", ADDR_OPTIONAL, NULL, walk_vmem},
+	{"vmem_postfix", "vmem arenas, sources last", ADDR_OPTIONAL, NULL,
+	 walk_postfix},
 	{"vmem_seg", "segments of an arena", ADDR_REQUIRED, &any_seg,
 	 walk_segs},
 	{"vmem_alloc", "allocated segments of an arena", ADDR_REQUIRED,

@@ -57,7 +57,9 @@ struct heap_cache {
 	bool is_internal; /* the allocator's own metadata, or a quantum cache:
 			   * its buffers are no leak candidates */
 	bool has_audit, has_guards, has_hash;
-	bool is_sized;   /* one of the classes that sizes are rounded to */
+	bool has_constructor;
+	bool is_poisoned; /* free buffers are filled with a pattern */
+	bool is_sized;    /* one of the classes that sizes are rounded to */
 	bool is_notouch; /* its buffers are slabs of other caches, or no memory;
 			  * walks over all caches leave it out */
 	uint64_t nslabs;
@@ -187,6 +189,7 @@ typedef struct err *heap_audit_fn(void *arg, const struct heap_audit *a);
 typedef struct err *heap_finding_fn(void *arg, const struct heap_finding *f);
 typedef struct err *heap_waiter_fn(void *arg, const struct heap_waiter *w);
 typedef struct err *heap_rmap_fn(void *arg, const struct heap_rmap *m);
+typedef struct err *heap_addr_fn(void *arg, taddr_t addr);
 typedef struct err *heap_range_fn(void *arg, const struct heap_range *r);
 
 struct heap_ops {
@@ -242,6 +245,9 @@ struct heap_ops {
 	struct err *(*rmap_free)(struct heap *heap, taddr_t map,
 				 heap_range_fn *fn, void *arg);
 	void (*status)(struct heap *heap, struct heap_status *ret);
+	/* what a cache has for each CPU */
+	struct err *(*cpu_caches)(struct heap *heap, taddr_t cache,
+				  heap_addr_fn *fn, void *arg);
 };
 
 /* why the heap's word may be doubted; printed by ::status, decides "no

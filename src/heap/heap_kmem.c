@@ -592,6 +592,25 @@ static struct err *kmem_slabs(struct heap *heap, taddr_t cache, bool partial,
 	return err;
 }
 
+static struct err *kmem_cpu_caches(struct heap *heap, taddr_t cache,
+				   heap_addr_fn *fn, void *arg)
+{
+	struct kmem_heap *kh = heap->priv;
+	struct err *err = kmem_load(kh);
+
+	if (err)
+		return err;
+	if (!kmem_cache_at(kh, cache))
+		return no_cache(cache);
+	for (uint32_t i = 0; !err && i < kh->ncpus; i++)
+		err = fn(arg,
+			 cache +
+				 kh->names.row[F_kmem_cache_cache_cpu]
+					 .offset_bytes +
+				 i * kh->names.struct_bytes[K_kmem_cpu_cache]);
+	return err;
+}
+
 static void fill_buf(struct kmem_heap *kh, const struct kmem_slab *s, size_t i,
 		     struct heap_buf *ret)
 {
@@ -752,4 +771,5 @@ const struct heap_ops heap_kmem_ops = {
 	.rmaps = kmem_rmaps,
 	.rmap_free = kmem_rmap_free,
 	.status = kmem_status,
+	.cpu_caches = kmem_cpu_caches,
 };

@@ -172,7 +172,10 @@ static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)
 	kc.full_list = kmem_get(kh, F_kmem_maglist_ml_list, full);
 	kc.full_total = kmem_get(kh, F_kmem_maglist_ml_total, full);
 	kc.pub.is_sized = is_size_class(kc.name);
+	kc.pub.has_constructor =
+		kmem_get(kh, F_kmem_cache_cache_constructor, raw) != 0;
 	read_flags(kh, &kc);
+	kc.pub.is_poisoned = kc.has_deadbeef;
 	classify(kh, &kc);
 	sum_cpus(kh, &kc);
 	kc.is_usable = check_geometry(kh, &kc);
