@@ -73,10 +73,13 @@ struct err *type_at(struct session *s, taddr_t addr, const struct type **ret)
 	struct symbol sym;
 	struct err *err = NULL;
 
-	if (!types_symbol_at(session_types(s), addr, &sym) || sym.value != addr)
+	if (types_symbol_at(session_types(s), addr, &sym) && sym.value == addr)
+		err = types_of_symbol(session_types(s), &sym, ret);
+	else if (types_tls_at(session_types(s), addr, &sym, ret))
+		err = *ret ? NULL : err_new(ERR_NOTFOUND, "%s", "");
+	else
 		return err_new(ERR_NOTFOUND,
 			       "no symbol information for 0x%" PRIx64, addr);
-	err = types_of_symbol(session_types(s), &sym, ret);
 	if (!err)
 		return NULL;
 	err_free(err);

@@ -278,6 +278,29 @@ struct err *index_names(struct object_impl *obj, type_name_fn *fn, void *arg)
 
 /* ---- the index of variables ---------------------------------------------- */
 
+/* variables of threads are among the others, by their place in the block: no
+ * address in a file has this bit */
+#define TLS_VARIABLE (1ull << 63)
+
+/* "const4u 8; form_tls_address" */
+static bool place_in_block(const Dwarf_Op *expr, size_t n, Dwarf_Addr *ret)
+{
+	if (n != 2 || (expr[1].atom != DW_OP_form_tls_address &&
+		       expr[1].atom != DW_OP_GNU_push_tls_address))
+		return false;
+	switch (expr[0].atom) {
+	case DW_OP_const1u:
+	case DW_OP_const2u:
+	case DW_OP_const4u:
+	case DW_OP_const8u:
+	case DW_OP_constu:
+		*ret = expr[0].number | TLS_VARIABLE;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* the fixed address of a variable; false: it has none */
 static bool fixed_address(struct object_impl *obj, Dwarf_Die *die,
 			  Dwarf_Addr *ret)
@@ -287,8 +310,10 @@ static bool fixed_address(struct object_impl *obj, Dwarf_Die *die,
 	size_t n;
 
 	if (!dwarf_attr(die, DW_AT_location, &attr) ||
-	    dwarf_getlocation(&attr, &expr, &n) != 0 || n != 1)
+	    dwarf_getlocation(&attr, &expr, &n) != 0)
 		return false;
+	if (n != 1)
+		return place_in_block(expr, n, ret);
 	if (expr[0].atom == DW_OP_addr) {
 		*ret = expr[0].number;
 		return true;
@@ -343,7 +368,7 @@ static void variables_unit(struct object_impl *obj, Dwarf_Die *unit)
 	enter_variables(obj, unit, 0);
 }
 
-bool variable_at(struct object_impl *obj, taddr_t addr, Dwarf_Die *ret)
+static bool find_variable(struct object_impl *obj, uint64_t key, Dwarf_Die *ret)
 {
 	Dwarf *dwarf = object_dwarf(obj);
 	const uint64_t *index;
@@ -355,11 +380,23 @@ bool variable_at(struct object_impl *obj, taddr_t addr, Dwarf_Die *ret)
 		hash_init(obj->variables);
 		each_unit(obj, dwarf, variables_unit);
 	}
-	index = hash_get(obj->variables, addr - obj->dwarf_bias);
+	index = hash_get(obj->variables, key);
 	if (!index)
 		return false;
 	*ret = obj->variable_dies.v[*index - 1];
 	return true;
+}
+
+bool variable_at(struct object_impl *obj, taddr_t addr, Dwarf_Die *ret)
+{
+	/* the bias is known when the debug information has been found */
+	return object_dwarf(obj) &&
+	       find_variable(obj, addr - obj->dwarf_bias, ret);
+}
+
+bool variable_in_block(struct object_impl *obj, uint64_t offset, Dwarf_Die *ret)
+{
+	return find_variable(obj, offset | TLS_VARIABLE, ret);
 }
 
 /* ---- code ---------------------------------------------------------------- */

@@ -367,6 +367,25 @@ const struct sym_entry *symtab_find_tls(struct object_impl *obj,
 	return sym ? sym : find_tls(load_dynsym(obj), name);
 }
 
+static const struct sym_entry *tls_at(const struct symtab *tab, uint64_t offset)
+{
+	for (size_t i = 0; i < tab->all.n; i++) {
+		const struct sym_entry *sym = &tab->all.v[i];
+
+		if (sym->type == STT_TLS && sym->shndx != SHN_UNDEF &&
+		    sym->value == offset)
+			return sym;
+	}
+	return NULL;
+}
+
+const struct sym_entry *symtab_tls_at(struct object_impl *obj, uint64_t offset)
+{
+	const struct sym_entry *sym = tls_at(load_symtab(obj), offset);
+
+	return sym ? sym : tls_at(load_dynsym(obj), offset);
+}
+
 static bool named_in(struct object_impl *obj, const char *name,
 		     struct symbol *ret)
 {

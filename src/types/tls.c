@@ -12,6 +12,7 @@
  *
  * An object without such a slot has no thread-local variable that it uses.
  */
+#include "types/type_impl.h"
 #include "types/types_impl.h"
 
 #include <gelf.h>
@@ -104,11 +105,31 @@ static bool find_block(struct object_impl *obj, taddr_t fs, taddr_t *ret)
 	return true;
 }
 
+static void publish(const struct sym_entry *sym, const struct object_impl *obj,
+		    taddr_t block, struct symbol *ret)
+{
+	*ret = (struct symbol){
+		.name = sym->name,
+		.value = block + sym->value,
+		.size = sym->size,
+		.type = STT_TLS,
+		.bind = sym->bind,
+		.other = sym->other,
+		.shndx = sym->shndx,
+		.object = &obj->pub,
+	};
+}
+
+static bool has_block(const struct target_thread *thread)
+{
+	return thread && thread->has_regs && !thread->regs_partial;
+}
+
 bool types_tls_symbol(struct types *types, const struct object *object,
 		      const struct target_thread *thread, const char *name,
 		      struct symbol *ret)
 {
-	if (!thread || !thread->has_regs || thread->regs_partial)
+	if (!has_block(thread))
 		return false;
 	for (size_t i = 0; i < types->objects.n; i++) {
 		struct object_impl *obj = types->objects.v[i];
@@ -123,17 +144,46 @@ bool types_tls_symbol(struct types *types, const struct object *object,
 		sym = symtab_find_tls(obj, name);
 		if (!sym || !find_block(obj, thread->regs.fs_base, &block))
 			continue;
-		*ret = (struct symbol){
-			.name = sym->name,
-			.value = block + sym->value,
-			.size = sym->size,
-			.type = STT_TLS,
-			.bind = sym->bind,
-			.other = sym->other,
-			.shndx = sym->shndx,
-			.object = &obj->pub,
-		};
+		publish(sym, obj, block, ret);
 		return true;
+	}
+	return false;
+}
+
+/* what one thread has at addr, of one object */
+static bool variable_of(struct object_impl *obj,
+			const struct target_thread *thread, taddr_t addr,
+			struct symbol *ret, const struct type **ret_type)
+{
+	const Elf64_Phdr *ph = head_find(&obj->head, PT_TLS);
+	const struct sym_entry *sym = NULL;
+	taddr_t block = 0;
+	Dwarf_Die die, to;
+
+	if (!ph || !find_block(obj, thread->regs.fs_base, &block) ||
+	    addr - block >= ph->p_memsz)
+		return false;
+	sym = symtab_tls_at(obj, addr - block);
+	if (!sym)
+		return false;
+	publish(sym, obj, block, ret);
+	*ret_type = NULL;
+	if (variable_in_block(obj, sym->value, &die))
+		*ret_type = type_of_die(obj->types, obj,
+					die_type(&die, &to) ? &to : NULL);
+	return true;
+}
+
+bool types_tls_at(struct types *types, taddr_t addr, struct symbol *ret,
+		  const struct type **ret_type)
+{
+	for (size_t i = 0; i < target_nthreads(types->target); i++) {
+		const struct target_thread *t = target_thread(types->target, i);
+
+		for (size_t j = 0; has_block(t) && j < types->objects.n; j++)
+			if (variable_of(types->objects.v[j], t, addr, ret,
+					ret_type))
+				return true;
 	}
 	return false;
 }

@@ -116,6 +116,13 @@ bool types_symbol_named(struct types *types, const struct object *object,
 bool types_tls_symbol(struct types *types, const struct object *object,
 		      const struct target_thread *thread, const char *name,
 		      struct symbol *ret);
+/**
+ * The thread-local variable that begins at addr in the block of some thread.
+ *
+ * @ret_type:  NULL: not known
+ */
+bool types_tls_at(struct types *types, taddr_t addr, struct symbol *ret,
+		  const struct type **ret_type);
 /** Calls fn for every symbol of an object (.symtab, else .dynsym); dynamic:
  * .dynsym only.  fn returning non-NULL ends it. */
 struct err *

@@ -221,6 +221,8 @@ void symtab_free(struct symtab *tab);
 /** A thread-local variable by name; its value is its place in the block. */
 const struct sym_entry *symtab_find_tls(struct object_impl *obj,
 					const char *name);
+/** The thread-local variable at an offset in the block. */
+const struct sym_entry *symtab_tls_at(struct object_impl *obj, uint64_t offset);
 
 /* ---- plt.c --------------------------------------------------------------- */
 
@@ -252,6 +254,9 @@ struct err *index_names(struct object_impl *obj, type_name_fn *fn,
 			void *arg) must_use;
 /** The variable that lies at addr. */
 bool variable_at(struct object_impl *obj, taddr_t addr, Dwarf_Die *ret);
+/** The thread-local variable at an offset in each thread's block. */
+bool variable_in_block(struct object_impl *obj, uint64_t offset,
+		       Dwarf_Die *ret);
 /** The function that begins at addr. */
 bool function_at(struct object_impl *obj, taddr_t addr, Dwarf_Die *ret);
 /** The compile unit that covers pc. */

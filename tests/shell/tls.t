@@ -41,8 +41,8 @@ int main(void)
 	abort();
 }
 END1
-gcc -shared -fPIC -o libone.so one.c && gcc -shared -fPIC -o liblate.so late.c &&
-	gcc -o prog prog.c ./libone.so -ldl || exit 1
+gcc -g -shared -fPIC -o libone.so one.c && gcc -shared -fPIC -o liblate.so late.c &&
+	gcc -g -o prog prog.c ./libone.so -ldl || exit 1
 gdb -q -nx -batch -ex run -ex 'gcore core.prog' ./prog </dev/null >gdb.out 2>&1
 [ -s core.prog ] || { echo "gdb made no core here"; exit 77; }
 for v in mine small hidden one late errno; do
@@ -51,6 +51,11 @@ for v in mine small hidden one late errno; do
 done
 run -S -e '*/i/one=D;*/i/late=D;*/i/libc`errno=D;*/c/a.out`small=D' core.prog
 is 'their values' '10 11 33 1' "$(echo $out)"
+run -S -e 'mine::print -t;small::print -t;hidden::print;one::print;.::print' core.prog
+is 'they have types' "int 0x4d char '\\001' 5 0xa" "$(echo $out)"
+has 'no type behind its start' 'no symbol information for 0x' "$err"
+run -S -e '<thread::tls mine | ::print' core.prog
+is 'in the block of a thread' 0x4d "$out"
 run -S -e 'libone`mine=K' core.prog
 is 'not in another object' 1 "$rc"
 run -S -e 'mine=K' prog
