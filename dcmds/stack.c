@@ -77,9 +77,11 @@ static char *frame_text(const struct stack_print *p, const struct frame *f)
 		strbuf_printf(&sb, "[%4" PRIx64 "] ", f->cfa - f->sp);
 	else if (p->has_sizes)
 		strbuf_puts(&sb, "[   ?] ");
-	strbuf_printf(&sb, "%s%s%s", name, strchr(name, '(') ? "" : "(", args);
-	if (!strchr(name, '('))
-		strbuf_putc(&sb, ')');
+	/* a C++ name has the types of its arguments */
+	if (strchr(name, '('))
+		strbuf_puts(&sb, name);
+	else
+		strbuf_printf(&sb, "%s(%s)", name, args);
 	return sb.s;
 }
 

@@ -172,16 +172,19 @@ static bool is_name_char(char c)
 	       c == '`';
 }
 
-/* "ld-linux-x86-64.so.2`", "libstdc++.so.6`": a file name, which may hold
- * characters that are operators elsewhere */
+/* "ld-linux-x86-64.so.2`", "libstdc++.so.6`", "/usr/bin/prog`": a file name,
+ * which may hold characters that are operators elsewhere */
 static size_t object_span(const char *s)
 {
+	const char *marks = s[0] == '/' ? "_.+-/" : "_.+-";
 	size_t n = 0;
 
-	while (isalnum((unsigned char)s[n]) || (s[n] && strchr("_.+-", s[n])))
+	while (isalnum((unsigned char)s[n]) || (s[n] && strchr(marks, s[n])))
 		n++;
 	if (s[n] != '`')
 		return 0;
+	if (s[0] == '/')
+		return n + 1;
 	for (size_t i = 0; i + 3 <= n; i++)
 		if (!strncmp(s + i, ".so", 3))
 			return n + 1;

@@ -370,7 +370,10 @@ static bool at_address(const struct lex *lx)
 {
 	char c = lex_peek(lx, 0);
 
-	return !strchr(":$/\\@?=>,!|", c);
+	/* a format has no "`": it is a path */
+	if (c == '/')
+		return lex_symbol_span(lx) > 0;
+	return !strchr(":$\\@?=>,!|", c);
 }
 
 struct err *parse_command(struct lex *lx, int radix, struct command **ret)

@@ -24,7 +24,7 @@ static int compare(const void *x, const void *y)
 {
 	return *(const long *)x < *(const long *)y ? -1 : *(const long *)x > *(const long *)y;
 }
-namespace ns { int twice(int n) { return 2 * n; } }
+namespace ns { int twice(int n) { return 2 * n; } void stop(int) { abort(); } }
 int main()
 {
 	avl.root = &t2.link;
@@ -34,7 +34,7 @@ int main()
 	for (long &k : keys)
 		tsearch(&k, &root, compare);
 	answer += ns::twice(0);
-	abort();
+	ns::stop(1);
 }
 END
 g++ -g -O0 -o s s.cc || exit 1
@@ -59,6 +59,11 @@ has 'nmdel of another' 'main is not a symbol that ::nmadd has made' "$(q '::nmde
 has 'twice' 'there is a symbol here already' "$(q 'main::nmadd here; main::nmadd here')"
 is 'nm -f ctype of a function' 'int (*)(void)' "$(q 'main::nm -h -f ctype' | sed 's/ *$//')"
 is 'nm -f ctype of data' 'int' "$(q 'answer::nm -h -f ctype' | sed 's/ *$//')"
+is 'an object by its path' "$(q 'answer=K')" "$(q "$PWD/s\`answer=K")"
+is 'in an expression' "$(q 'answer+1=K')" "$(q "1+$PWD/s\`answer=K")"
+is 'a sized read of one' 2a "$(q "*/i/$PWD/s\`answer=K" | tr -d ' ')"
+is 'stack -t: C++ names have their types' 1 "$(q '::stack -t' | grep -cE '^ns::stop\(int\)\+0x[0-9a-f]+$')"
+has 'C names get them' '^main\+0x[0-9a-f]+\(void\)$' "$(q '::stack -t')"
 has 'files' '^[0-9]+ +s\.cc$' "$(q ::files)"
 is '$f' "$(q ::files)" "$(q '$f')"
 is 'files of readelf' "$(readelf -sW s | awk '$4 == "FILE" && NF == 8 { print $8 }')" "$(q ::files | sed 's/^[0-9]* *//')"
