@@ -527,7 +527,10 @@ static struct err *print_member(struct print *p, const struct place *base,
 		err = place_follow(&p->env, &pl, path);
 	if (err)
 		return err;
-	return print_top(p, &pl, base, path[0] == '.' ? path + 1 : path);
+	return print_top(p, &pl, base,
+			 path[0] == '.'            ? path + 1
+			 : !strncmp(path, "->", 2) ? path + 2
+						   : path);
 }
 
 static struct err *dcmd_print(struct dcmd_call *call)

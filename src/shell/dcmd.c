@@ -120,12 +120,19 @@ static struct err *usage_error(struct session *s, const struct dcmd *d,
 	return ret;
 }
 
-static struct err *check_address(const struct dcmd *d, unsigned flags)
+static struct err *check_call(const struct dcmd *d, unsigned flags, size_t argc)
 {
+	const char *colons = d->name[0] == '$' ? "" : "::";
+
 	if (d->addr == ADDR_NONE && (flags & DCMD_ADDRSPEC))
-		return err_new(ERR_USAGE, "::%s takes no address", d->name);
+		return err_new(ERR_USAGE, "%s%s takes no address", colons,
+			       d->name);
 	if (d->addr == ADDR_REQUIRED && !(flags & DCMD_ADDRSPEC))
-		return err_new(ERR_USAGE, "::%s needs an address", d->name);
+		return err_new(ERR_USAGE, "%s%s needs an address", colons,
+			       d->name);
+	if (argc > 0 && d->usage && d->usage[0] == '\0' && !d->opts)
+		return err_new(ERR_USAGE, "%s%s takes no arguments", colons,
+			       d->name);
 	return NULL;
 }
 
@@ -142,7 +149,7 @@ struct err *dcmd_call(struct session *s, const struct dcmd *d,
 		.argc = args->n,
 	};
 	struct arg *argv = mem_array(args->n + 1, sizeof(*argv));
-	struct err *err = check_address(d, flags);
+	struct err *err = check_call(d, flags, args->n);
 
 	call.argv = argv;
 	if (!err)

@@ -91,8 +91,9 @@ struct err *dcmd_options(const struct dcmd_call *call, const struct opt *opts,
 		const struct arg *a = &call->argv[sc.i];
 		bool ate = false;
 
+		/* "->member" is none */
 		if (a->type == ARG_NUMBER || a->str[0] != '-' ||
-		    a->str[1] == '\0')
+		    a->str[1] == '\0' || a->str[1] == '>')
 			break;
 		if (!strcmp(a->str, "--")) {
 			sc.i++;

@@ -221,6 +221,12 @@ fails "::walk kmem_hash" "failed to perform walk 'kmem_hash': walker requires st
 fails "::walk nosuch" "failed to perform walk 'nosuch': unknown walk name"
 fails '::echo 1 | ::nosuch' "invalid command '::nosuch': unknown dcmd name"
 fails '::stauts' "invalid command '::stauts': unknown dcmd name (did you mean ::status?)"
+fails '$l x' '$l takes no arguments
+Usage: $l'
+fails '1$l' '$l takes no address
+Usage: $l'
+fails '::version 1' '::version takes no arguments
+Usage: ::version'
 fails '$z' "invalid command '\$z': unknown dcmd name"
 fails '::echo 1 | ::head -x' "'x' is no decimal number
 Usage: [ addr ] ::head [-N | -n N]"

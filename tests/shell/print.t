@@ -88,6 +88,7 @@ is '-h without values' '0 {
 }' "$(q '::print -ah inner_t')"
 is 'through element 0 of a pointer' 'next->x = 0' \
 	"$(q 'shape::print struct shape next[0].in' | sed -n '2s/^ *next\[0\]\.in\./next->/p')"
+is 'the arrow may be written' 'next = second' "$(q 'shape::print ->next')"
 is 'a pointer taken as an array' 'next[0] = {
     next->next = shape' "$(q 'shape::print struct shape next[0]' | head -2)"
 has '-p' 'operation not supported by target' "$(q 'shape::print -p in')"
