@@ -1,24 +1,31 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * ::whatis: what an address belongs to.
+ * ::whatis: what an address, or with -i an identifier, belongs to.
+ *
+ * All addresses of a pipeline are taken at once and answered in ascending order;
+ * those nobody knows come last.
  *
  * The sources are asked from the most specific to the least: a buffer of a
  * cache, a segment of an arena, a thread's stack, a symbol of an object, a map.
  * The first that knows answers, or with -a every one.
  */
+#include <stdlib.h>
 #include "pmdb_mod.h"
 
 struct whatis_arg {
 	struct dcmd_call *call;
 	struct heap *heap; /* NULL: there is none */
 	taddr_t addr;
-	bool is_all, has_ctl, is_quiet, is_verbose;
+	bool is_all, has_ctl, is_id, is_kept, is_quiet, is_verbose;
 	unsigned nfound;
+	VEC(taddr_t) unknown;
 };
 
 static const struct opt opts[] = {
 	{'a', OPT_FLAG, NULL, "every source that knows, not only the first"},
 	{'b', OPT_FLAG, NULL, "the bufctl or segment, too"},
+	{'i', OPT_FLAG, NULL, "it is an identifier, not an address"},
+	{'k', OPT_FLAG, NULL, "answer in the order of the input"},
 	{'q', OPT_FLAG, NULL, "no audit record"},
 	{'v', OPT_FLAG, NULL, "say what is searched"},
 	{0},
@@ -159,7 +166,8 @@ static struct err *ask_arena(void *arg, const struct heap_arena *arena)
 
 	if (arena->depth > a->deepest)
 		a->deepest = arena->depth;
-	if (arena->depth != a->depth || arena->is_identifier || is_done(w))
+	if (arena->depth != a->depth || arena->is_identifier != w->is_id ||
+	    is_done(w))
 		return NULL;
 	a->is_found = false;
 	struct err *err = w->heap->ops->segments(
@@ -201,6 +209,72 @@ static struct err *ask_arenas(struct whatis_arg *w)
 	     a.depth--)
 		err = w->heap->ops->arenas(w->heap, ask_arena, &a);
 	return err;
+}
+
+/* ---- identifiers ----------------------------------------------------- */
+
+struct id_arg {
+	struct whatis_arg *w;
+	taddr_t arena; /* of the cache at hand */
+	bool is_id;    /* it gives out identifiers */
+	struct heap_buf found;
+};
+
+static struct err *match_id(void *arg, const struct heap_buf *b)
+{
+	struct id_arg *i = arg;
+
+	if (i->w->addr < b->addr || i->w->addr - b->addr >= b->size_bytes)
+		return NULL;
+	i->found = *b;
+	return err_new(ERR_STOP, "found");
+}
+
+static struct err *match_id_arena(void *arg, const struct heap_arena *a)
+{
+	struct id_arg *i = arg;
+
+	i->is_id = i->is_id || (a->addr == i->arena && a->is_identifier);
+	return NULL;
+}
+
+/* small identifiers go through a cache, to which they may have come back */
+static struct err *ask_id_cache(void *arg, const struct heap_cache *c)
+{
+	struct id_arg *i = arg;
+	struct whatis_arg *w = i->w;
+
+	i->arena = c->arena;
+	i->is_id = false;
+	if (is_done(w))
+		return NULL;
+	struct err *err = w->heap->ops->arenas(w->heap, match_id_arena, i);
+
+	if (err || !i->is_id)
+		return err;
+	i->found.size_bytes = 0;
+	err = w->heap->ops->bufs(w->heap, c->addr, BUF_ANY, match_id, i);
+	if (i->found.size_bytes) {
+		struct name_arg n = {.name = c->name};
+		_free_ char *words = buf_words(w, &i->found, &n, false);
+
+		err_free(err);
+		err = NULL;
+		answer(w, "cache", i->found.addr, words);
+	}
+	return err;
+}
+
+static struct err *ask_ids(struct whatis_arg *w)
+{
+	struct id_arg i = {.w = w};
+	struct err *err = NULL;
+
+	if (!w->heap || !w->heap->ops->arenas)
+		return NULL;
+	searching(w, "identifiers");
+	err = w->heap->ops->caches(w->heap, ask_id_cache, &i);
+	return err || is_done(w) ? err : ask_arenas(w);
 }
 
 /* ---- stacks, objects, maps ------------------------------------------- */
@@ -285,6 +359,8 @@ static struct err *ask_all(struct whatis_arg *w)
 {
 	struct err *err = NULL;
 
+	if (w->is_id)
+		return ask_ids(w);
 	if (w->heap)
 		err = ask_caches(w);
 	if (!err && w->heap && !is_done(w))
@@ -297,16 +373,63 @@ static struct err *ask_all(struct whatis_arg *w)
 		ask_objects(w);
 	if (!is_done(w))
 		ask_maps(w);
-	if (w->nfound == 0)
-		answer(w, "none", 0, "unknown");
 	return NULL;
+}
+
+static struct err *ask_one(struct whatis_arg *w, taddr_t addr)
+{
+	w->addr = addr;
+	w->nfound = 0;
+	struct err *err = ask_all(w);
+
+	if (err || w->nfound)
+		return err;
+	if (w->is_kept)
+		answer(w, "none", 0, "unknown");
+	else
+		VEC_PUSH(&w->unknown, addr);
+	return NULL;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	const taddr_t *x = a;
+	const taddr_t *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* takes what the pipeline has, and answers all of it */
+static struct err *ask_input(struct whatis_arg *w)
+{
+	VEC(taddr_t) input = {0};
+	struct err *err = NULL;
+
+	do {
+		VEC_PUSH(&input, w->call->addr);
+		err = interrupt_check();
+	} while (!err && session_next(w->call));
+	if (!w->is_kept)
+		qsort(input.v, input.n, sizeof(*input.v), ascending);
+	for (size_t i = 0; !err && i < input.n; i++) {
+		err = ask_one(w, input.v[i]);
+		if (!err)
+			err = interrupt_check();
+	}
+	for (size_t i = 0; i < w->unknown.n; i++) {
+		w->addr = w->unknown.v[i];
+		answer(w, "none", 0, "unknown");
+	}
+	VEC_FREE(&input);
+	VEC_FREE(&w->unknown);
+	return err;
 }
 
 static struct err *dcmd_whatis(struct dcmd_call *call)
 {
-	struct whatis_arg w = {.call = call, .addr = call->addr};
-	void *const values[] = {&w.is_all, &w.has_ctl, &w.is_quiet,
-				&w.is_verbose};
+	struct whatis_arg w = {.call = call};
+	void *const values[] = {&w.is_all,  &w.has_ctl,  &w.is_id,
+				&w.is_kept, &w.is_quiet, &w.is_verbose};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, opts, values, &first);
 
@@ -320,8 +443,8 @@ static struct err *dcmd_whatis(struct dcmd_call *call)
 	if (err)
 		return err;
 	/* without a heap the other sources still answer */
-	err_free(session_heap(call->s, &w.heap));
-	return ask_all(&w);
+	w.heap = session_try_heap(call->s, NULL);
+	return ask_input(&w);
 }
 
 static const struct dcmd dcmds[] = {
