@@ -33,6 +33,7 @@
 	X(waiters)  \
 	X(search)   \
 	X(sizes)    \
+	X(states)   \
 	X(verify)   \
 	X(leaks)    \
 	X(whatis)

@@ -214,6 +214,7 @@ struct err *bufset_build(struct heap *heap, struct bufset **ret)
 	if (set->n)
 		set->v = mem_realloc(set->v, set->n, sizeof(*set->v));
 	set->mark = mem_array(set->n + 1, sizeof(*set->mark));
+	set->root = mem_array(set->n + 1, sizeof(*set->root));
 	index_all(set);
 	*ret = set;
 	return NULL;
@@ -227,6 +228,7 @@ void bufset_free(struct bufset *set)
 		mem_free(set->runs[i].page);
 	mem_free(set->runs);
 	mem_free(set->mark);
+	mem_free(set->root);
 	mem_free(set->v);
 	mem_free(set);
 }

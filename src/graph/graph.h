@@ -20,6 +20,7 @@ struct bufset {
 	struct bufset_buf *v;
 	size_t n;
 	unsigned char *mark;     /* one enum mark each */
+	unsigned char *root;     /* enum root_kind of who reached it first */
 	struct bufset_run *runs; /* index: see bufset.c */
 	size_t nruns;
 };
@@ -28,6 +29,8 @@ enum mark {
 	MARK_NONE,      /* nobody points at it */
 	MARK_INTERIOR,  /* reached through interior pointers only */
 	MARK_REACHABLE, /* reached by a pointer to its start */
+	MARK_INDIRECT,  /* leaked, and another leak points at it; leaks_find()
+			 * tells those from the others */
 };
 
 #define BUFSET_NONE ((size_t)-1)

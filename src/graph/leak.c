@@ -275,8 +275,11 @@ static struct err *sort_out(struct heap *heap, struct leaks *leaks)
 	mem_free(f.path);
 	mem_free(f.finished);
 	mem_free(f.seen);
-	for (size_t i = 0; i < f.nlost; i++)
+	for (size_t i = 0; i < f.nlost; i++) {
 		f.lost[i].is_direct = is_direct[f.lost[i].buf];
+		if (!err && !f.lost[i].is_direct)
+			leaks->set->mark[f.lost[i].buf] = MARK_INDIRECT;
+	}
 	if (!err)
 		group(&f);
 	mem_free(f.lost);

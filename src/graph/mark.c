@@ -104,7 +104,8 @@ struct marker {
 	size_t ntodo;
 	taddr_t lo, hi; /* all buffers lie in [lo, hi) */
 	struct mark_stats *stats;
-	size_t nmarked; /* buffers looked at, for progress */
+	enum root_kind kind; /* of the root at hand */
+	size_t nmarked;      /* buffers looked at, for progress */
 };
 
 static void mark_value(struct marker *m, uint64_t value)
@@ -119,8 +120,10 @@ static void mark_value(struct marker *m, uint64_t value)
 	enum mark mark =
 		value == m->set->v[i].addr ? MARK_REACHABLE : MARK_INTERIOR;
 
-	if (m->set->mark[i] == MARK_NONE)
+	if (m->set->mark[i] == MARK_NONE) {
 		m->todo[m->ntodo++] = (uint32_t)i;
+		m->set->root[i] = (unsigned char)m->kind;
+	}
 	if (m->set->mark[i] < mark)
 		m->set->mark[i] = mark;
 }
@@ -205,6 +208,7 @@ struct err *mark_all(struct heap *heap, const struct roots *roots,
 
 		if (r->is_shallow)
 			continue;
+		m.kind = r->kind;
 		if (r->start == r->end)
 			mark_value(&m, r->value);
 		else
@@ -214,9 +218,11 @@ struct err *mark_all(struct heap *heap, const struct roots *roots,
 			err = drain(&m);
 	}
 	/* last: what is reached in another way as well is looked into */
-	for (size_t i = 0; !err && i < roots->n; i++)
+	for (size_t i = 0; !err && i < roots->n; i++) {
+		m.kind = roots->v[i].kind;
 		if (roots->v[i].is_shallow)
 			mark_value(&m, roots->v[i].value);
+	}
 	mem_free(m.todo);
 	return err;
 }
