@@ -56,8 +56,16 @@ floor_src = $(sort $(wildcard src/$(1)/*.c))
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
 PRELOAD_SRC := $(sort $(wildcard src/kmem/malloc*.c src/kmem/preload*.c))
-KMEM_SRC := $(filter-out $(PRELOAD_SRC),$(sort $(wildcard src/kmem/*.c))) \
-	$(call floor_src,snap)
+# What a program without debugging never runs is linked last, after the bit of
+# libc that comes with each library: text is brought in 64 KiB at a time.
+KMEM_COLD := $(wildcard $(patsubst %,src/kmem/%.c,depot kmalloc kmem_audit \
+	kmem_audited kmem_debug kmem_error kmem_move kmem_pattern kmem_symbol \
+	rmap umem unwind unwind_*)) $(call floor_src,snap)
+KMEM_WARM := $(filter-out $(PRELOAD_SRC) $(KMEM_COLD),\
+	$(sort $(wildcard src/kmem/*.c)))
+KMEM_SRC := $(KMEM_WARM) $(KMEM_COLD)
+KMEM_LINK = $(call objs,$(KMEM_WARM)) -lpthread -lc $(call objs,$(KMEM_COLD)) \
+	-Wl,-fini=none
 KMEM_OBJ := $(call objs,$(KMEM_SRC))
 PRELOAD_OBJ := $(call objs,$(PRELOAD_SRC))
 DCMD_OBJ := $(call objs,$(sort $(wildcard dcmds/*.c)))
@@ -167,14 +175,14 @@ $(B)/libkmem.so.1: $(KMEM_OBJ) src/kmem/libkmem.map
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ -Wl,-soname,libkmem.so.1 -Wl,-z,now -Wl,-z,defs \
 		-Wl,-z,nodelete -Wl,--build-id=sha1 \
-		-Wl,--version-script=src/kmem/libkmem.map $(KMEM_OBJ) -lpthread
+		-Wl,--version-script=src/kmem/libkmem.map $(KMEM_LINK)
 	$(Q)ln -sf libkmem.so.1 $(B)/libkmem.so
 $(B)/libkmem_preload.so: $(KMEM_OBJ) $(PRELOAD_OBJ) src/kmem/preload.map
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ -Wl,-soname,libkmem_preload.so -Wl,-z,now \
 		-Wl,-z,defs -Wl,-z,nodelete -Wl,--build-id=sha1 \
 		-Wl,--version-script=src/kmem/preload.map \
-		$(KMEM_OBJ) $(PRELOAD_OBJ) -lpthread -ldl
+		$(PRELOAD_OBJ) $(KMEM_LINK) -ldl
 $(B)/pmdb: $(PMDB_OBJ) $(FLOOR_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SANFLAGS) -o $@ -rdynamic $(PMDB_OBJ) \
