@@ -24,7 +24,7 @@
 
 #define KMEM_ALIGN    ((size_t)8)
 #define VOID_FRACTION 8 /* most buffers a slab is tried with, hashed */
-#define HASH_INITIAL  ((size_t)64)
+#define HASH_INITIAL  ((size_t)8) /* many caches are never used */
 
 #define NO_MEMORY 2 /* beside what kmem_debug_alloc() returns */
 

@@ -22,7 +22,8 @@
 #include "kmem_internal.h"
 
 #include <errno.h>
-#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 int kmem_ready;
 uint32_t kmem_max_ncpus;
@@ -30,15 +31,29 @@ uint32_t vmem_nown;
 kmem_mutex_t kmem_init_lock;
 static const void *volatile initialiser; /* the thread that starts things */
 
+/** How many CPUs the process may use; 0: not known.  The system is asked, not
+ * libc: a page of libc that nothing else needs brings 15 more with it. */
+static unsigned usable_cpus(void)
+{
+	unsigned long set[1024 / 64] = {0};
+	unsigned n = 0;
+
+	if (syscall(SYS_sched_getaffinity, 0, sizeof(set), set) <= 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++)
+		for (unsigned long left = set[i]; left; left &= left - 1)
+			n++;
+	return n;
+}
+
 /** CPU elements a cache gets: the CPUs the process may use, to a power of 2. */
 static uint32_t count_cpus(void)
 {
-	cpu_set_t set;
 	unsigned n = kmem_options.concurrency;
 	uint32_t ncpus = 1;
 
-	if (n == 0 && sched_getaffinity(0, sizeof(set), &set) == 0)
-		n = (unsigned)CPU_COUNT(&set);
+	if (n == 0)
+		n = usable_cpus();
 	while (ncpus < n && ncpus < 1024)
 		ncpus <<= 1;
 	return ncpus;

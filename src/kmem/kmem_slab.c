@@ -30,7 +30,7 @@
 
 #include <string.h>
 
-#define HASH_MIN ((size_t)64)
+#define HASH_MIN ((size_t)8)
 
 static inline int highbit(size_t x)
 {

@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-#define NVMEM0         8
+#define NVMEM0         16 /* the library's own; what is unused is untouched */
 #define QCACHE_NAMELEN (VMEM_NAMELEN + 24)
 #define HEAP_IMPORT    ((size_t)1 << 20)
 

@@ -471,17 +471,17 @@ static void the_bufctl_hash_follows_the_number_of_buffers(void **state)
 	(void)state;
 	for (int i = 0; i < 4000; i++) {
 		buf[i] = kmem_cache_alloc(cp, KM_SLEEP);
-		if (i == 167) /* 168 buffers */
-			assert_int_equal(cp->cache_hash_mask, 63);
-		if (i == 175) /* 176 */
-			assert_int_equal(cp->cache_hash_mask, 255);
+		if (i == 79) /* 80 buffers */
+			assert_int_equal(cp->cache_hash_mask, 31);
+		if (i == 87) /* 88 */
+			assert_int_equal(cp->cache_hash_mask, 127);
 	}
-	assert_int_equal(cp->cache_hash_mask, 4095);
+	assert_int_equal(cp->cache_hash_mask, 2047);
 	assert_int_equal(check_cache(cp), 0);
 	for (int i = 0; i < 4000; i++)
 		kmem_cache_free(cp, buf[i]);
 	kmem_hash_rescale(cp);
-	assert_int_equal(cp->cache_hash_mask, 63);
+	assert_int_equal(cp->cache_hash_mask, 7);
 	kmem_cache_destroy(cp);
 }
 
