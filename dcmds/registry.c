@@ -34,6 +34,7 @@
 	X(search)   \
 	X(sizes)    \
 	X(states)   \
+	X(refs)     \
 	X(verify)   \
 	X(leaks)    \
 	X(whatis)

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Who points at a buffer, and what it points at: ::refs ::pointees.  Looked at is
+ * what ::findleaks follows: the roots, and allocated buffers. */
+#include "pmdb_mod.h"
+
+static const struct column ref_cols[] = {
+	{"holder", "HOLDER", CELL_ADDR, -16}, {"offset", "OFFSET", CELL_HEX, 8},
+	{"to_offset", "TO", CELL_HEX, 8},     {"where", "WHERE", CELL_TEXT, 0},
+	{"kind", NULL, CELL_TEXT, 0},         {"thread", NULL, CELL_COUNT, 0},
+};
+
+static const struct column pointee_cols[] = {
+	{"offset", "OFFSET", CELL_HEX, 8}, {"buffer", "BUFFER", CELL_ADDR, -16},
+	{"to_offset", "TO", CELL_HEX, 8},  {"bytes", "SIZE", CELL_COUNT, 10},
+	{"where", "WHERE", CELL_TEXT, 0},
+};
+
+struct refs_arg {
+	struct dcmd_call *call;
+	struct heap *heap;
+	const struct leaks *leaks;
+	taddr_t start, end;      /* of what is pointed at */
+	const struct root *root; /* at hand; NULL: a buffer */
+	size_t buf;              /* index of the buffer at hand */
+	uint64_t nseen;
+};
+
+/* "kmem_alloc_32", or that and "leaked" */
+static char *buf_where(const struct refs_arg *a, size_t i)
+{
+	const struct bufset *set = a->leaks->set;
+	struct heap_buf b;
+
+	bufset_get(a->heap, set, i, &b);
+	const char *name =
+		heap_name(a->heap, b.kind == BUF_OVERSIZE ? b.arena : b.cache);
+	bool is_leaked =
+		set->mark[i] == MARK_NONE || set->mark[i] == MARK_INDIRECT;
+
+	return mem_printf("%s%s", name, is_leaked ? ", leaked" : "");
+}
+
+static char *root_where(const struct refs_arg *a, taddr_t at)
+{
+	const struct root *r = a->root;
+
+	switch (r->kind) {
+	case ROOT_REGISTER:
+		return mem_printf("register %s of thread %x", r->what, r->tid);
+	case ROOT_STACK:
+		return r->tid ? mem_printf("stack of thread %x", r->tid)
+			      : mem_strdup("stack");
+	case ROOT_DATA:
+		return types_addr_name(session_types(a->call->s), at);
+	case ROOT_TLS:
+		return mem_printf("descriptor of thread %x", r->tid);
+	case ROOT_ANON:
+		break;
+	}
+	return mem_strdup("[ anon ]");
+}
+
+static const char *const root_kinds[] = {
+	[ROOT_REGISTER] = "register", [ROOT_STACK] = "stack",
+	[ROOT_DATA] = "data",         [ROOT_TLS] = "tls",
+	[ROOT_ANON] = "anon",
+};
+
+/* a word that points there */
+static struct err *ref_row(struct refs_arg *a, taddr_t at, uint64_t value)
+{
+	struct out *o = a->call->out;
+	taddr_t holder = a->root ? at : a->leaks->set->v[a->buf].addr;
+	_free_ char *where = a->root ? root_where(a, at) : buf_where(a, a->buf);
+
+	if (holder)
+		out_addr(o, holder);
+	else
+		out_none(o);
+	out_u64(o, at - holder);
+	out_u64(o, value - a->start);
+	out_str(o, where);
+	out_str(o, a->root ? root_kinds[a->root->kind] : "buffer");
+	if (a->root && a->root->tid)
+		out_u64(o, a->root->tid);
+	else
+		out_none(o);
+	/* a register has no address that the next stage could look at */
+	if (holder || !out_is_pipe(o))
+		out_end_row(o, holder);
+	return NULL;
+}
+
+static struct err *look_at(void *arg, taddr_t at, uint64_t value)
+{
+	struct refs_arg *a = arg;
+
+	return value - a->start < a->end - a->start ? ref_row(a, at, value)
+						    : NULL;
+}
+
+static struct err *scan_roots(struct refs_arg *a)
+{
+	const struct roots *roots = a->leaks->roots;
+	struct target *t = session_target(a->call->s);
+	struct err *err = NULL;
+
+	for (size_t i = 0; !err && i < roots->n; i++) {
+		const struct root *r = &roots->v[i];
+
+		a->root = r;
+		if (r->start != r->end)
+			err = words_scan(t, r->start, r->end, look_at, a, NULL);
+		else if (r->kind == ROOT_REGISTER)
+			err = look_at(a, 0, r->value);
+	}
+	a->root = NULL;
+	return err;
+}
+
+static struct err *scan_bufs(struct refs_arg *a)
+{
+	const struct bufset *set = a->leaks->set;
+	struct target *t = session_target(a->call->s);
+	struct err *err = NULL;
+
+	for (size_t i = 0; !err && i < set->n; i++) {
+		const struct bufset_buf *b = &set->v[i];
+
+		a->buf = i;
+		err = words_scan(t, b->addr, b->addr + b->size_bytes, look_at,
+				 a, NULL);
+		if ((i & 0xfff) != 0)
+			continue;
+		progress_set("looking for references", i, set->n);
+		if (!err)
+			err = interrupt_check();
+	}
+	return err;
+}
+
+static struct err *begin(struct refs_arg *a)
+{
+	struct leaks *leaks = NULL;
+	struct err *err = NULL;
+
+	if (a->call->argc)
+		return err_new(ERR_USAGE, "unexpected argument");
+	err = session_heap(a->call->s, &a->heap);
+	if (!err)
+		err = session_leaks(a->call->s, &leaks);
+	a->leaks = leaks;
+	return err;
+}
+
+static struct err *dcmd_refs(struct dcmd_call *call)
+{
+	struct refs_arg a = {.call = call, .start = call->addr};
+	struct err *err = begin(&a);
+
+	if (err)
+		return err;
+	size_t i = bufset_find(a.leaks->set, call->addr);
+
+	a.end = a.start + 1; /* what is no buffer is an address */
+	if (i != BUFSET_NONE) {
+		const struct bufset_buf *b = &a.leaks->set->v[i];
+
+		a.start = b->addr;
+		a.end = b->addr + (b->size_bytes ? b->size_bytes : 1);
+	}
+	out_begin(call->out, ref_cols, 6, NULL);
+	err = scan_roots(&a);
+	if (!err)
+		err = scan_bufs(&a);
+	out_end(call->out);
+	return err;
+}
+
+/* ---- ::pointees ------------------------------------------------------ */
+
+static struct err *pointee_row(void *arg, taddr_t at, uint64_t value)
+{
+	struct refs_arg *a = arg;
+	struct out *o = a->call->out;
+	size_t i = bufset_find(a->leaks->set, value);
+
+	if (i == BUFSET_NONE)
+		return NULL;
+	const struct bufset_buf *b = &a->leaks->set->v[i];
+	_free_ char *where = buf_where(a, i);
+
+	out_u64(o, at - a->start);
+	out_addr(o, b->addr);
+	out_u64(o, value - b->addr);
+	out_u64(o, b->size_bytes);
+	out_str(o, where);
+	out_end_row(o, b->addr);
+	return NULL;
+}
+
+static struct err *dcmd_pointees(struct dcmd_call *call)
+{
+	struct refs_arg a = {.call = call};
+	struct err *err = begin(&a);
+
+	if (err)
+		return err;
+	size_t i = bufset_find(a.leaks->set, call->addr);
+
+	if (i == BUFSET_NONE)
+		return err_new(ERR_NOTFOUND,
+			       "0x%" PRIx64 " is in no allocated buffer",
+			       call->addr);
+	a.start = a.leaks->set->v[i].addr;
+	a.end = a.start + a.leaks->set->v[i].size_bytes;
+	out_begin(call->out, pointee_cols, 5, NULL);
+	err = words_scan(session_target(call->s), a.start, a.end, pointee_row,
+			 &a, NULL);
+	out_end(call->out);
+	return err;
+}
+
+static const struct dcmd dcmds[] = {
+	{.name = "refs",
+	 .addr = ADDR_REQUIRED,
+	 .usage = "",
+	 .brief = "print who points at a buffer",
+	 .run = dcmd_refs},
+	{.name = "pointees",
+	 .addr = ADDR_REQUIRED,
+	 .usage = "",
+	 .brief = "print the buffers that a buffer points at",
+	 .run = dcmd_pointees},
+	{0},
+};
+
+const struct group group_refs = {.name = "refs", .dcmds = dcmds};
