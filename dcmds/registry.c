@@ -35,6 +35,7 @@
 	X(sizes)    \
 	X(states)   \
 	X(refs)     \
+	X(locks)    \
 	X(verify)   \
 	X(leaks)    \
 	X(whatis)
