@@ -144,7 +144,7 @@ static void sized_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 {
 	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG))) {
 		if (KM_UNLIKELY(cp->cache_flags & KMF_AUDIT))
-			(void)kmem_kind_check(cp, buf, kind);
+			(void)kmem_kind_check(cp, buf, bytes, kind);
 		if (!cp->cache_class ||
 		    !kmem_thread_overflow(cp->cache_class - 1, buf))
 			kmem_cache_put(cp, buf, kind);

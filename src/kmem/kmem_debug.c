@@ -223,6 +223,28 @@ int kmem_debug_undo(kmem_cache_t *cp, void *buf)
 	return 0;
 }
 
+/** The audit record of a live buffer, or NULL: none, or it is not known to be
+ * whole. */
+static kmem_bufctl_audit_t *live_record(kmem_cache_t *cp, void *buf)
+{
+	kmem_buftag_t *btp;
+	kmem_bufctl_t *bcp;
+
+	if (!(cp->cache_flags & KMF_AUDIT))
+		return NULL;
+	if (cp->cache_flags & KMF_BUFTAG) {
+		btp = kmem_buftag_of(cp, buf);
+		bcp = btp->bt_bxstat == bxstat(btp, KMEM_BUFTAG_ALLOC)
+			      ? btp->bt_bufctl
+			      : NULL;
+	} else {
+		kmem_mutex_enter(&cp->cache_lock);
+		bcp = kmem_hash_find(cp, buf);
+		kmem_mutex_exit(&cp->cache_lock);
+	}
+	return bcp && bcp->bc_addr == buf ? (kmem_bufctl_audit_t *)bcp : NULL;
+}
+
 /* ---- sized buffers ---- */
 
 void kmem_size_mark(kmem_cache_t *cp, void *buf, size_t bytes)
@@ -276,6 +298,32 @@ static int is_slack_whole(const kmem_cache_t *cp, const void *buf,
 	       kmem_is_fresh(buf, marked + 1, cp->cache_verify);
 }
 
+/** The free says another size than was asked for; 0: go on, -1: reported. */
+static int wrong_size(kmem_cache_t *cp, void *buf, size_t bytes, size_t marked,
+		      int kind)
+{
+	const kmem_bufctl_audit_t *bcap = live_record(cp, buf);
+	kmem_bufctl_audit_t unknown = {.bc_addr = buf, .bc_cache = cp};
+	struct kmem_fault fault = {
+		.code = KMERR_BADSIZE,
+		.cp = cp,
+		.buf = buf,
+		.freed_bytes = bytes,
+		.bytes = marked,
+		.kind = kind,
+	};
+
+	if (!bcap)
+		bcap = &unknown;
+	if (kmem_mismatch_is_harmless(bcap->bc_kind, kind)) {
+		kmem_mismatch(bcap, marked, bytes, kind);
+		return 0;
+	}
+	*(uint32_t *)kmem_buftag_of(cp, buf) = KMEM_SIZE_ENCODE(bytes);
+	kmem_error(&fault);
+	return -1;
+}
+
 /** Checks and removes the mark of kmem_size_mark(); 0, or -1: reported. */
 static int size_check(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
 {
@@ -285,20 +333,9 @@ static int size_check(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
 
 	if (marked == SIZE_MAX)
 		return report(unsized_code(cp, buf), cp, buf, kind);
-	if (bytes != SIZE_MAX && marked != bytes) {
-		struct kmem_fault fault = {
-			.code = KMERR_BADSIZE,
-			.cp = cp,
-			.buf = buf,
-			.freed_bytes = bytes,
-			.bytes = marked,
-			.kind = kind,
-		};
-
-		word[0] = KMEM_SIZE_ENCODE(bytes);
-		kmem_error(&fault);
+	if (bytes != SIZE_MAX && marked != bytes &&
+	    wrong_size(cp, buf, bytes, marked, kind) != 0)
 		return -1;
-	}
 	if (((unsigned char *)buf)[marked] != KMEM_REDZONE_BYTE ||
 	    !is_slack_whole(cp, buf, marked))
 		return report(KMERR_REDZONE, cp, buf, kind);
@@ -318,7 +355,7 @@ int kmem_debug_free_sized(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	if (check_before(cp, sp, buf, kind) != 0)
 		return -1;
 	/* one mistake, one report: delete of new[] has another size too */
-	if (kmem_kind_check(cp, buf, kind) != 0)
+	if (kmem_kind_check(cp, buf, bytes, kind) != 0)
 		bytes = SIZE_MAX;
 	if (size_check(cp, buf, bytes, kind) != 0)
 		return -1;
@@ -359,29 +396,7 @@ int kmem_kinds_match(int alloc_kind, int free_kind)
 	       family(alloc_kind) == family(free_kind);
 }
 
-/** The audit record of a live buffer, or NULL: none, or it is not known to be
- * whole. */
-static kmem_bufctl_audit_t *live_record(kmem_cache_t *cp, void *buf)
-{
-	kmem_buftag_t *btp;
-	kmem_bufctl_t *bcp;
-
-	if (!(cp->cache_flags & KMF_AUDIT))
-		return NULL;
-	if (cp->cache_flags & KMF_BUFTAG) {
-		btp = kmem_buftag_of(cp, buf);
-		bcp = btp->bt_bxstat == bxstat(btp, KMEM_BUFTAG_ALLOC)
-			      ? btp->bt_bufctl
-			      : NULL;
-	} else {
-		kmem_mutex_enter(&cp->cache_lock);
-		bcp = kmem_hash_find(cp, buf);
-		kmem_mutex_exit(&cp->cache_lock);
-	}
-	return bcp && bcp->bc_addr == buf ? (kmem_bufctl_audit_t *)bcp : NULL;
-}
-
-int kmem_kind_check(kmem_cache_t *cp, void *buf, int kind)
+int kmem_kind_check(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
 {
 	const kmem_bufctl_audit_t *bcap = live_record(cp, buf);
 	struct kmem_fault fault = {
@@ -393,6 +408,14 @@ int kmem_kind_check(kmem_cache_t *cp, void *buf, int kind)
 
 	if (!bcap || kmem_kinds_match(bcap->bc_kind, kind))
 		return 0;
+	if (kmem_mismatch_is_harmless(bcap->bc_kind, kind)) {
+		kmem_mismatch(bcap,
+			      cp->cache_flags & KMF_BUFTAG
+				      ? kmem_size_marked(cp, buf)
+				      : SIZE_MAX,
+			      bytes, kind);
+		return -1;
+	}
 	fault.alloc_kind = bcap->bc_kind;
 	kmem_error(&fault);
 	return -1;

@@ -54,6 +54,7 @@ int kmem_flags; /* written while starting only */
 /* values that are not size_t in kmem_options pass through these */
 static size_t depth_value, mtbf_value, seed_value, concurrency_value;
 static size_t verbose_value, noabort_value, nomismatch_value;
+static size_t abort_mismatch_value;
 
 static const struct option debug_options[] = {
 	{"default", NO_VALUE, KMF_AUDIT | KMF_CONTENTS | KMF_BUFTAG, 0, 0, 0,
@@ -70,6 +71,7 @@ static const struct option debug_options[] = {
 	{"maxverify", SIZE, 0, 0, 0, SIZE_MAX, &kmem_options.maxverify},
 	{"noabort", NO_VALUE, 0, 1, 0, 0, &noabort_value},
 	{"nomismatch", NO_VALUE, 0, 1, 0, 0, &nomismatch_value},
+	{"mismatch=abort", NO_VALUE, 0, 1, 0, 0, &abort_mismatch_value},
 	{"mtbf", NUMBER, 0, 0, 0, UINT32_MAX, &mtbf_value},
 	{"seed", NUMBER, 0, 0, 0, SIZE_MAX, &seed_value},
 	{"random", NO_VALUE, KMF_RANDOMIZE, 0, 0, 0, NULL},
@@ -320,6 +322,7 @@ void kmem_env_init(void)
 	kmem_options.is_verbose = verbose_value != 0;
 	kmem_options.no_abort = noabort_value != 0;
 	kmem_options.no_mismatch = nomismatch_value != 0;
+	kmem_options.abort_mismatch = abort_mismatch_value != 0;
 	if (mtbf_value)
 		kmem_warn("mtbf=%lu,seed=%lu", mtbf_value, seed_value);
 	if (complaint.what)

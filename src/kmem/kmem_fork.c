@@ -75,6 +75,8 @@ static int visit_members(visit_fn *visit, void *arg)
 	for (size_t i = 0; i < sizeof(logs) / sizeof(*logs); i++)
 		if (!visit_log(logs[i], visit, arg))
 			return 0;
+	if (!visit(&kmem_mismatch_lock, arg))
+		return 0;
 	/* the hook of a panic runs with that one held by its own thread */
 	return kmem_is_reporting() || visit(&kmem_report_lock, arg);
 }

@@ -356,6 +356,25 @@ typedef struct kmem_panic_info {
 	uint32_t kmp_stack; /* depot id of the offending call */
 } kmem_panic_info_t;
 
+/*
+ * A free by a call that does not belong to the one that allocated
+ * (kmem_mismatch.c): both transactions.  Further ones with the same two stacks
+ * are counted.
+ */
+#define KMEM_MISMATCH_MAX 256
+
+typedef struct kmem_mismatch {
+	kmem_bufctl_audit_t mm_alloc; /* bc_timestamp 0: not known */
+	kmem_bufctl_audit_t mm_free;
+	size_t mm_bytes;       /* that were asked for; SIZE_MAX: not known */
+	size_t mm_freed_bytes; /* what a sized delete told; SIZE_MAX: none */
+	uint64_t mm_count;     /* 0: the entry is not used */
+} kmem_mismatch_t;
+
+typedef struct kmem_mismatch_log {
+	kmem_mismatch_t mml_pair[KMEM_MISMATCH_MAX];
+} kmem_mismatch_log_t;
+
 /* numbers the debugger must not compile in */
 typedef struct kmem_patterns {
 	uint64_t kp_free;
@@ -429,6 +448,8 @@ extern kmem_log_header_t *kmem_content_log;
 extern kmem_log_header_t *kmem_failure_log;
 extern kmem_log_header_t *kmem_slab_log;
 extern kmem_log_header_t *kmem_zerosized_log;
+extern kmem_mismatch_log_t kmem_mismatch_log;
+extern uint64_t kmem_mismatches; /* all there were, recorded or not */
 extern kmem_stackdepot_t kmem_stackdepot;
 extern struct map *kmem_rmaps;      /* every resource map, latest first */
 extern kmem_waiter_t *kmem_waiters; /* who waits for memory, longest first */

@@ -11,6 +11,7 @@
  *   of each cache: cache_lock, cc_lock by index, cache_depot_lock,
  *   each vm_lock, vmem_segfree_lock,
  *   of each log: clh_lock by index, lh_lock,
+ *   kmem_mismatch_lock,
  *   kmem_report_lock; who holds that one takes no other
  *
  * No cache lock is held while memory is asked of an arena, no vm_lock while an
@@ -184,6 +185,7 @@ struct kmem_options {
 	unsigned long seed;     /* seed=N, of what is random; 0: the usual */
 	int is_verbose;         /* verbose */
 	int no_mismatch;        /* nomismatch */
+	int abort_mismatch;     /* mismatch=abort */
 	size_t max_contention;  /* max_contention=N, an interval */
 	size_t reap_interval;   /* reap_interval=N, seconds */
 	size_t thread_cache;    /* perthread_cache=N, 0: threads keep none */
@@ -420,12 +422,15 @@ KM_HIDDEN int kmem_debug_free_sized(kmem_cache_t *cp, const kmem_slab_t *sp,
 				    void *buf, size_t bytes, int kind);
 /**
  * Was the buffer allocated by what is about to free it: malloc and free, new
- * and delete, new[] and delete[]?  Reports when not; it may be freed all the
- * same.  The buffer must be known to begin in a slab of the cache.
+ * and delete, new[] and delete[]?  Records or reports when not; it may be freed
+ * all the same.  The buffer must be known to begin in a slab of the cache.
  *
- * Returns 0, or -1 when it reported.
+ * @bytes:  what the call says it is; SIZE_MAX: nothing
+ *
+ * Returns 0, or -1 when it did.
  */
-KM_HIDDEN int kmem_kind_check(kmem_cache_t *cp, void *buf, int kind);
+KM_HIDDEN int kmem_kind_check(kmem_cache_t *cp, void *buf, size_t bytes,
+			      int kind);
 /** Do an allocation and a free of these kinds belong together? */
 KM_HIDDEN int kmem_kinds_match(int alloc_kind, int free_kind);
 /** Says that the program has operators of its own, built on malloc() and free():
@@ -440,6 +445,23 @@ KM_HIDDEN int kmem_live_check(void *p, int kind);
 KM_HIDDEN int kmem_is_fresh(const void *buf, size_t from, size_t to);
 /** kmem_object_undo() of a cache with KMF_DEADBEEF. */
 KM_HIDDEN int kmem_debug_undo(kmem_cache_t *cp, void *buf);
+
+/* ---- calls that do not belong together (kmem_mismatch.c) -------------- */
+
+extern KM_HIDDEN kmem_mutex_t kmem_mismatch_lock;
+/** Is such a free to be recorded and done, or (0) reported?  The first is for
+ * what runs with the C library's malloc too. */
+KM_HIDDEN int kmem_mismatch_is_harmless(int alloc_kind, int free_kind);
+/**
+ * Records such a free; prints nothing, needs no memory, keeps errno.
+ *
+ * @alloc:        record of the allocation; bc_addr is known, the rest may be 0
+ * @bytes:        that were asked for; SIZE_MAX: not known
+ * @freed_bytes:  what the call says it is; SIZE_MAX: nothing
+ * @kind:         of the call
+ */
+KM_HIDDEN void kmem_mismatch(const kmem_bufctl_audit_t *alloc, size_t bytes,
+			     size_t freed_bytes, int kind);
 
 /* ---- audited buffers when all is well (kmem_audited.c) ---------------- */
 

@@ -163,6 +163,27 @@ size_t kmem_addr_oversize(const void *p)
 	return oversize_entry(p) >> 5;
 }
 
+/** Records a free that does not fit the allocation but is to be done; 0: it is
+ * to be reported. */
+static int note_mismatch(void *p, size_t bytes, size_t size, int alloc_kind,
+			 int kind)
+{
+	kmem_bufctl_audit_t alloc = {.bc_addr = p};
+	struct kmem_event event = {0};
+
+	if (!kmem_mismatch_is_harmless(alloc_kind, kind))
+		return 0;
+	if (kmem_flags & KMF_AUDIT)
+		event = vmem_seg_event(kmem_oversize_arena, p);
+	alloc.bc_timestamp = event.ev_time;
+	alloc.bc_thread = event.ev_thread & 0xffffff;
+	alloc.bc_stack = event.ev_stack;
+	alloc.bc_kind = (unsigned)alloc_kind & 0xf;
+	alloc.bc_what = KMEM_WHAT_ALLOC;
+	kmem_mismatch(&alloc, bytes, size, kind);
+	return 1;
+}
+
 /** The checks before a free; 0, or -1: reported, leave it alone. */
 static int check(void *p, size_t bytes, size_t size, int kind)
 {
@@ -179,9 +200,11 @@ static int check(void *p, size_t bytes, size_t size, int kind)
 	} else if ((kmem_flags & KMF_AUDIT) &&
 		   !kmem_kinds_match(fault.alloc_kind, kind)) {
 		fault.code = KMERR_BADKIND;
-		kmem_error(&fault);
+		if (!note_mismatch(p, bytes, size, fault.alloc_kind, kind))
+			kmem_error(&fault);
 		return 0; /* it is a buffer all the same */
-	} else if (size != SIZE_MAX && size != bytes) {
+	} else if (size != SIZE_MAX && size != bytes &&
+		   !note_mismatch(p, bytes, size, fault.alloc_kind, kind)) {
 		fault.code = KMERR_BADSIZE;
 	} else if (!is_guard_whole(p, bytes)) {
 		fault.code = KMERR_REDZONE;

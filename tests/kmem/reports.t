@@ -11,11 +11,11 @@ MISUSE = os.path.join(B, "fixtures", "misuse")
 PRELOAD = os.path.join(B, "libkmem_preload.so")
 # file of the expected text: what KMEM_DEBUG says
 MODES = (
-    ("default", "default"),
-    ("audit", "audit"),
-    ("guards", "guards"),
-    ("lite", "lite"),
-    ("firewall", "default,firewall=16"),
+    ("default", "default,mismatch=abort"),
+    ("audit", "audit,mismatch=abort"),
+    ("guards", "guards,mismatch=abort"),
+    ("lite", "lite,mismatch=abort"),
+    ("firewall", "default,firewall=16,mismatch=abort"),
     ("nomismatch", "default,nomismatch"),
 )
 UPDATE = "--update" in sys.argv
@@ -90,6 +90,7 @@ def from_the_dump(use):
     dump = "dump." + use
     r = subprocess.run([os.path.join(B, "pmdb"), "run", "-o", dump, "--",
                         MISUSE, use], capture_output=True, text=True,
+                       env=dict(os.environ, KMEM_DEBUG="default,mismatch=abort"),
                        timeout=60)
     status = pmdb("-e", "::status", dump)
     check = pmdb("check", dump)

@@ -171,6 +171,12 @@ static void values_are_read(void **state)
 	assert_int_equal(found->options.maxverify, 100);
 	assert_int_equal(found->options.mtbf, 7);
 	assert_int_equal(found->options.no_abort, 1);
+	assert_int_equal(found->options.abort_mismatch, 0);
+	start_with_one("KMEM_DEBUG=default,mismatch=abort");
+	assert_int_equal(found->options.abort_mismatch, 1);
+	start_with_one("KMEM_DEBUG=verbose,mismatch=always");
+	assert_int_equal(found->options.abort_mismatch, 0);
+	assert_non_null(strstr(found->said, "'mismatch' not recognized"));
 	start_with_one("KMEM_LOGGING=transaction=1M,fail,slab=0");
 	assert_int_equal(found->options.log_transaction, 1 << 20);
 	assert_int_equal(found->options.log_failure, 65536);
