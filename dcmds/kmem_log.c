@@ -146,6 +146,125 @@ static struct err *kmalog_row(void *arg, const struct heap_audit *a)
 	return interrupt_check();
 }
 
+static const struct column mismatch_cols[] = {
+	{"age_ns", NULL, CELL_COUNT, 0},
+	{"buffer", NULL, CELL_ADDR, 0},
+	{"cache", NULL, CELL_ADDR, 0},
+	{"cache_name", NULL, CELL_TEXT, 0},
+	{"bytes", NULL, CELL_COUNT, 0},
+	{"freed_bytes", NULL, CELL_COUNT, 0},
+	{"count", NULL, CELL_COUNT, 0},
+	{"freed_by", NULL, CELL_TEXT, 0},
+	{"timestamp", NULL, CELL_COUNT, 0},
+	{"thread", NULL, CELL_COUNT, 0},
+	{"stack", NULL, CELL_STACK, 0},
+	{"allocated_by", NULL, CELL_TEXT, 0},
+	{"alloc_timestamp", NULL, CELL_COUNT, 0},
+	{"alloc_thread", NULL, CELL_COUNT, 0},
+	{"alloc_stack", NULL, CELL_STACK, 0},
+};
+
+static void size_or_none(struct out *o, uint64_t n)
+{
+	if (n == UINT64_MAX)
+		out_none(o);
+	else
+		out_u64(o, n);
+}
+
+static void mismatch_json(const struct kmalog_arg *k,
+			  const struct heap_mismatch *m, const char *name,
+			  const struct heap_stack *stack)
+{
+	struct out *o = k->call->out;
+	struct heap_stack from;
+
+	heap_stack_of(k->heap, m->alloc.stack, &from);
+	out_u64(o, k->newest_ns - m->free.stamp_ns);
+	out_addr(o, m->free.buf);
+	out_addr(o, m->free.cache);
+	out_str(o, name);
+	size_or_none(o, m->size_bytes);
+	size_or_none(o, m->freed_bytes);
+	out_u64(o, m->count);
+	out_str(o, heap_free_call(m->free.kind));
+	out_u64(o, m->free.stamp_ns);
+	out_u64(o, m->free.tid);
+	out_stack(o, stack->pc, stack->depth);
+	out_str(o, heap_alloc_call(m->alloc.kind));
+	out_u64(o, m->alloc.stamp_ns);
+	out_u64(o, m->alloc.tid);
+	out_stack(o, from.pc, from.depth);
+	out_end_row(o, m->free.addr);
+}
+
+static void mismatch_text(const struct kmalog_arg *k,
+			  const struct heap_mismatch *m, const char *name,
+			  struct heap_stack *stack)
+{
+	struct out *o = k->call->out;
+	uint64_t age_ns = k->newest_ns - m->free.stamp_ns;
+
+	out_text(o, "\nT-%" PRIu64 ".%09" PRIu64 "  addr=%" PRIx64 "%s%s",
+		 age_ns / NS_PER_SEC, age_ns % NS_PER_SEC, m->free.buf,
+		 *name ? "  " : "", name);
+	if (m->count > 1)
+		out_text(o, "  %" PRIu64 " times", m->count);
+	out_text(o, "\nfreed by %s", heap_free_call(m->free.kind));
+	if (m->freed_bytes != UINT64_MAX)
+		out_text(o, " of %" PRIu64 " bytes", m->freed_bytes);
+	out_text(o, ", thread %u\n", m->free.tid);
+	print_frames(k->call, stack);
+	out_text(o, "allocated by %s", heap_alloc_call(m->alloc.kind));
+	if (m->size_bytes != UINT64_MAX)
+		out_text(o, " of %" PRIu64 " bytes", m->size_bytes);
+	if (m->alloc.tid)
+		out_text(o, ", thread %u", m->alloc.tid);
+	out_text(o, "\n");
+	heap_stack_of(k->heap, m->alloc.stack, stack);
+	print_frames(k->call, stack);
+}
+
+static struct err *mismatch_row(void *arg, const struct heap_mismatch *m)
+{
+	struct kmalog_arg *k = arg;
+	struct heap_stack stack;
+	const char *name =
+		m->free.cache ? heap_name(k->heap, m->free.cache) : "";
+
+	if (!k->newest_ns)
+		k->newest_ns = m->free.stamp_ns;
+	heap_stack_of(k->heap, m->free.stack, &stack);
+	if (out_is_json(k->call->out) || out_is_pipe(k->call->out))
+		mismatch_json(k, m, name, &stack);
+	else
+		mismatch_text(k, m, name, &stack);
+	return interrupt_check();
+}
+
+/* "::kmalog mismatch": a table of pairs, no log of the others' kind */
+static struct err *print_mismatches(struct dcmd_call *call)
+{
+	struct kmalog_arg k = {.call = call};
+	uint64_t total = 0;
+	struct err *err = session_heap(call->s, &k.heap);
+
+	if (call->argc != 1 || (call->flags & DCMD_ADDRSPEC)) {
+		err_free(err);
+		return err_new(ERR_USAGE, "there is one log of mismatches");
+	}
+	if (!err && !k.heap->ops->mismatches)
+		err = err_new(ERR_NOSUP, "%s heap keeps no log",
+			      k.heap->ops->name);
+	if (err)
+		return err;
+	out_begin(call->out, mismatch_cols,
+		  sizeof(mismatch_cols) / sizeof(*mismatch_cols), "");
+	err = k.heap->ops->mismatches(k.heap, &total, mismatch_row, &k);
+	out_end(call->out);
+	return err;
+}
+
 static struct err *find_log(const struct dcmd_call *call, enum heap_log *ret)
 {
 	static const char *const names[] = {
@@ -166,16 +285,20 @@ static struct err *find_log(const struct dcmd_call *call, enum heap_log *ret)
 		if (call->argc == 1)
 			return NULL;
 	}
-	return err_new(ERR_USAGE, "the log is transaction, fail, slab or "
-				  "zerosized");
+	return err_new(ERR_USAGE, "the log is transaction, fail, slab, "
+				  "zerosized or mismatch");
 }
 
 static struct err *dcmd_kmalog(struct dcmd_call *call)
 {
 	struct kmalog_arg k = {.call = call};
 	enum heap_log which;
-	struct err *err = find_log(call, &which);
+	struct err *err = NULL;
 
+	if (call->argc && call->argv[0].type == ARG_STRING &&
+	    strcmp(call->argv[0].str, "mismatch") == 0)
+		return print_mismatches(call);
+	err = find_log(call, &which);
 	if (!err)
 		err = session_heap(call->s, &k.heap);
 	if (!err && !k.heap->ops->log)
@@ -241,12 +364,12 @@ static const struct dcmd dcmds[] = {
 	 .run = dcmd_kmem_log},
 	{.name = "kmalog",
 	 .addr = ADDR_OPTIONAL,
-	 .usage = "[transaction|fail|slab|zerosized]",
+	 .usage = "[transaction|fail|slab|zerosized|mismatch]",
 	 .brief = "print a log with stacks, newest first",
 	 .run = dcmd_kmalog},
 	{.name = "umalog",
 	 .addr = ADDR_OPTIONAL,
-	 .usage = "[transaction|fail|slab|zerosized]",
+	 .usage = "[transaction|fail|slab|zerosized|mismatch]",
 	 .brief = "alias of ::kmalog",
 	 .run = dcmd_kmalog},
 	{0},

@@ -78,6 +78,16 @@ static char *options_text(const struct target_info *info)
 	return sb.s;
 }
 
+/* frees by calls that do not belong to the ones that allocated */
+static uint64_t mismatches(struct heap *heap)
+{
+	uint64_t n = 0;
+
+	if (heap && heap->ops->mismatches)
+		err_free(heap->ops->mismatches(heap, &n, NULL, NULL));
+	return n;
+}
+
 static void heap_status(struct dcmd_call *call)
 {
 	struct out *o = call->out;
@@ -104,6 +114,10 @@ static void heap_status(struct dcmd_call *call)
 		out_text(o, "heap damage: %" PRIu64 " findings; first: %s\n",
 			 h->nfindings,
 			 h->first_finding ? h->first_finding : "-");
+	if (mismatches(heap) > 0)
+		out_text(o,
+			 "%" PRIu64 " mismatched free%s (::kmalog mismatch)\n",
+			 mismatches(heap), mismatches(heap) == 1 ? "" : "s");
 	if (h->has_panic || h->panic)
 		out_text(o, "libkmem panic message: %s\n",
 			 h->panic ? h->panic : "");
@@ -127,6 +141,7 @@ static const struct column status_cols[] = {
 	{"heap_options", NULL, CELL_TEXT, 0},
 	{"heap_findings", NULL, CELL_COUNT, 0},
 	{"heap_panic", NULL, CELL_TEXT, 0},
+	{"heap_mismatches", NULL, CELL_COUNT, 0},
 };
 
 static void status_row(struct dcmd_call *call, const char *end)
@@ -160,6 +175,7 @@ static void status_row(struct dcmd_call *call, const char *end)
 	out_str(o, options[0] ? options : NULL);
 	out_u64(o, heap ? heap->health.nfindings : 0);
 	out_str(o, heap ? heap->health.panic : NULL);
+	out_u64(o, mismatches(heap));
 	out_end_row(o, info->pid);
 	out_end(o);
 }

@@ -177,6 +177,38 @@ static struct err *match_arena(void *arg, const struct heap_arena *a)
 	return NULL;
 }
 
+/* kinds whose calls have other names */
+static const struct {
+	const char *kind, *alloc, *free;
+} calls[] = {
+	{"kmem", "kmem_alloc", "kmem_free"},
+	{"cache", "kmem_cache_alloc", "kmem_cache_free"},
+	{"malloc", "malloc", "free"},
+	{"memalign", "memalign", "free"},
+	{"realloc", "realloc", "realloc"},
+	{"new", "operator new", "operator delete"},
+	{"new[]", "operator new[]", "operator delete[]"},
+	{"new_aligned", "aligned operator new", "aligned operator delete"},
+	{"new_aligned[]", "aligned operator new[]",
+	 "aligned operator delete[]"},
+};
+
+const char *heap_alloc_call(const char *kind)
+{
+	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		if (strcmp(calls[i].kind, kind) == 0)
+			return calls[i].alloc;
+	return "?";
+}
+
+const char *heap_free_call(const char *kind)
+{
+	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		if (strcmp(calls[i].kind, kind) == 0)
+			return calls[i].free;
+	return "?";
+}
+
 const char *heap_name(struct heap *heap, taddr_t addr)
 {
 	struct name_arg n = {addr, NULL};

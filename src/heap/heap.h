@@ -147,6 +147,17 @@ enum heap_log {
 	HEAP_LOG_ZEROSIZED
 };
 
+/* a free by a call that does not belong to the one that allocated: new freed by
+ * free, a sized delete with another size */
+struct heap_mismatch {
+	taddr_t addr;            /* of the entry in the library's table */
+	struct heap_audit alloc; /* what = 0: not recorded */
+	struct heap_audit free;
+	uint64_t size_bytes;  /* asked for; UINT64_MAX: not known */
+	uint64_t freed_bytes; /* as the free says; UINT64_MAX: it does not */
+	uint64_t count;       /* of such frees with the same two stacks */
+};
+
 /* a thread that sleeps until it gets memory, or numbers of an arena */
 struct heap_waiter {
 	taddr_t addr;
@@ -190,6 +201,7 @@ typedef struct err *heap_finding_fn(void *arg, const struct heap_finding *f);
 typedef struct err *heap_waiter_fn(void *arg, const struct heap_waiter *w);
 typedef struct err *heap_rmap_fn(void *arg, const struct heap_rmap *m);
 typedef struct err *heap_addr_fn(void *arg, taddr_t addr);
+typedef struct err *heap_mismatch_fn(void *arg, const struct heap_mismatch *m);
 typedef struct err *heap_range_fn(void *arg, const struct heap_range *r);
 
 struct heap_ops {
@@ -248,6 +260,10 @@ struct heap_ops {
 	/* what a cache has for each CPU */
 	struct err *(*cpu_caches)(struct heap *heap, taddr_t cache,
 				  heap_addr_fn *fn, void *arg);
+	/* frees by the wrong call, newest first; *ret_total counts all there
+	 * were, of which fn (NULL: none) is told the recorded */
+	struct err *(*mismatches)(struct heap *heap, uint64_t *ret_total,
+				  heap_mismatch_fn *fn, void *arg);
 };
 
 /* why the heap's word may be doubted; printed by ::status, decides "no
@@ -294,6 +310,10 @@ taddr_t heap_caller_of(struct heap *heap, uint32_t stack);
  * it.  ERR_NOSUP when the heap has no arenas. */
 struct err *heap_arenas_tree(struct heap *heap, heap_arena_fn *fn,
 			     void *arg) must_use;
+/** What a program called: that allocates, or frees, by the kind of a record
+ * ("new" is "operator new" and "operator delete").  "?" when not known. */
+const char *heap_alloc_call(const char *kind);
+const char *heap_free_call(const char *kind);
 /** The name of the cache or arena at addr; "?" when there is none.  Borrowed. */
 const char *heap_name(struct heap *heap, taddr_t addr);
 /** Notes damage met while walking: counted, the first kept as text. */

@@ -76,6 +76,7 @@ static const char *const struct_names[K_MAX] = {
 	[K_kmem_waiter] = "kmem_waiter",
 	[K_map] = "map",
 	[K_mapent] = "mapent",
+	[K_kmem_mismatch] = "kmem_mismatch",
 };
 
 /* ---- reading --------------------------------------------------------- */
@@ -772,4 +773,5 @@ const struct heap_ops heap_kmem_ops = {
 	.rmap_free = kmem_rmap_free,
 	.status = kmem_status,
 	.cpu_caches = kmem_cpu_caches,
+	.mismatches = kmem_mismatches,
 };

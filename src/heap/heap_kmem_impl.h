@@ -55,6 +55,7 @@ enum kmem_struct {
 	K_kmem_waiter,
 	K_map,
 	K_mapent,
+	K_kmem_mismatch,
 	K_MAX
 };
 
@@ -245,6 +246,12 @@ struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
 bool kmem_stack(struct heap *heap, uint32_t id, struct heap_stack *ret);
 /** The slot status: the logs there are, their sizes, the last messages. */
 void kmem_status(struct heap *heap, struct heap_status *ret);
+
+/* ---- heap_kmem_mismatch.c -------------------------------------------- */
+
+/** The slot mismatches of struct heap_ops. */
+struct err *kmem_mismatches(struct heap *heap, uint64_t *ret_total,
+			    heap_mismatch_fn *fn, void *arg);
 
 /* ---- heap_kmem_wait.c ------------------------------------------------ */
 

@@ -3,7 +3,7 @@
  * "pmdb check": the verdict on dumps, for people and for CI.
  *
  *   clean       everything could be looked at, and nothing was found
- *   findings    leaks, or damage that is certain
+ *   findings    leaks, damage that is certain, or frees by the wrong call
  *   no verdict  something could not be looked at
  *
  * "Clean" is said only when nothing stood in the way.  Leaks of a dump that is
@@ -40,7 +40,9 @@ struct verdict {
 	struct heap *heap;
 	struct leaks *leaks;
 	VEC(struct heap_finding) findings;
-	char *reason; /* why there is no verdict; NULL: there is one */
+	VEC(struct heap_mismatch) mismatches; /* newest first */
+	uint64_t nmismatches; /* frees; also of those that are not there */
+	char *reason;         /* why there is no verdict; NULL: there is one */
 	enum pmdb_status status;
 };
 
@@ -71,6 +73,14 @@ static struct err *count_cache(void *arg, const struct heap_cache *c)
 	return NULL;
 }
 
+static struct err *keep_mismatch(void *arg, const struct heap_mismatch *m)
+{
+	struct verdict *v = arg;
+
+	VEC_PUSH(&v->mismatches, *m);
+	return NULL;
+}
+
 static struct err *look(struct verdict *v)
 {
 	struct types_options opt = {0};
@@ -89,6 +99,9 @@ static struct err *look(struct verdict *v)
 		err = leaks_find(v->heap, &v->leaks);
 	if (!err && v->heap->ops->verify)
 		err = v->heap->ops->verify(v->heap, 0, keep_finding, v);
+	if (!err && v->heap->ops->mismatches)
+		err = v->heap->ops->mismatches(v->heap, &v->nmismatches,
+					       keep_mismatch, v);
 	return err;
 }
 
@@ -99,7 +112,8 @@ static bool is_damage_certain(const struct verdict *v)
 
 	if (target_info(v->target)->incomplete)
 		return false;
-	return h->has_panic || (h->is_quiescent && v->findings.n > 0);
+	return h->has_panic || v->nmismatches > 0 ||
+	       (h->is_quiescent && v->findings.n > 0);
 }
 
 static void judge(struct verdict *v)
@@ -119,8 +133,9 @@ static void judge(struct verdict *v)
 	else if (v->reason)
 		v->status = PMDB_NO_VERDICT;
 	else
-		v->status = v->leaks->nbufs || v->findings.n ? PMDB_FINDINGS
-							     : PMDB_CLEAN;
+		v->status = v->leaks->nbufs || v->findings.n || v->nmismatches
+				    ? PMDB_FINDINGS
+				    : PMDB_CLEAN;
 }
 
 static void verdict_fini(struct verdict *v)
@@ -130,6 +145,7 @@ static void verdict_fini(struct verdict *v)
 	types_close(v->types);
 	target_close(v->target);
 	VEC_FREE(&v->findings);
+	VEC_FREE(&v->mismatches);
 	mem_free(v->reason);
 }
 
@@ -340,13 +356,51 @@ static void print_damage(const struct verdict *v, FILE *out)
 			v->findings.n - FINDINGS_SHOWN);
 }
 
+static void print_mismatch(const struct verdict *v, FILE *out,
+			   const struct heap_mismatch *m)
+{
+	fputs("Mismatched free", out);
+	if (m->size_bytes != UINT64_MAX)
+		fprintf(out, " of %" PRIu64 " byte%s", m->size_bytes,
+			plural(m->size_bytes));
+	if (m->count > 1)
+		fprintf(out, ", %" PRIu64 " times", m->count);
+	fprintf(out, ": allocated by %s, freed by %s",
+		heap_alloc_call(m->alloc.kind), heap_free_call(m->free.kind));
+	if (m->freed_bytes != UINT64_MAX)
+		fprintf(out, " of %" PRIu64 " byte%s", m->freed_bytes,
+			plural(m->freed_bytes));
+	fputs("\n  allocated", out);
+	if (m->alloc.tid)
+		fprintf(out, " by thread %u", m->alloc.tid);
+	fputs(" at:\n", out);
+	print_stack(v, out, m->alloc.stack);
+	fprintf(out, "  freed by thread %u at:\n", m->free.tid);
+	print_stack(v, out, m->free.stack);
+	fputc('\n', out);
+}
+
+static void print_mismatches(const struct verdict *v, FILE *out)
+{
+	uint64_t shown = 0;
+
+	for (size_t i = 0; i < v->mismatches.n && i < FINDINGS_SHOWN; i++) {
+		print_mismatch(v, out, &v->mismatches.v[i]);
+		shown += v->mismatches.v[i].count;
+	}
+	if (v->nmismatches > shown)
+		fprintf(out, "... and %" PRIu64 " more mismatched frees\n\n",
+			v->nmismatches - shown);
+}
+
 static size_t ncorruptions(const struct verdict *v)
 {
 	return v->findings.n +
 	       (v->heap && v->heap->health.has_panic && v->findings.n == 0);
 }
 
-/* "3 leaks, 156 bytes in 8 buffers", "2 corruptions", or both */
+/* "3 leaks, 156 bytes in 8 buffers", "2 corruptions", "4 mismatched frees at 1
+ * place", or all of them */
 static void add_counts(const struct verdict *v, struct strbuf *sb)
 {
 	const struct leaks *l = v->leaks;
@@ -361,6 +415,12 @@ static void add_counts(const struct verdict *v, struct strbuf *sb)
 	if (n)
 		strbuf_printf(sb, "%s%zu corruption%s", sb->n ? "; " : "", n,
 			      plural(n));
+	if (v->nmismatches)
+		strbuf_printf(sb,
+			      "%s%" PRIu64 " mismatched free%s at %zu place%s",
+			      sb->n ? "; " : "", v->nmismatches,
+			      plural(v->nmismatches), v->mismatches.n,
+			      plural(v->mismatches.n));
 }
 
 /* the reason without the path of the dump, which stands before it anyway */
@@ -397,12 +457,13 @@ static void print_text(const struct verdict *v, FILE *out)
 	if (v->leaks) {
 		const struct target_info *info = target_info(v->target);
 
-		if (v->leaks->n || ncorruptions(v))
+		if (v->leaks->n || ncorruptions(v) || v->nmismatches)
 			fprintf(out, "==== %s: %s, process %u ====\n\n",
 				v->path,
 				info->psargs[0] ? info->psargs : info->fname,
 				info->pid);
 		print_damage(v, out);
+		print_mismatches(v, out);
 		for (size_t i = 0; i < v->leaks->n; i++)
 			print_leak(v, out, &v->leaks->v[i]);
 	}
@@ -550,6 +611,46 @@ static json_t *json_damage(const struct verdict *v)
 	return list;
 }
 
+static json_t *json_call(const struct verdict *v, const struct heap_audit *a,
+			 const char *call, uint64_t bytes)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "call", json_string(call));
+	json_object_set_new(j, "bytes",
+			    bytes == UINT64_MAX
+				    ? json_null()
+				    : json_integer((json_int_t)bytes));
+	json_object_set_new(j, "thread",
+			    a->tid ? json_integer(a->tid) : json_null());
+	json_object_set_new(j, "stack", json_stack(v, a->stack));
+	return j;
+}
+
+static json_t *json_mismatches(const struct verdict *v)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < v->mismatches.n; i++) {
+		const struct heap_mismatch *m = &v->mismatches.v[i];
+		json_t *j = json_object();
+
+		json_object_set_new(j, "addr", hex(m->free.buf));
+		json_object_set_new(j, "count",
+				    json_integer((json_int_t)m->count));
+		json_object_set_new(j, "allocation",
+				    json_call(v, &m->alloc,
+					      heap_alloc_call(m->alloc.kind),
+					      m->size_bytes));
+		json_object_set_new(j, "free",
+				    json_call(v, &m->free,
+					      heap_free_call(m->free.kind),
+					      m->freed_bytes));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
 static json_t *json_live(const struct verdict *v)
 {
 	json_t *j = json_object();
@@ -586,6 +687,9 @@ static void print_json(const struct verdict *v, FILE *out)
 		json_array_append_new(list, json_leak(v, &v->leaks->v[i]));
 	json_object_set_new(j, "leaks", list);
 	json_object_set_new(j, "corruption", json_damage(v));
+	json_object_set_new(j, "mismatches", json_mismatches(v));
+	json_object_set_new(j, "mismatched_frees",
+			    json_integer((json_int_t)v->nmismatches));
 	json_dumpf(j, out, JSON_COMPACT);
 	fputc('\n', out);
 	json_decref(j);
@@ -638,9 +742,10 @@ static const struct option long_options[] = {
 static const char help_text[] =
 	"usage: pmdb check [--format text|json] DUMP...\n"
 	"\n"
-	"Says of each dump whether it shows leaks or heap corruption.  The last "
-	"line is\nthe verdict; JSON is one object a line.  Why there is none "
-	"is said on standard\nerror.\n"
+	"Says of each dump whether it shows leaks, heap corruption or frees by "
+	"the wrong\ncall.  The last line is the verdict; JSON is one object a "
+	"line.  Why there is none\n"
+	"is said on standard error.\n"
 	"\n"
 	"Status: 0 clean, 1 findings, 2 usage, 3 no verdict; of several dumps "
 	"the worst,\nno verdict before findings before clean.\n";
