@@ -36,6 +36,7 @@
 	X(states)   \
 	X(refs)     \
 	X(locks)    \
+	X(history)  \
 	X(verify)   \
 	X(leaks)    \
 	X(whatis)
