@@ -10,7 +10,8 @@
  * is what follows "::"; each argument is of the kind that the word for it in the
  * dcmd's usage line says ("type", "member", "walker", ...), so that a new dcmd
  * is completed without a line here.  An option's argument likewise.  Anything
- * else is an expression: a symbol, or, after "<" and ">", a variable.
+ * else is an expression: a symbol, or, after "<" and ">", a variable; after
+ * "$<" a macro.
  */
 #include "shell/complete.h"
 
@@ -127,18 +128,50 @@ struct symbol_search {
 	const char *scope; /* "lib.so`", or "" */
 };
 
+static void offer_scoped(struct symbol_search *ss, const char *name)
+{
+	_free_ char *full = mem_printf("%s%s", ss->scope, name);
+
+	offer(ss->r, full);
+}
+
+/* a C++ symbol as it is called in the source, and by the last part of that: in
+ * an expression "::" begins a dcmd */
+static void offer_cxx(struct symbol_search *ss, const char *mangled)
+{
+	const char *typed = prefix(ss->r) + strlen(ss->scope);
+	size_t n = strcspn(typed, ":<");
+	const char *last = NULL;
+	_free_ char *first = mem_strndup(typed, n);
+	_free_ char *plain = NULL;
+
+	/* most need no demangling; "std" is abbreviated */
+	if (strcmp(first, "std") != 0 && !strstr(mangled, first))
+		return;
+	plain = types_plain_name(mangled);
+	if (!plain)
+		return;
+	last = strchr(plain, '<') ? NULL : strrchr(plain, ':');
+	if (last)
+		offer_scoped(ss, last + 1);
+	if (ss->r->dcmd || !strpbrk(plain, ":<"))
+		offer_scoped(ss, plain);
+}
+
 static struct err *offer_symbol(void *arg, const struct symbol *sym)
 {
 	struct symbol_search *ss = arg;
-	_free_ char *name = NULL;
 
-	/* 3 and 4: names of sections and source files; _Z: nobody types it */
-	if (sym->name[0] == '\0' || sym->type == 3 || sym->type == 4 ||
-	    (!strncmp(sym->name, "_Z", 2) &&
-	     strncmp(prefix(ss->r) + strlen(ss->scope), "_Z", 2)))
+	/* 3 and 4: names of sections and source files */
+	if (sym->name[0] == '\0' || sym->type == 3 || sym->type == 4)
 		return NULL;
-	name = mem_printf("%s%s", ss->scope, sym->name);
-	offer(ss->r, name);
+	/* nobody types it */
+	if (!strncmp(sym->name, "_Z", 2) &&
+	    strncmp(prefix(ss->r) + strlen(ss->scope), "_Z", 2)) {
+		offer_cxx(ss, sym->name);
+		return interrupt_check();
+	}
+	offer_scoped(ss, sym->name);
 	return interrupt_check();
 }
 
@@ -519,13 +552,26 @@ static void complete_expression(struct request *r, const char *text)
 	if (p > text)
 		before = p[-1];
 	begin(r, p);
-	if (p > text + 1 && before == '<' && p[-2] == '$')
-		r->ret->is_file = true; /* a macro */
-	else if (before == '<' || before == '>')
+	if (before == '<' || before == '>')
 		offer_variables(r);
 	else if (!isdigit((unsigned char)*p) &&
 		 !(before && strchr("/?=\\:", before)))
 		offer_symbols(r);
+}
+
+static void offer_macro(void *arg, const char *name)
+{
+	offer(arg, name);
+}
+
+/* after "$<" or "$<<" */
+static void complete_macro(struct request *r, const char *text)
+{
+	begin(r, text + strspn(text, "< \t"));
+	if (strchr(prefix(r), '/'))
+		r->ret->is_file = true;
+	else
+		macro_names(r->s, offer_macro, r);
 }
 
 /* the first "::" that is neither quoted nor in brackets, or NULL */
@@ -552,9 +598,14 @@ static const char *find_colons(const char *text)
 static void complete_stage(struct request *r, const char *text)
 {
 	const char *name = find_colons(text);
+	const char *macro = strstr(text, "$<");
 	_free_ char *copy = NULL;
 	size_t n = 0;
 
+	if (macro && (!name || macro < name)) {
+		complete_macro(r, macro + 2);
+		return;
+	}
 	if (!name) {
 		complete_expression(r, text);
 		return;

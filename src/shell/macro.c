@@ -11,6 +11,7 @@
  */
 #include "shell/shell_impl.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -254,6 +255,35 @@ const char *macro_alias(const char *name)
 		if (!strcmp(aliases[i].name, name))
 			return aliases[i].text;
 	return NULL;
+}
+
+static void files_in(const char *dir, void (*fn)(void *arg, const char *name),
+		     void *arg)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e = NULL;
+
+	while (d && (e = readdir(d)) != NULL)
+		if (e->d_name[0] != '.')
+			fn(arg, e->d_name);
+	if (d)
+		closedir(d);
+}
+
+void macro_names(const struct session *s,
+		 void (*fn)(void *arg, const char *name), void *arg)
+{
+	const char *dirs = s->settings.macro_path;
+
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(*aliases); i++)
+		fn(arg, aliases[i].name);
+	while (*dirs) {
+		size_t n = strcspn(dirs, ":");
+		_free_ char *dir = mem_strndup(dirs, n);
+
+		files_in(dir, fn, arg);
+		dirs += n + (dirs[n] == ':');
+	}
 }
 
 void macros_free(struct session *s)

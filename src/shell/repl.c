@@ -142,6 +142,13 @@ static void show_words(char **matches, int n, int longest)
 	rl_forced_update_display();
 }
 
+/* the name of a macro's file follows "<"; elsewhere that is in C++ names */
+static char *word_breaks(void)
+{
+	return (char *)(strstr(rl_line_buffer, "$<") ? " \t\n|;!,<"
+						     : " \t\n|;!,");
+}
+
 /* ---- the loop -------------------------------------------------------- */
 
 static void set_up(struct session *s)
@@ -157,7 +164,7 @@ static void set_up(struct session *s)
 	rl_outstream = stdout;
 	rl_attempted_completion_function = complete;
 	rl_completion_display_matches_hook = show_words;
-	rl_completer_word_break_characters = " \t\n|;!,";
+	rl_completion_word_break_hook = word_breaks;
 	rl_change_environment = 0;
 	rl_catch_signals = 1;
 	rl_catch_sigwinch = 1;

@@ -192,8 +192,18 @@ struct err *session_eval_expr(struct session *s, const char *text,
 			      uint64_t *ret)
 {
 	struct lex lx = {.text = text};
+	struct symbol sym;
 	struct expr *e = NULL;
-	struct err *err = parse_expression(&lx, s->radix, &e);
+	struct err *err = NULL;
+
+	/* here "::" begins no dcmd */
+	if (strstr(text, "::") && session_symbol(s, text, &sym)) {
+		*ret = sym.value;
+		return NULL;
+	}
+	if (strstr(text, "::") && !strpbrk(text, " \t+-*%()\"'"))
+		return err_new(ERR_NOTFOUND, "%s: unknown symbol name", text);
+	err = parse_expression(&lx, s->radix, &e);
 
 	if (!err)
 		err = eval_expr(s, e, ret);

@@ -124,6 +124,9 @@ struct err *exec_repeat(struct session *s) must_use;
 /* macro.c */
 /** What an alias stands for, or NULL. */
 const char *macro_alias(const char *name);
+/** Calls fn for what may follow "$<": aliases, files of the macro path. */
+void macro_names(const struct session *s,
+		 void (*fn)(void *arg, const char *name), void *arg);
 /** Releases what a macro left behind. */
 void macros_free(struct session *s);
 

@@ -6,7 +6,8 @@
  * such symbol is entered under its last identifier ("push"), which can be read
  * off without demangling; the few that share it with a question are demangled
  * and compared, without parameters, template arguments kept.  "push" alone, and
- * "queue::push", find it, too; of several the first in the file is taken.
+ * "queue::push", find it, too; of several the first in the file is taken.  What
+ * is in a template is entered under the template: "box" of "box<int>::get".
  *
  * Cost: one pass over an object's symbols, when a name is first not found.
  */
@@ -90,14 +91,16 @@ static bool is_meant(const char *plain, const char *name)
 const struct sym_entry *cxx_symbol(struct cxx_index *index,
 				   const struct symtab *tab, const char *name)
 {
-	const char *id = strrchr(name, ':');
+	const char *end = name + strcspn(name, "<");
+	const char *id = end;
 	uint64_t *head;
 	uint64_t i;
 
-	id = id ? id + 1 : name;
+	while (id > name && id[-1] != ':')
+		id--;
 	if (!index->is_made)
 		make_index(index, tab);
-	head = hash_get(&index->heads, hash_bytes(id, strlen(id), 0));
+	head = hash_get(&index->heads, hash_bytes(id, (size_t)(end - id), 0));
 	for (i = head ? *head : 0; i != 0; i = index->next[i - 1]) {
 		const struct sym_entry *sym = &tab->all.v[i - 1];
 		_free_ char *plain = cplus_demangle(sym->name, DMGL_ANSI);
@@ -106,4 +109,18 @@ const struct sym_entry *cxx_symbol(struct cxx_index *index,
 			return sym;
 	}
 	return NULL;
+}
+
+char *types_plain_name(const char *mangled)
+{
+	char *plain = NULL;
+	char *copy = NULL;
+
+	if (strncmp(mangled, "_Z", 2) == 0)
+		plain = cplus_demangle(mangled, DMGL_ANSI);
+	/* "vtable for x" is not called so in a source */
+	if (plain && !strpbrk(plain, " ({["))
+		copy = mem_strdup(plain);
+	free(plain);
+	return copy;
 }

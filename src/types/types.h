@@ -117,6 +117,12 @@ bool types_tls_symbol(struct types *types, const struct object *object,
 		      const struct target_thread *thread, const char *name,
 		      struct symbol *ret);
 /**
+ * The name in the source that types_symbol_named() finds a C++ symbol by,
+ * without parameters; NULL: it has none that one could type in one word.
+ * @ret: owned by the caller
+ */
+char *types_plain_name(const char *mangled);
+/**
  * The thread-local variable that begins at addr in the block of some thread.
  *
  * @ret_type:  NULL: not known

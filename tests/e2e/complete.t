@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Completion by Tab on a terminal: every kind of word there is."""
-import os, sys
+import os, subprocess, sys
 sys.path.insert(0, os.path.join(os.environ["TOP"], "tests/e2e"))
 from promptlib import *
 
@@ -51,7 +51,7 @@ completes("::walk threa", "::walk thread ")
 completes("1=X;::offs", "1=X;::offsetof ")
 completes("::walk thread|::mapp", "::walk thread|::mappings ")
 completes("::walk thread | ::findst", "::walk thread | ::findstack ")
-completes("::help findl", "::help findleaks ")
+completes("::help findle", "::help findleaks ")
 lists("::kmem_", ["kmem_cache", "kmem_log", "kmem_verify"], ["findleaks"])
 # types, with and without the word for their kind
 completes("::sizeof struct stock_i", "::sizeof struct stock_item ")
@@ -105,5 +105,45 @@ completes("prog.", "prog.")
 completes("::sizeof struct zzyzx", "::sizeof struct zzyzx")
 completes("10", "10")
 completes("", "")
+# macros: aliases, files of the path, files elsewhere
+os.mkdir("macros")
+for name in "mine_one", ".hidden":
+    with open("macros/" + name, "w") as f:
+        f.write("1=K\n")
+c.sendline("::set -I " + os.getcwd() + "/macros:/nosuch")
+c.expect("> ")
+completes("$<min", "$<mine_one ")
+completes("1,2$<< min", "1,2$<< mine_one ")
+completes("$<bufctl_a", "$<bufctl_audit ")
+completes("$<./macros/mi", "$<./macros/mine_one ")
+completes("$<.h", "$<.h")
+check("the session ends well", end(c) == 0)
+
+# C++ names as they are in the source
+with open("cxx.cc", "w") as f:
+    f.write("""#include <cstdlib>
+namespace shop {
+struct shelf { int fill(int n); };
+int shelf::fill(int n) { if (n == 1) abort(); return n; }
+template <typename T> struct basket { T lift(T x) { return x; } };
+int sweep_all(int n) { return basket<int>().lift(shelf().fill(n)); }
+}
+int main() { return shop::sweep_all(1); }
+""")
+subprocess.run(["g++", "-g", "-o", "prog", "cxx.cc"], check=True)
+subprocess.run(["gdb", "-q", "-nx", "-batch", "-ex", "run", "-ex",
+                "gcore core.prog", "./prog"], stdin=subprocess.DEVNULL,
+               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+c = spawn("-q")
+completes("sweep_", "sweep_all ")
+completes("::dis shop::sw", "::dis shop::sweep_all ")
+completes("::dis shop::shelf::f", "::dis shop::shelf::fill ")
+completes("::dis shop::basket<int>::l", "::dis shop::basket<int>::lift ")
+completes("::stacks -c sweep_", "::stacks -c sweep_all ")
+completes("::print shop::she", "::print shop::shelf ")
+completes("shop::sw", "shop::sw")
+c.sendline("::dis -n 1 shop::basket<int>::lift")
+c.expect_exact("shop::basket<int>::lift(int):")
+c.expect("> ")
 check("the session ends well", end(c) == 0)
 plan()
