@@ -9,8 +9,6 @@
 #include "base/interrupt.h"
 #include "heap/heap_kmem_impl.h"
 
-#define RMAPS_MAX 100000
-
 static struct err *each_waiter(struct kmem_heap *kh, taddr_t at, taddr_t arena,
 			       heap_waiter_fn *fn, void *arg)
 {
@@ -114,16 +112,18 @@ struct err *kmem_rmaps(struct heap *heap, heap_rmap_fn *fn, void *arg)
 {
 	struct kmem_heap *kh = heap->priv;
 	taddr_t at = kmem_global(kh, S_kmem_rmaps, 8);
+	struct kmem_loop loop = {0};
 	struct err *err = NULL;
 
-	for (unsigned n = 0; !err && at; n++) {
+	while (!err && at) {
 		struct heap_rmap map;
+		bool is_seen = kmem_loop_seen(&loop, at);
 
-		if (n == RMAPS_MAX || !read_rmap(kh, at, &map)) {
+		if (is_seen || !read_rmap(kh, at, &map)) {
 			kmem_damage(kh, at, 0, "resource map 0x%" PRIx64 " %s",
 				    at,
-				    n == RMAPS_MAX ? "is one too many"
-						   : "is not in the dump");
+				    is_seen ? "is in the list already"
+					    : "is not in the dump");
 			break;
 		}
 		at = kmem_get_at(kh, F_map_m_next, at);

@@ -12,12 +12,15 @@ COMMANDS = ("::findleaks -dv", "::kmem_verify", "::kmastat", "::walk kmem",
             "::walk vmem | ::walk vmem_seg | ::vmem_seg",
             "::walk kmem_cache | ::walk kmem_slab",
             "::walk kmem_cache | ::walk kmem_hash",
-            "::walk kmem_alloc_48 | ::whatis -a", "::status",
-            "::kmausers -ef", "::kmalog", "::kmalog mismatch", "::walk thread | ::allocdby",
-            "::walk thread | ::freedby", "::kmem_waiters -v", "::rmap | ::rmap", "0::whatthread -v",
-            "::walk vmem_postfix", "::walk freemem_constructed",
-            "::kmem_malloc_dist", "::kmem_malloc_info -d", "::kmem_status", "::kmem_states", "::findlocks", "::walk kmem | ::history", "::walk kmem | ::head -2 | ::refs",
-            "::walk kmem | ::pointees", "3::whatis -ia")
+            "::walk kmem_alloc_48 | ::whatis -a", "::status", "::kmausers -ef",
+            "::kmalog", "::kmalog mismatch", "::walk thread | ::allocdby",
+            "::walk thread | ::freedby", "::kmem_waiters -v",
+            "::rmap | ::rmap", "0::whatthread -v", "::walk vmem_postfix",
+            "::walk freemem_constructed", "::kmem_malloc_dist",
+            "::kmem_malloc_info -d", "::kmem_status", "::kmem_states",
+            "::findlocks", "::walk kmem | ::head -2 | ::history",
+            "::walk kmem | ::head -2 | ::refs", "::walk kmem | ::pointees",
+            "3::whatis -ia")
 count = 0
 print("1..5", flush=True)
 
