@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define PAIRS (4 * KMEM_MISMATCH_MAX)
 
@@ -145,6 +146,49 @@ static void nothing_is_lost_between_threads(void **state)
 	assert_int_equal(kmem_mismatches, 400);
 }
 
+static int is_over;
+
+static void *note_until_over(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(&is_over, __ATOMIC_RELAXED))
+		note(11);
+	return NULL;
+}
+
+/* a child has the table whole, and its lock free; the threads are outside the
+ * gate, as frees of large buffers are */
+static void a_child_goes_on(void **state)
+{
+	pthread_t threads[2];
+	int is_bad = 0;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL,
+						note_until_over, NULL),
+				 0);
+	for (int i = 0; i < 200; i++) {
+		uint64_t counted;
+		int status = -1;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			(void)alarm(20);
+			free_as_malloc(&is_bad);
+			(void)used(&counted);
+			_exit(counted == kmem_mismatches && counted >= 100 ? 7
+									   : 8);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 7);
+	}
+	__atomic_store_n(&is_over, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+}
+
 static void a_sized_delete_is_told_apart(void **state)
 {
 	uint64_t counted;
@@ -169,6 +213,7 @@ int main(void)
 		cmocka_unit_test_setup(one_pair_is_counted, start),
 		cmocka_unit_test_setup(a_full_table_stays_as_it_is, start),
 		cmocka_unit_test_setup(nothing_is_lost_between_threads, start),
+		cmocka_unit_test_setup(a_child_goes_on, start),
 		cmocka_unit_test_setup(a_sized_delete_is_told_apart, start),
 	};
 
