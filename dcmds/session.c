@@ -44,6 +44,13 @@ static char *end_text(const struct target_info *info)
 	     info->signo == SIGILL || info->signo == SIGFPE ||
 	     info->signo == SIGTRAP))
 		strbuf_printf(&sb, ", addr=%" PRIx64, info->fault_addr);
+	/* abort() is the process itself */
+	if (info->sender_pid != 0 && info->sender_pid != info->pid) {
+		strbuf_printf(&sb, ", pid=%u uid=%u", info->sender_pid,
+			      info->sender_uid);
+		if (info->si_code != 0)
+			strbuf_printf(&sb, " code=%d", info->si_code);
+	}
 	return sb.s;
 }
 

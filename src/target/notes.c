@@ -66,6 +66,7 @@ void notes_parse(struct target *t, uint64_t off, uint64_t len, uint64_t align)
 static void read_prpsinfo(struct target *t, const struct target_note *note)
 {
 	struct elf_prpsinfo ps;
+	size_t n = 0;
 
 	if (note->desc_bytes < sizeof(ps) || t->info.fname[0])
 		return;
@@ -73,6 +74,10 @@ static void read_prpsinfo(struct target *t, const struct target_note *note)
 	t->info.pid = ps.pr_pid;
 	memcpy(t->info.fname, ps.pr_fname, sizeof(ps.pr_fname));
 	memcpy(t->info.psargs, ps.pr_psargs, sizeof(ps.pr_psargs));
+	/* the kernel ends each argument with a blank */
+	n = strlen(t->info.psargs);
+	if (n > 0 && t->info.psargs[n - 1] == ' ')
+		t->info.psargs[n - 1] = '\0';
 }
 
 static void read_siginfo(struct target *t, const struct target_note *note)
@@ -86,6 +91,10 @@ static void read_siginfo(struct target *t, const struct target_note *note)
 	       note->desc_bytes < sizeof(si) ? note->desc_bytes : sizeof(si));
 	t->info.signo = si.si_signo;
 	t->info.si_code = si.si_code;
+	if (si.si_code <= 0) {
+		t->info.sender_pid = (uint32_t)si.si_pid;
+		t->info.sender_uid = si.si_uid;
+	}
 	switch (si.si_signo) {
 	case SIGSEGV:
 	case SIGBUS:

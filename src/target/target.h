@@ -68,7 +68,8 @@ struct target_info {
 	int signo;          /* that ended it, 0 none */
 	taddr_t fault_addr; /* si_addr for a fault */
 	int si_code;
-	bool is_raw;             /* any file: see target_open_raw() */
+	uint32_t sender_pid, sender_uid; /* of a signal with si_code <= 0 */
+	bool is_raw;                     /* any file: see target_open_raw() */
 	bool is_exec;            /* no process: see target_open_exec() */
 	bool is_snapshot;        /* has KMEM notes */
 	const char *snap_reason; /* why it was taken, in words; NULL unknown */

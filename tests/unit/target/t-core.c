@@ -118,7 +118,7 @@ static void build_full(struct corebuild *cb)
 		{0x700000, 0x703000, 0, "/lib/libx.so"},
 	};
 	struct elf_prpsinfo ps = {
-		.pr_pid = 42, .pr_fname = "prog", .pr_psargs = "prog -x"};
+		.pr_pid = 42, .pr_fname = "prog", .pr_psargs = "prog -x "};
 	uint64_t auxv[4] = {AT_ENTRY, 0x400123, AT_NULL, 0};
 	siginfo_t si = {.si_signo = SIGSEGV, .si_code = SEGV_MAPERR};
 	unsigned char bytes[256];
