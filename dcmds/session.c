@@ -31,7 +31,8 @@ static char *end_text(const struct target_info *info)
 	const char *descr = info->signo ? sigdescr_np(info->signo) : NULL;
 	struct strbuf sb = {0};
 
-	if (info->signo == 0)
+	/* gdb's gcore stops the process, which ends none */
+	if (info->signo == 0 || info->signo == SIGSTOP)
 		return mem_strdup(
 			info->is_snapshot
 				? "process snapshot written by libkmem"

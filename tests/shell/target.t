@@ -242,12 +242,12 @@ is 'variables of two stages' "$(q '::walk thread' | sed 's/0x//; p')" \
 is 'and of the inner one' 4 "$(q '::walk thread t | ::array short 2 u | ::eval <u=K' | sort -u | wc -l)"
 
 # ---- who sent the signal, when it was another process
-sent() { # CODE PID UID: the status of a core with that in its note
+sent() { # CODE PID UID [SIGNAL]: the status of a core with that in its note
 	python3 - "$@" <<'END'
 import struct, sys
 b = bytearray(open("core.prog", "rb").read())
 at = b.index(struct.pack("<I", 0x53494749) + b"CORE\0") + 12
-struct.pack_into("<iiiiiI", b, at, 11, 0, *map(int, sys.argv[1:2]), 0,
+struct.pack_into("<iiiiiI", b, at, int((sys.argv[4:] + [11])[0]), 0, *map(int, sys.argv[1:2]), 0,
                  *map(int, sys.argv[2:4]))
 open("sent.core", "wb").write(b)
 END
@@ -255,5 +255,7 @@ END
 }
 is 'kill' ', pid=77 uid=1000' "$(sent 0 77 1000)"
 is 'sigqueue' ', pid=77 uid=1000 code=-1' "$(sent -1 77 1000)"
+sent 0 0 0 19 >text
+has 'a process that was only stopped' 'status: process core file generated with gcore\(1\)' "$("$PMDB" -e ::status sent.core)"
 is 'a fault has no sender' ', addr=3e80000004d' "$(sent 1 77 1000)"
 echo "1..$n"
