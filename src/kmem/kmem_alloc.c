@@ -110,8 +110,9 @@ static inline kmem_cache_t *size_cache(size_t bytes)
 
 /* ---- kmem_alloc ---- */
 
-void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
-			     int kind)
+/** kmem_cache_alloc_sized() in line. */
+static inline __attribute__((always_inline)) void *
+alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag, int kind)
 {
 	void *buf;
 
@@ -138,9 +139,16 @@ void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
 	return buf;
 }
 
+void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
+			     int kind)
+{
+	return alloc_sized(cp, bytes, kmflag, kind);
+}
+
 /** Frees a buffer of a cache of sizes; bytes SIZE_MAX: the caller did not say. */
-static void sized_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
-		       size_t bytes, int kind)
+static inline __attribute__((always_inline)) void
+sized_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf, size_t bytes,
+	   int kind)
 {
 	if (KM_LIKELY(!(cp->cache_flags & KMF_BUFTAG))) {
 		if (KM_UNLIKELY(cp->cache_flags & KMF_AUDIT))
@@ -301,7 +309,7 @@ malloc_any(size_t size, size_t align, int kmflag, int kind)
 		/* the smallest class is aligned to 8 only */
 		cp = size_cache(size > 8 ? size : 16);
 	}
-	return cp ? kmem_cache_alloc_sized(cp, size, kmflag, kind) : NULL;
+	return cp ? alloc_sized(cp, size, kmflag, kind) : NULL;
 }
 
 void *kmem_malloc_impl(size_t size, size_t align, int kind)
@@ -314,7 +322,9 @@ void *kmem_malloc_flags(size_t size, size_t align, int kmflag, int kind)
 	return malloc_any(size, align, kmflag, kind);
 }
 
-kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab, void **base)
+/** kmem_addr_cache() in line. */
+static inline __attribute__((always_inline)) kmem_cache_t *
+addr_cache(const void *p, kmem_slab_t **slab, void **base)
 {
 	kmem_slab_t *sp = kmem_entry_slab(kmem_pagemap_entry(p));
 	kmem_cache_t *cp;
@@ -338,6 +348,11 @@ kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab, void **base)
 	return cp;
 }
 
+kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab, void **base)
+{
+	return addr_cache(p, slab, base);
+}
+
 static inline __attribute__((always_inline)) void free_any(void *p, size_t size,
 							   int kind)
 {
@@ -347,7 +362,7 @@ static inline __attribute__((always_inline)) void free_any(void *p, size_t size,
 
 	if (!p)
 		return;
-	cp = kmem_addr_cache(p, &sp, &base);
+	cp = addr_cache(p, &sp, &base);
 	if (KM_UNLIKELY(!cp)) {
 		kmem_oversize_free(p, size, kind);
 		return;

@@ -7,17 +7,9 @@
  * stored.  In a program that has the library linked in statically there is no
  * telling them apart, and nothing is dropped.
  */
-#include "kmem_thread.h"
+#include "kmem_short.h"
 
-#include <elf.h>
-#include <stddef.h>
 #include <string.h>
-
-/* the linker's: where this object begins and its code ends */
-extern const Elf64_Ehdr __ehdr_start KM_HIDDEN;
-extern const char etext[] KM_HIDDEN;
-
-#define NEST_BYTES ((uintptr_t)64 * 1024) /* of stack a capture uses at most */
 
 /* where on its stack this thread began a capture that has not ended */
 static __thread uintptr_t capture_frame;
@@ -29,56 +21,22 @@ static __thread uintptr_t capture_frame;
  */
 static int is_nested(uintptr_t frame)
 {
-	return capture_frame - frame - 1 < NEST_BYTES;
+	return capture_frame - frame - 1 < KMEM_NEST_BYTES;
 }
 
-/** Is the library an object of its own?  Looked up once. */
-static int is_own_object(void)
-{
-	static int known = -1; /* atomic; every writer writes the same */
-	int answer = KM_PEEK(known);
-	const Elf64_Phdr *ph;
+int kmem_own_object = -1;
 
-	if (answer >= 0)
-		return answer;
-	ph = (const void *)((uintptr_t)&__ehdr_start + __ehdr_start.e_phoff);
-	answer = 1;
+int kmem_own_object_find(void)
+{
+	const Elf64_Phdr *ph =
+		(const void *)((uintptr_t)&__ehdr_start + __ehdr_start.e_phoff);
+	int answer = 1;
+
 	for (int i = 0; i < __ehdr_start.e_phnum; i++)
 		if (ph[i].p_type == PT_INTERP)
 			answer = 0;
-	KM_POKE(known, answer);
+	KM_POKE(kmem_own_object, answer); /* all find the same */
 	return answer;
-}
-
-static int is_own_pc(uintptr_t pc)
-{
-	return pc >= (uintptr_t)&__ehdr_start && pc < (uintptr_t)etext;
-}
-
-/**
- * The frame that called the library, and the return address in the function it
- * called.  All of the library has frame pointers.  False when the chain of them
- * looks broken.
- */
-static inline int find_caller(const uintptr_t *frame, kmem_frame_t *from,
-			      uintptr_t *ret_own)
-{
-	const uintptr_t *next;
-
-	*ret_own = 0;
-	if (is_own_object())
-		while (is_own_pc(frame[1])) {
-			next = (const uintptr_t *)frame[0];
-			if ((uintptr_t)next - (uintptr_t)frame - 1 >=
-			    NEST_BYTES)
-				return 0;
-			*ret_own = frame[1];
-			frame = next;
-		}
-	from->fr_pc = frame[1];
-	from->fr_sp = (uintptr_t)(frame + 2);
-	from->fr_bp = frame[0];
-	return 1;
 }
 
 /** The number of a stack that is not remembered. */
@@ -119,7 +77,7 @@ uint32_t kmem_stack_capture(void)
 	table = kmem_thread_self ? kmem_thread_self->th_memo : NULL;
 	if (KM_UNLIKELY(!table))
 		table = kmem_thread_memo();
-	if (KM_LIKELY(find_caller(frame, &from, &own))) {
+	if (KM_LIKELY(kmem_find_caller(frame, &from, &own))) {
 		if (KM_LIKELY(table != NULL))
 			id = kmem_memo_find(table, &from, own);
 		if (!id)
@@ -129,48 +87,11 @@ uint32_t kmem_stack_capture(void)
 	return id;
 }
 
-/** The last word of a record: thread, kind, what, stack.  Written whole, since
- * a word written in parts is waited for when it is read whole. */
-static inline uint64_t who(uint32_t stack, int what, int kind)
-{
-	return (uint64_t)stack << 32 | ((uint64_t)what & 0xf) << 28 |
-	       ((uint64_t)kind & 0xf) << 24 | (kmem_tid() & 0xffffff);
-}
-
-_Static_assert(sizeof(kmem_bufctl_audit_t) == 64, "the last word is at 56");
-_Static_assert(offsetof(kmem_bufctl_audit_t, bc_stack) == 60, "in its half");
-
-static inline void put_who(kmem_bufctl_audit_t *bcap, uint64_t word)
-{
-	((uint64_t *)(bcap + 1))[-1] = word;
-}
-
 void kmem_audit(kmem_cache_t *cp, kmem_bufctl_t *bcp, uint32_t stack, int what,
 		int kind)
 {
-	kmem_bufctl_audit_t *bcap = (kmem_bufctl_audit_t *)bcp;
-	kmem_cpu_log_header_t *clhp;
-	kmem_bufctl_audit_t *record =
-		kmem_log_reserve(kmem_transaction_log, sizeof(*record), &clhp);
-	hrtime_t stamp = kmem_stamp();
-	uint64_t word = who(stack, what, kind);
-
-	/* the copy holds the record before it, which makes a history */
-	if (record) {
-		record->bc_next = NULL;
-		record->bc_addr = bcap->bc_addr;
-		record->bc_slab = bcap->bc_slab;
-		record->bc_cache = cp;
-		record->bc_timestamp = stamp;
-		record->bc_lastlog = bcap->bc_lastlog;
-		record->bc_contents = bcap->bc_contents;
-		put_who(record, word);
-		kmem_spin_exit(&clhp->clh_lock);
-		bcap->bc_lastlog = record;
-	}
-	bcap->bc_cache = cp;
-	bcap->bc_timestamp = stamp;
-	put_who(bcap, word);
+	kmem_audit_by(kmem_thread_self, cp, (kmem_bufctl_audit_t *)bcp, stack,
+		      what, kind);
 }
 
 struct kmem_event kmem_event_of(const kmem_bufctl_audit_t *bcap)

@@ -20,12 +20,13 @@
  * A buffer is worked on inside the gate, so a snapshot finds it as it was
  * before or as it is after.
  */
-#include "kmem_thread.h"
+#include "kmem_short.h"
 
 /* what a cache must have, and must not, for the short way */
 #define HAS    (KMF_AUDIT | KMF_REDZONE | KMF_HASH)
 #define HASNOT (KMF_LITE | KMF_FIREWALL | KMF_NOMAGAZINE | KMF_RANDOMIZE)
 
+#define SLACK_LONG  8  /* words that are not compared one by one */
 #define PADDING_MAX 64 /* bytes in front of a buffer that are looked at */
 
 int kmem_audited_is_short(const kmem_cache_t *cp)
@@ -48,10 +49,9 @@ static inline void fetch(kmem_cache_t *cp, void *buf)
 }
 
 /** A free buffer of the thread's bin, or NULL. */
-static inline void *take(kmem_cache_t *cp)
+static inline void *take(kmem_thread_t *th, kmem_cache_t *cp)
 {
 	unsigned class = cp->cache_class - 1;
-	kmem_thread_t *th = kmem_thread_self;
 	void *buf = kmem_thread_pop(class);
 	const kmem_thread_bin_t *bin;
 
@@ -64,14 +64,16 @@ static inline void *take(kmem_cache_t *cp)
 }
 
 /** Makes a free buffer a live one of so many bytes; 0: it is damaged. */
-static inline int make_live(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
+static inline __attribute__((always_inline)) int
+make_live(kmem_thread_t *th, kmem_cache_t *cp, void *buf, size_t bytes,
+	  int kind)
 {
 	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
 	kmem_bufctl_t *bcp = btp->bt_bufctl;
 	uint32_t stack;
 
 	__builtin_prefetch(bcp, 1);
-	stack = kmem_stack_capture();
+	stack = kmem_stack_recognise(th);
 	if (KM_UNLIKELY(btp->bt_bxstat != state_word(bcp, KMEM_BUFTAG_FREE) ||
 			bcp->bc_addr != buf))
 		return 0;
@@ -82,27 +84,32 @@ static inline int make_live(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
 						     cp->cache_verify) != NULL))
 			return 0;
 	}
-	btp->bt_redzone = KMEM_REDZONE_PATTERN;
+	btp->bt_redzone = (uint64_t)KMEM_SIZE_ENCODE(bytes) << 32 |
+			  (uint32_t)KMEM_REDZONE_PATTERN;
 	btp->bt_bxstat = state_word(bcp, KMEM_BUFTAG_ALLOC);
-	kmem_audit(cp, bcp, stack, KMEM_WHAT_ALLOC, kind);
-	kmem_size_mark(cp, buf, bytes);
+	((unsigned char *)buf)[bytes] = KMEM_REDZONE_BYTE;
+	kmem_audit_by(th, cp, (kmem_bufctl_audit_t *)bcp, stack,
+		      KMEM_WHAT_ALLOC, kind);
 	return 1;
 }
 
 void *kmem_audited_alloc(kmem_cache_t *cp, size_t bytes, int kind)
 {
+	kmem_thread_t *th = kmem_thread_self;
 	void *buf;
 
-	kmem_gate_enter();
-	buf = take(cp);
+	if (KM_UNLIKELY(!th)) /* the long way makes a record, if it can be */
+		return NULL;
+	kmem_gate_step_in(th);
+	buf = take(th, cp);
 	if (KM_LIKELY(buf != NULL) &&
-	    KM_UNLIKELY(!make_live(cp, buf, bytes, kind))) {
+	    KM_UNLIKELY(!make_live(th, cp, buf, bytes, kind))) {
 		if (kmem_debug_alloc(cp, buf, KM_NOSLEEP, 0, kind) == 0)
 			kmem_size_mark(cp, buf, bytes);
 		else
 			buf = NULL;
 	}
-	kmem_gate_exit();
+	kmem_gate_step_out(th);
 	return buf;
 }
 
@@ -124,12 +131,11 @@ static inline int is_front_whole(const kmem_cache_t *cp, const kmem_slab_t *sp,
 }
 
 /** Is what lies between the size mark and the redzone as it was filled? */
-static inline int is_slack_whole(const kmem_cache_t *cp, const void *buf,
+static inline int is_slack_whole(const kmem_cache_t *cp, void *buf,
 				 size_t marked)
 {
-	const uint64_t *word = (const uint64_t *)buf + (marked + 1) / 8;
-	const uint64_t *end =
-		(const void *)((const char *)buf + cp->cache_verify);
+	uint64_t *word = (uint64_t *)buf + (marked + 1) / 8;
+	const uint64_t *end = kmem_at(buf, cp->cache_verify);
 	unsigned bits = (marked + 1) % 8 * 8;
 
 	if (word >= end)
@@ -137,6 +143,9 @@ static inline int is_slack_whole(const kmem_cache_t *cp, const void *buf,
 	/* the bytes up to the mark are the program's */
 	if ((*word++ ^ KMEM_UNINITIALIZED_PATTERN) >> bits)
 		return 0;
+	if (end - word >= SLACK_LONG)
+		return !kmem_pattern_verify(KMEM_UNINITIALIZED_PATTERN, word,
+					    (size_t)(end - word) * 8);
 	for (; word < end; word++)
 		if (*word != KMEM_UNINITIALIZED_PATTERN)
 			return 0;
@@ -165,8 +174,9 @@ static inline int is_tag_whole(const kmem_cache_t *cp, const void *buf,
 }
 
 /** Makes a live buffer a free one; 0: something is wrong with it. */
-static inline int make_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
-			    size_t bytes, int kind)
+static inline __attribute__((always_inline)) int
+make_free(kmem_thread_t *th, kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
+	  size_t bytes, int kind)
 {
 	kmem_buftag_t *btp = kmem_buftag_of(cp, buf);
 	kmem_bufctl_audit_t *bcap;
@@ -174,7 +184,7 @@ static inline int make_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	size_t marked;
 
 	fetch(cp, buf);
-	stack = kmem_stack_capture();
+	stack = kmem_stack_recognise(th);
 	bcap = (kmem_bufctl_audit_t *)btp->bt_bufctl;
 	if (KM_UNLIKELY(btp->bt_bxstat !=
 			state_word((kmem_bufctl_t *)bcap, KMEM_BUFTAG_ALLOC)))
@@ -194,7 +204,7 @@ static inline int make_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	btp->bt_bxstat = state_word((kmem_bufctl_t *)bcap, KMEM_BUFTAG_FREE);
 	if (cp->cache_flags & KMF_CONTENTS)
 		bcap->bc_contents = kmem_audit_contents(cp, buf);
-	kmem_audit(cp, (kmem_bufctl_t *)bcap, stack, KMEM_WHAT_FREE, kind);
+	kmem_audit_by(th, cp, bcap, stack, KMEM_WHAT_FREE, kind);
 	if (cp->cache_flags & KMF_DEADBEEF)
 		kmem_pattern_fill(KMEM_FREE_PATTERN, buf, cp->cache_verify);
 	return 1;
@@ -203,14 +213,19 @@ static inline int make_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 int kmem_audited_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 		      size_t bytes, int kind)
 {
-	kmem_gate_enter();
-	if (!make_free(cp, sp, buf, bytes, kind)) {
-		kmem_gate_exit();
+	unsigned class = cp->cache_class - 1;
+	kmem_thread_t *th = kmem_thread_self;
+
+	if (KM_UNLIKELY(!th))
+		return 0;
+	kmem_gate_step_in(th);
+	if (KM_UNLIKELY(!make_free(th, cp, sp, buf, bytes, kind))) {
+		kmem_gate_step_out(th);
 		return 0;
 	}
-	if (KM_UNLIKELY(!kmem_thread_put(cp->cache_class - 1, buf)) &&
-	    !kmem_thread_overflow(cp->cache_class - 1, buf))
+	if (KM_UNLIKELY(!kmem_bin_put(th, &th->th_bin[class], buf)) &&
+	    !kmem_thread_overflow(class, buf))
 		kmem_cache_put(cp, buf, kind);
-	kmem_gate_exit();
+	kmem_gate_step_out(th);
 	return 1;
 }

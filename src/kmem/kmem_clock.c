@@ -12,24 +12,25 @@
  * clock will say, so time neither stops nor goes back.  After a suspension or
  * when a counter jumps, what the clock says counts.
  *
- * Even so the counter takes longer to read than a buffer to allocate.  While
- * there is one thread, a transaction gets a time of its own only when the
- * kernel's coarse clock has moved, or a few transactions have been; the others
- * are a nanosecond later than the one before.  So stamps are in the order of
- * the transactions, and right to a tick of the kernel's (1 to 10 ms).
+ * Even so the counter takes longer to read than a buffer to allocate.  So a
+ * thread's transaction gets a time of its own only when the kernel's coarse
+ * clock has moved, or a few transactions have been; the others are a nanosecond
+ * later than the thread's last one and the buffer's last one, whichever was
+ * later (Lamport's clock).  So stamps are in the order of the transactions of
+ * each thread and of each buffer, and right to a tick of the kernel's (1 to
+ * 10 ms).
  *
  * Base is read under a sequence number: odd while it is being changed, and
  * whoever meets that asks the clock, so that nobody waits, a signal handler
  * least of all.
  */
 #define _GNU_SOURCE
-#include "kmem_internal.h"
+#include "kmem_short.h"
 
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
-#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -183,25 +184,13 @@ hrtime_t kmem_now(void)
 	return ns;
 }
 
-hrtime_t kmem_stamp(void)
+hrtime_t kmem_stamp_look(kmem_thread_t *th, hrtime_t tick)
 {
-	/* one thread; a signal handler that comes between costs exactness */
-	static hrtime_t last, tick;
-	static unsigned left;
-	struct timespec ts = {0, 0};
-	hrtime_t coarse, now;
+	hrtime_t now = kmem_now();
 
-	if (!__libc_single_threaded)
-		return kmem_now();
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	coarse = (hrtime_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-	if (KM_LIKELY(coarse == tick && left > 0)) {
-		left--;
-		return ++last;
+	if (th) {
+		th->th_tick = tick;
+		th->th_nstamps = STAMPS - 1;
 	}
-	now = kmem_now();
-	tick = coarse;
-	left = STAMPS - 1;
-	last = now > last ? now : last + 1;
-	return last;
+	return now;
 }

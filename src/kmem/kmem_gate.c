@@ -9,7 +9,7 @@
  * it takes the first lock.
  *
  *   enter:  *mine++; if it is closed: *mine--, sleep, again
- *   close:  is_closed = 1; wait until the sum of all counters is zero
+ *   close:  closed = 1; wait until the sum of all counters is zero
  *
  * A thread that has a record (kmem_thread.c) counts in it, the others in one of
  * the counters here, which they may share.
@@ -20,8 +20,8 @@
  *   G2  the gate is outside all locks: a thread that may enter it with a lock
  *       held entered before it took that lock.  A wait for memory or for the
  *       report lock leaves the gate
- *   G3  counter and is_closed are written before the other one is read, with
- *       a full barrier between: either the one who enters sees the gate closed
+ *   G3  counter and closed are written before the other one is read, with a
+ *       full barrier between: either the one who enters sees the gate closed
  *       or the one who closes it sees him inside.  Where the kernel makes every
  *       thread of the process pass a barrier when asked (membarrier), who
  *       closes pays for both; to wait for all stores at each allocation costs
@@ -39,11 +39,10 @@
  * debugged cache touches one twice.
  */
 #include "kmem_sandbox.h"
-#include "kmem_thread.h"
+#include "kmem_short.h"
 
 #include <errno.h>
 #include <linux/membarrier.h>
-#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -57,17 +56,15 @@ static struct count {
 	char pad[60];
 } count[NCOUNTS] __attribute__((aligned(64)));
 
-static int32_t is_closed; /* a futex; close_lock */
+int32_t kmem_gate_closed; /* a futex; close_lock */
 static kmem_mutex_t close_lock;
 static int is_leaky;      /* close_lock: somebody never left */
 static uint32_t nthreads; /* atomic: hands out counters */
 
-static int has_membarrier; /* written while starting and after fork */
+int kmem_gate_has_membarrier; /* written while starting and after fork */
 
-static __thread int depth;     /* G1 */
+__thread struct kmem_gate_self kmem_gate_self;
 static __thread uint32_t slot; /* 1 + index of this thread's counter here */
-/* of the thread that is inside: the record it is counted in, or NULL */
-static __thread kmem_thread_t *record;
 
 static int32_t *shared(void)
 {
@@ -91,7 +88,7 @@ static long membarrier(int command)
 
 void kmem_gate_init(void)
 {
-	has_membarrier =
+	kmem_gate_has_membarrier =
 		membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
 }
 
@@ -100,31 +97,29 @@ void kmem_gate_init(void)
 static void barrier_for_all(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (has_membarrier && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
+	if (kmem_gate_has_membarrier &&
+	    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
 		/* forbidden since: no store stays that long in a CPU */
 		kmem_nap(NAP_NS);
 }
 
 /** Counts the calling thread as inside (G3). */
-static inline void count_in(void)
+static void count_in(void)
 {
-	int32_t *counter;
+	kmem_thread_t *th = kmem_thread_self;
 
-	record = kmem_thread_self;
-	counter = KM_LIKELY(record != NULL) ? &record->th_inside : shared();
-	if (KM_LIKELY(has_membarrier || __libc_single_threaded))
-		__asm__ volatile("incl %0" : "+m"(*counter) : : "memory", "cc");
+	kmem_gate_self.gs_record = th;
+	if (th && kmem_gate_is_cheap())
+		kmem_gate_count_in(th);
 	else
-		(void)__atomic_fetch_add(counter, 1, __ATOMIC_SEQ_CST);
+		(void)__atomic_fetch_add(th ? &th->th_inside : shared(), 1,
+					 __ATOMIC_SEQ_CST);
 }
 
-static inline void count_out(void)
+static void count_out(void)
 {
-	if (KM_LIKELY(record != NULL))
-		__asm__ volatile("decl %0"
-				 : "+m"(record->th_inside)
-				 :
-				 : "memory", "cc");
+	if (KM_LIKELY(kmem_gate_self.gs_record != NULL))
+		kmem_gate_count_out(kmem_gate_self.gs_record);
 	else
 		__atomic_fetch_sub(shared(), 1, __ATOMIC_SEQ_CST);
 }
@@ -132,37 +127,37 @@ static inline void count_out(void)
 /** Is it closed, and not by this thread? */
 static int is_shut(void)
 {
-	return KM_UNLIKELY(__atomic_load_n(&is_closed, __ATOMIC_SEQ_CST) !=
-			   0) &&
+	return KM_UNLIKELY(__atomic_load_n(&kmem_gate_closed,
+					   __ATOMIC_SEQ_CST) != 0) &&
 	       KM_PEEK(kmem_all_holder) != kmem_self();
 }
 
 void kmem_gate_enter(void)
 {
-	if (depth == 0) {
+	if (kmem_gate_self.gs_depth == 0) {
 		count_in();
 		while (is_shut()) {
 			count_out();
-			kmem_futex_wait(&is_closed, 1, NAP_NS * 1000);
+			kmem_futex_wait(&kmem_gate_closed, 1, NAP_NS * 1000);
 			count_in();
 		}
 	}
-	depth++;
+	kmem_gate_self.gs_depth++;
 }
 
 void kmem_gate_exit(void)
 {
-	if (--depth == 0)
+	if (--kmem_gate_self.gs_depth == 0)
 		count_out();
 }
 
 int kmem_gate_leave(void)
 {
-	int was = depth;
+	int was = kmem_gate_self.gs_depth;
 
 	if (was > 0)
 		count_out();
-	depth = 0;
+	kmem_gate_self.gs_depth = 0;
 	return was;
 }
 
@@ -174,19 +169,19 @@ void kmem_gate_return(int was, int is_waiting)
 		kmem_gate_enter();
 	else
 		count_in();
-	depth = was;
+	kmem_gate_self.gs_depth = was;
 }
 
 int kmem_gate_is_inside(void)
 {
-	return depth > 0;
+	return kmem_gate_self.gs_depth > 0;
 }
 
 /** How many threads are inside, this one left out. */
 static int others_inside(void)
 {
 	kmem_thread_t *th = __atomic_load_n(&kmem_threads, __ATOMIC_ACQUIRE);
-	int n = depth > 0 ? -1 : 0;
+	int n = kmem_gate_self.gs_depth > 0 ? -1 : 0;
 
 	for (int i = 0; i < NCOUNTS; i++)
 		n += __atomic_load_n(&count[i].ninside, __ATOMIC_SEQ_CST);
@@ -205,7 +200,7 @@ int kmem_gate_close(hrtime_t deadline)
 		return -1;
 	if (!deadline)
 		until = kmem_now() + (is_leaky ? WASTE_NS : DRAIN_NS);
-	__atomic_store_n(&is_closed, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&kmem_gate_closed, 1, __ATOMIC_SEQ_CST);
 	barrier_for_all();
 	/* seen empty once is enough: who comes now only looks and leaves (G3) */
 	while (others_inside() > 0) {
@@ -224,8 +219,8 @@ int kmem_gate_close(hrtime_t deadline)
 
 void kmem_gate_open(void)
 {
-	__atomic_store_n(&is_closed, 0, __ATOMIC_SEQ_CST);
-	kmem_futex_wake_all(&is_closed);
+	__atomic_store_n(&kmem_gate_closed, 0, __ATOMIC_SEQ_CST);
+	kmem_futex_wake_all(&kmem_gate_closed);
 	kmem_mutex_break(&close_lock);
 }
 
@@ -235,9 +230,9 @@ void kmem_gate_reset(void)
 		count[i].ninside = 0;
 	for (kmem_thread_t *th = kmem_threads; th; th = th->th_next)
 		th->th_inside = 0;
-	if (has_membarrier)
+	if (kmem_gate_has_membarrier)
 		kmem_gate_init();
-	if (depth > 0)
+	if (kmem_gate_self.gs_depth > 0)
 		count_in();
 	is_leaky = 0;
 }

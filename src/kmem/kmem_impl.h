@@ -274,8 +274,11 @@ typedef struct kmem_thread {
 	uint32_t th_busy;            /* its thread is within it */
 	uint32_t th_nbins;
 	struct kmem_memo_table *th_memo; /* stacks it captured, or NULL */
-	int32_t th_inside; /* its thread is inside the gate (kmem_gate.c) */
-	char th_pad[28];
+	int32_t th_inside;   /* its thread is inside the gate (kmem_gate.c) */
+	uint32_t th_nstamps; /* it may still give (kmem_clock.c) */
+	hrtime_t th_stamp;   /* its last */
+	hrtime_t th_tick;    /* of the kernel, when it looked */
+	char th_pad[8];
 	kmem_thread_bin_t th_bin[KMEM_NCLASSES];
 	void *th_round[KMEM_NROUNDS];
 } kmem_thread_t;
@@ -533,14 +536,6 @@ typedef struct kmem_memo_table {
  */
 KM_HIDDEN unsigned kmem_unwind_from(const kmem_frame_t *from, uintptr_t *pcs,
 				    unsigned max, kmem_memo_t *memo);
-
-/**
- * The depot id of a stack that is in the table; 0: it is not.
- *
- * @tag:  what distinguishes two stacks with the same frames
- */
-KM_HIDDEN uint32_t kmem_memo_find(const kmem_memo_table_t *table,
-				  const kmem_frame_t *from, uintptr_t tag);
 
 /** Begins an entry for a stack, to be filled by kmem_unwind_from(). */
 KM_HIDDEN kmem_memo_t *kmem_memo_begin(kmem_memo_table_t *table,

@@ -526,10 +526,6 @@ KM_HIDDEN void kmem_log_event(kmem_log_header_t *lhp, kmem_cache_t *cp,
 			      kmem_slab_t *sp, void *addr, int what, int kind);
 /** Creates a log of about so many bytes; NULL for 0 or for want of memory. */
 KM_HIDDEN kmem_log_header_t *kmem_log_init(size_t bytes);
-/** Room in a log, with *ret_clhp's clh_lock held; NULL, and nothing held, without
- * a log.  bytes is a multiple of 8 and at most a chunk. */
-KM_HIDDEN void *kmem_log_reserve(kmem_log_header_t *lhp, size_t bytes,
-				 kmem_cpu_log_header_t **ret_clhp);
 /** Copies any bytes into a log; returns where it is, NULL without a log. */
 KM_HIDDEN void *kmem_log_enter(kmem_log_header_t *lhp, const void *data,
 			       size_t bytes);
@@ -627,9 +623,6 @@ KM_HIDDEN int kmem_sys_protect(void *addr, size_t bytes, int is_open);
 KM_HIDDEN int kmem_sys_zero(void *addr, size_t bytes);
 /** Monotonic nanoseconds. */
 KM_HIDDEN hrtime_t kmem_now(void);
-/** The same for a transaction.  Right to a tick of the kernel's clock; in a
- * process of one thread later than that of every transaction before. */
-KM_HIDDEN hrtime_t kmem_stamp(void);
 /** Thread id of the caller, remembered per thread. */
 KM_HIDDEN uint32_t kmem_tid(void);
 /** Forgets the remembered ids: first thing in a forked child. */

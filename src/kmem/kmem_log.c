@@ -14,7 +14,7 @@
  * head and tail, so the ring never runs empty.  Locks: clh_lock, then lh_lock;
  * both are innermost in the whole library.
  */
-#include "kmem_internal.h"
+#include "kmem_short.h"
 
 #include <string.h>
 
@@ -62,8 +62,7 @@ kmem_log_header_t *kmem_log_init(size_t bytes)
 	return lhp;
 }
 
-/** Gives a CPU the chunk that has been full longest. */
-static void exchange_chunk(kmem_log_header_t *lhp, kmem_cpu_log_header_t *clhp)
+void kmem_log_exchange(kmem_log_header_t *lhp, kmem_cpu_log_header_t *clhp)
 {
 	kmem_mutex_enter(&lhp->lh_lock);
 	lhp->lh_hits++;
@@ -75,26 +74,6 @@ static void exchange_chunk(kmem_log_header_t *lhp, kmem_cpu_log_header_t *clhp)
 		lhp->lh_base + (size_t)clhp->clh_chunk * lhp->lh_chunksize;
 	clhp->clh_avail = lhp->lh_chunksize;
 	kmem_mutex_exit(&lhp->lh_lock);
-}
-
-void *kmem_log_reserve(kmem_log_header_t *lhp, size_t bytes,
-		       kmem_cpu_log_header_t **ret_clhp)
-{
-	kmem_cpu_log_header_t *clhp;
-	void *record;
-
-	if (!lhp || !kmem_logging)
-		return NULL;
-	clhp = &lhp->lh_cpu[kmem_cpu_index()];
-	kmem_spin_enter(&clhp->clh_lock);
-	clhp->clh_hits++;
-	if (bytes > clhp->clh_avail)
-		exchange_chunk(lhp, clhp);
-	record = clhp->clh_current;
-	clhp->clh_current += bytes;
-	clhp->clh_avail -= bytes;
-	*ret_clhp = clhp;
-	return record;
 }
 
 void *kmem_log_enter(kmem_log_header_t *lhp, const void *data, size_t bytes)

@@ -19,7 +19,7 @@
  * Invariant: an entry with a count is whole and stays as it is, but for the
  * count.  All is written under kmem_mismatch_lock.
  */
-#include "kmem_internal.h"
+#include "kmem_short.h"
 
 #include <string.h>
 
@@ -103,7 +103,8 @@ void kmem_mismatch(const kmem_bufctl_audit_t *alloc, size_t bytes,
 	m.mm_free.bc_addr = alloc->bc_addr;
 	m.mm_free.bc_slab = alloc->bc_slab;
 	m.mm_free.bc_cache = alloc->bc_cache;
-	m.mm_free.bc_timestamp = kmem_stamp();
+	m.mm_free.bc_timestamp =
+		kmem_stamp_after(kmem_thread_self, alloc->bc_timestamp);
 	m.mm_free.bc_thread = kmem_tid() & 0xffffff;
 	m.mm_free.bc_kind = (unsigned)kind & 0xf;
 	m.mm_free.bc_what = KMEM_WHAT_FREE;

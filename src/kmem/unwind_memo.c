@@ -21,79 +21,12 @@
  * (I3) The words of an entry rise, but for the ones rbp was loaded from, which
  *      are below the frame that was found by it; the last is the highest.
  */
-#include "unwind_impl.h"
-
-#define SET_BITS 6
-
-_Static_assert(1 << SET_BITS == KMEM_MEMO_SETS, "all sets are used");
-
-static inline unsigned set_of(const kmem_frame_t *from)
-{
-	return (unsigned)((from->fr_pc ^ from->fr_sp << 24) *
-				  0x9e3779b97f4a7c15 >>
-			  (64 - SET_BITS));
-}
-
-/** Bytes from sp on that are known to be readable. */
-static inline uintptr_t bytes_readable(uintptr_t sp)
-{
-	for (unsigned i = 0; i < 2; i++) {
-		uint64_t span =
-			__atomic_load_n(&unwind_spans[i], __ATOMIC_RELAXED);
-		uintptr_t lo = (span >> UNWIND_SPAN_BITS) * UNWIND_PAGE;
-		uintptr_t bytes =
-			(span & ((UINT64_C(1) << UNWIND_SPAN_BITS) - 1)) *
-			UNWIND_PAGE;
-
-		if (UNWIND_LIKELY(sp - lo < bytes))
-			return bytes - (sp - lo);
-	}
-	return 0;
-}
-
-/** Are the words what they were?  (I2) */
-static inline bool is_same(const kmem_memo_t *memo, uintptr_t sp)
-{
-	const uintptr_t *at = (const uintptr_t *)sp;
-	unsigned n = memo->mo_nwords;
-
-	if (n == 0 || n > KMEM_MEMO_WORDS ||
-	    memo->mo_at[n - 1] * (uintptr_t)8 + 8 > bytes_readable(sp))
-		return false;
-	for (unsigned i = 0; i < n; i++)
-		if (at[memo->mo_at[i]] != memo->mo_word[i])
-			return false;
-	return true;
-}
-
-uint32_t kmem_memo_find(const kmem_memo_table_t *table,
-			const kmem_frame_t *from, uintptr_t tag)
-{
-	uint64_t now = __atomic_load_n(&unwind_generation, __ATOMIC_ACQUIRE);
-	const kmem_memo_t *set = table->mt_memo[set_of(from)];
-
-	for (unsigned i = 0; i < KMEM_MEMO_WAYS; i++) {
-		const kmem_memo_t *memo = &set[i];
-		uint64_t key = __atomic_load_n(&memo->mo_key, __ATOMIC_RELAXED);
-
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		if (memo->mo_sp != from->fr_sp || memo->mo_pc != from->fr_pc ||
-		    memo->mo_tag != tag || memo->mo_generation != now ||
-		    (memo->mo_has_bp && memo->mo_bp != from->fr_bp) ||
-		    !is_same(memo, from->fr_sp))
-			continue;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		if (__atomic_load_n(&memo->mo_key, __ATOMIC_RELAXED) == key &&
-		    (uint32_t)key != 0) /* (I1) */
-			return (uint32_t)key;
-	}
-	return 0;
-}
+#include "unwind_memo.h"
 
 kmem_memo_t *kmem_memo_begin(kmem_memo_table_t *table, const kmem_frame_t *from,
 			     uintptr_t tag, uint32_t *ret_ticket)
 {
-	unsigned set = set_of(from);
+	unsigned set = kmem_memo_set(from);
 	unsigned way = table->mt_victim[set]++ % KMEM_MEMO_WAYS;
 	kmem_memo_t *memo = &table->mt_memo[set][way];
 	uint32_t ticket = ++table->mt_ticket;

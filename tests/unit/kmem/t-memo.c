@@ -3,6 +3,7 @@
  * stamps transactions. */
 #define _GNU_SOURCE
 #include "check.h"
+#include "kmem_short.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -168,18 +169,24 @@ static void stamps_are_in_order_and_go_on_with_time(void **state)
 	hrtime_t now;
 
 	(void)state;
+	kmem_free(kmem_alloc(8, KM_SLEEP), 8);
+	assert_non_null(kmem_thread_memo());
+	assert_non_null(kmem_thread_self);
 	for (int i = 0; i < 20; i++) {
 		for (int k = 0; k < 1000 + i; k++) {
-			now = kmem_stamp();
+			now = kmem_stamp_after(kmem_thread_self, 0);
 			assert_true(now > last);
 			last = now;
 		}
 		assert_true(now >= clock_now() - tick);
 		assert_true(now <= clock_now() + tick);
 		nanosleep(&pause, NULL);
-		now = kmem_stamp();
+		now = kmem_stamp_after(kmem_thread_self, 0);
 		assert_true(now - last > pause.tv_nsec - tick);
-		last = now;
+		/* another thread's may be later */
+		last = kmem_stamp_after(kmem_thread_self, now + 1000);
+		assert_true(last > now + 1000);
+		assert_true(kmem_stamp_after(NULL, last + tick) > last + tick);
 	}
 }
 
