@@ -315,7 +315,7 @@ static int wrong_size(kmem_cache_t *cp, void *buf, size_t bytes, size_t marked,
 
 	if (!bcap)
 		bcap = &unknown;
-	if (kmem_mismatch_is_harmless(bcap->bc_kind, kind)) {
+	if (kmem_mismatch_is_harmless(bcap->bc_kind, kind, bytes)) {
 		kmem_mismatch(bcap, marked, bytes, kind);
 		return 0;
 	}
@@ -408,7 +408,7 @@ int kmem_kind_check(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
 
 	if (!bcap || kmem_kinds_match(bcap->bc_kind, kind))
 		return 0;
-	if (kmem_mismatch_is_harmless(bcap->bc_kind, kind)) {
+	if (kmem_mismatch_is_harmless(bcap->bc_kind, kind, bytes)) {
 		kmem_mismatch(bcap,
 			      cp->cache_flags & KMF_BUFTAG
 				      ? kmem_size_marked(cp, buf)

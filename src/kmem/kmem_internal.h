@@ -451,7 +451,8 @@ KM_HIDDEN int kmem_debug_undo(kmem_cache_t *cp, void *buf);
 extern KM_HIDDEN kmem_mutex_t kmem_mismatch_lock;
 /** Is such a free to be recorded and done, or (0) reported?  The first is for
  * what runs with the C library's malloc too. */
-KM_HIDDEN int kmem_mismatch_is_harmless(int alloc_kind, int free_kind);
+KM_HIDDEN int kmem_mismatch_is_harmless(int alloc_kind, int free_kind,
+					size_t freed_bytes);
 /**
  * Records such a free; prints nothing, needs no memory, keeps errno.
  *

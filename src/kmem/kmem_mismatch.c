@@ -47,10 +47,19 @@ static int is_of_libc(int kind)
 	}
 }
 
-int kmem_mismatch_is_harmless(int alloc_kind, int free_kind)
+/** Is it a call of the C library's that tells a size?  free() does not, and
+ * who does for memalign is umem_free_align(). */
+static int may_tell_size(int kind)
+{
+	return kind != KMEM_KIND_MALLOC && kind != KMEM_KIND_MEMALIGN &&
+	       kind != KMEM_KIND_REALLOC;
+}
+
+int kmem_mismatch_is_harmless(int alloc_kind, int free_kind, size_t freed_bytes)
 {
 	return !kmem_options.abort_mismatch && is_of_libc(alloc_kind) &&
-	       is_of_libc(free_kind);
+	       is_of_libc(free_kind) &&
+	       (freed_bytes == SIZE_MAX || may_tell_size(free_kind));
 }
 
 static int is_same(const kmem_mismatch_t *a, const kmem_mismatch_t *b)

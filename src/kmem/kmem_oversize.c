@@ -171,7 +171,7 @@ static int note_mismatch(void *p, size_t bytes, size_t size, int alloc_kind,
 	kmem_bufctl_audit_t alloc = {.bc_addr = p};
 	struct kmem_event event = {0};
 
-	if (!kmem_mismatch_is_harmless(alloc_kind, kind))
+	if (!kmem_mismatch_is_harmless(alloc_kind, kind, size))
 		return 0;
 	if (kmem_flags & KMF_AUDIT)
 		event = vmem_seg_event(kmem_oversize_arena, p);
