@@ -21,7 +21,9 @@ def words_of_page(text):
     parts = text.split("```")
     for i in range(0, len(parts), 2):  # outside blocks
         p = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", parts[i])
-        p = re.sub(r"(?m)^\||\|$|\s\|(?=\s)", " ", p)
+        # bars are of tables only: there is "::a | ::b" in prose, too
+        p = re.sub(r"(?m)^\|.*\|$",
+                   lambda m: re.sub(r"^\||\|$|\s\|(?=\s)", " ", m.group()), p)
         parts[i] = re.sub(r"\\([^\w\s])", r"\1", p.replace("`", ""))
     for i in range(1, len(parts), 2):
         parts[i] = parts[i].split("\n", 1)[1]  # ```varies
