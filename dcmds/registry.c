@@ -23,6 +23,7 @@
 	X(names)    \
 	X(lists)    \
 	X(dis)      \
+	X(findsym)  \
 	X(modules)  \
 	X(cache)    \
 	X(bufs)     \

@@ -124,6 +124,38 @@ void disasm_bytes(struct types *types, taddr_t addr, const void *bytes,
 	(void)snprintf(ret->text, sizeof(ret->text), "(bad)"); /* fits */
 }
 
+struct err *disasm_refs(struct types *types, taddr_t addr, const void *bytes,
+			size_t n,
+			struct err *(*fn)(void *arg, taddr_t at, taddr_t to,
+					  bool is_branch),
+			void *arg)
+{
+	struct disasm *d = disasm_of(types);
+	const uint8_t *code = bytes;
+	uint64_t at = addr;
+	struct err *err = NULL;
+
+	while (!err && n > 0 && d->insn) {
+		taddr_t to = 0;
+		bool branch = false;
+
+		if (!cs_disasm_iter(d->handle, &code, &n, &at, d->insn)) {
+			code++;
+			at++;
+			n--;
+			continue;
+		}
+		branch = is_branch(d->handle, d->insn);
+		if (operand_address(d->insn, branch, &to))
+			err = fn(
+				arg, d->insn->address, to,
+				branch &&
+					d->insn->detail->x86.operands[0].type ==
+						X86_OP_IMM);
+	}
+	return err;
+}
+
 struct err *disasm_at(struct types *types, taddr_t addr, struct insn *ret)
 {
 	unsigned char bytes[INSN_BYTES_MAX];

@@ -33,6 +33,20 @@ void disasm_bytes(struct types *types, taddr_t addr, const void *bytes,
 struct err *disasm_at(struct types *types, taddr_t addr,
 		      struct insn *ret) must_use;
 
+/**
+ * Calls fn for every address that instructions refer to: targets of branches,
+ * and operands relative to rip.  What is no instruction is skipped by bytes.
+ *
+ * @bytes:  n of them, that lie at addr
+ * @fn:     at: of the instruction; is_branch: to is a target, not an operand;
+ *          non-NULL ends it
+ */
+struct err *disasm_refs(struct types *types, taddr_t addr, const void *bytes,
+			size_t n,
+			struct err *(*fn)(void *arg, taddr_t at, taddr_t to,
+					  bool is_branch),
+			void *arg) must_use;
+
 /* a way of writing instructions */
 struct disasm_mode {
 	const char *name, *brief;

@@ -42,4 +42,28 @@ rows = [json.loads(l) for l in open("json")]
 ends = [int(r["addr"], 16) + r["size_bytes"] for r in rows]
 sys.exit(not (rows and ends[:-1] == [int(r["addr"], 16) for r in rows[1:]]))'
 tap 'JSON: each row ends where the next begins' $?
+refs() { # SYMBOL: who refers to it, by objdump's reading of the program
+	objdump -d prog | python3 -c '
+import re, sys
+start = 0
+for line in sys.stdin:
+    m = re.match(r"([0-9a-f]+) <(.*)>:$", line)
+    if m:
+        start, name = int(m.group(1), 16), m.group(2)
+        continue
+    m = re.match(r" *([0-9a-f]+):.*<%s(@plt)?>$" % sys.argv[1], line)
+    if m and "@plt" not in name:
+        off = int(m.group(1), 16) - start
+        print(name + ("+" + ("0x" if off > 9 else "") + "%x" % off
+                      if off else ""))' "$1"
+}
+for sym in crash answer usleep; do
+	refs "$sym" >want
+	q "::findsym $sym" | sed 's/ refers to .*//' | grep -v '`' >got
+	[ -s want ] && cmp -s want got
+	tap "findsym $sym: as objdump sees it" $?
+done
+has 'findsym wants a symbol' 'a symbol or an address is needed' "$(q ::findsym)"
+is 'findsym hands on addresses' "$(q '::findsym crash' | sed 's/ .*//')" \
+	"$(q '::findsym crash | ::eval .=a' | tr -d ' :')"
 echo "1..$n"
