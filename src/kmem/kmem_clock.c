@@ -12,13 +12,13 @@
  * clock will say, so time neither stops nor goes back.  After a suspension or
  * when a counter jumps, what the clock says counts.
  *
- * Even so the counter takes longer to read than a buffer to allocate.  So a
- * thread's transaction gets a time of its own only when the kernel's coarse
- * clock has moved, or a few transactions have been; the others are a nanosecond
- * later than the thread's last one and the buffer's last one, whichever was
- * later (Lamport's clock).  So stamps are in the order of the transactions of
- * each thread and of each buffer, and right to a tick of the kernel's (1 to
- * 10 ms).
+ * Even so the counter takes longer to read than a buffer to allocate.  While
+ * there is one thread a transaction gets a time of its own only when the
+ * kernel's coarse clock has moved, or a few transactions have been; the others
+ * are a nanosecond later than the last one.  They are right to a tick of the
+ * kernel's (1 to 10 ms), and in order.  With several threads the counter is read
+ * each time, so that what they did shows in the order they did it.  Either way
+ * a stamp is later than the buffer's last one, unless that cannot be.
  *
  * Base is read under a sequence number: odd while it is being changed, and
  * whoever meets that asks the clock, so that nobody waits, a signal handler

@@ -80,8 +80,11 @@ static inline void kmem_gate_step_out(kmem_thread_t *th)
 /** Asks the clock, for a thread with or without a record. */
 KM_HIDDEN hrtime_t kmem_stamp_look(kmem_thread_t *th, hrtime_t tick);
 
-/** The time of a transaction: right to a tick of the kernel's clock, and later
- * than that of the thread's last one and than another one, the buffer's last. */
+#define KMEM_STAMP_AHEAD_NS ((hrtime_t)1000000000)
+
+/** The time of a transaction, later than that of the thread's last one and than
+ * another one, the buffer's last; right to a tick of the kernel's clock while
+ * there is one thread, else as the counter is. */
 static inline hrtime_t kmem_stamp_after(kmem_thread_t *th, hrtime_t after)
 {
 	struct timespec ts = {0, 0};
@@ -96,12 +99,14 @@ static inline hrtime_t kmem_stamp_after(kmem_thread_t *th, hrtime_t after)
 	if (after < th->th_stamp)
 		after = th->th_stamp;
 	now = after + 1;
-	if (KM_LIKELY(tick == th->th_tick && th->th_nstamps > 0)) {
+	if (KM_LIKELY(tick == th->th_tick && th->th_nstamps > 0 &&
+		      __libc_single_threaded)) {
 		th->th_nstamps--;
 	} else {
 		hrtime_t clock = kmem_stamp_look(th, tick);
 
-		if (clock > now)
+		/* a record from so far ahead was written over */
+		if (clock > now || now - clock > KMEM_STAMP_AHEAD_NS)
 			now = clock;
 	}
 	th->th_stamp = now;

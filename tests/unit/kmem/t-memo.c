@@ -190,6 +190,35 @@ static void stamps_are_in_order_and_go_on_with_time(void **state)
 	}
 }
 
+static void *stamps_of_a_thread(void *arg)
+{
+	(void)arg;
+	kmem_free(kmem_alloc(8, KM_SLEEP), 8);
+	assert_non_null(kmem_thread_memo());
+	for (int i = 0; i < 1000; i++) {
+		hrtime_t before = clock_now();
+		hrtime_t now = kmem_stamp_after(kmem_thread_self, 0);
+		/* what another one knows is no reason to be late */
+		assert_true(now >= before - 1000000);
+		assert_true(now <= clock_now() + 1000000);
+	}
+	/* a stamp that was written over does no lasting harm */
+	(void)kmem_stamp_after(kmem_thread_self, INT64_MAX / 2);
+	assert_true(kmem_stamp_after(kmem_thread_self, 0) <=
+		    clock_now() + 1000000);
+	return NULL;
+}
+
+static void threads_stamp_what_they_do_in_its_order(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(
+		pthread_create(&thread, NULL, stamps_of_a_thread, NULL), 0);
+	pthread_join(thread, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +226,7 @@ int main(void)
 		cmocka_unit_test(stamps_are_in_order_and_go_on_with_time),
 		cmocka_unit_test(a_stack_recognised_is_the_one_that_is_there),
 		cmocka_unit_test(what_is_forgotten_is_walked_again),
+		cmocka_unit_test(threads_stamp_what_they_do_in_its_order),
 		cmocka_unit_test(time_goes_on_with_the_systems_clock),
 		cmocka_unit_test(time_goes_on_after_a_pause),
 	};
