@@ -186,7 +186,40 @@ static struct err *dcmd_dem(struct dcmd_call *call)
 	return NULL;
 }
 
+static struct err *say_demangling(struct dcmd_call *call, bool toggles)
+{
+	struct types *types = session_types(call->s);
+
+	if (call->argc > 0)
+		return err_new(ERR_USAGE, "it takes no arguments");
+	if (!types)
+		return err_new(ERR_NOSUP, "there is no target");
+	if (toggles)
+		types_set_demangling(types, !types_is_demangling(types));
+	out_text(call->out, "C++ symbol demangling %s\n",
+		 types_is_demangling(types) ? "enabled" : "disabled");
+	return NULL;
+}
+
+static struct err *dcmd_show_demangling(struct dcmd_call *call)
+{
+	return say_demangling(call, false);
+}
+
+static struct err *dcmd_toggle_demangling(struct dcmd_call *call)
+{
+	return say_demangling(call, true);
+}
+
 static const struct dcmd dcmds[] = {
+	{.name = "$g",
+	 .usage = "",
+	 .brief = "whether C++ names are those of the source",
+	 .run = dcmd_show_demangling},
+	{.name = "$G",
+	 .usage = "",
+	 .brief = "switch between C++ names of the source and of the linker",
+	 .run = dcmd_toggle_demangling},
 	{.name = "nmadd",
 	 .addr = ADDR_REQUIRED,
 	 .opts = nmadd_opts,

@@ -101,8 +101,10 @@ char *types_function_name(struct types *types, taddr_t pc)
 	struct symbol sym;
 
 	if (types_inlines(types, pc, &inner, 1) > 0)
-		return types_demangle(inner.name);
+		return types->keeps_mangled ? mem_strdup(inner.name)
+					    : types_demangle(inner.name);
 	if (types_symbol_at(types, pc, &sym))
-		return types_demangle(sym.name);
+		return types->keeps_mangled ? mem_strdup(sym.name)
+					    : types_demangle(sym.name);
 	return NULL;
 }

@@ -451,6 +451,16 @@ char *types_demangle(const char *name)
 	return copy;
 }
 
+void types_set_demangling(struct types *types, bool is_on)
+{
+	types->keeps_mangled = !is_on;
+}
+
+bool types_is_demangling(const struct types *types)
+{
+	return !types->keeps_mangled;
+}
+
 void types_set_symdist(struct types *types, uint64_t bytes)
 {
 	types->symdist = bytes;
@@ -485,7 +495,8 @@ char *types_addr_name(struct types *types, taddr_t addr)
 		return mem_strdup("0");
 	if (!naming_symbol(types, addr, &sym))
 		return mem_printf(addr > 9 ? "0x%" PRIx64 : "%" PRIx64, addr);
-	plain = types_demangle(sym.name);
+	plain = types->keeps_mangled ? mem_strdup(sym.name)
+				     : types_demangle(sym.name);
 	off = addr - sym.value;
 	if (off == 0)
 		return mem_printf("%s%s%s",

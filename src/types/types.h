@@ -146,6 +146,10 @@ char *types_addr_name(struct types *types, taddr_t addr);
 /** How far below an address the symbol may be that names it; 0: it must
  * contain the address. */
 void types_set_symdist(struct types *types, uint64_t bytes);
+/** Are C++ and Rust names in addresses and stacks those of the source (they are
+ * at first), or as the linker has them? */
+void types_set_demangling(struct types *types, bool is_on);
+bool types_is_demangling(const struct types *types);
 
 /** Source file and line of a code address; false when not known.
  * *ret_file is borrowed for the life of types. */

@@ -100,7 +100,8 @@ struct types {
 	struct object_impl **by_start;
 	Dwfl *dwfl; /* made at first need */
 	Dwfl_Callbacks callbacks;
-	uint64_t symdist; /* see types_set_symdist() */
+	uint64_t symdist;   /* see types_set_symdist() */
+	bool keeps_mangled; /* see types_set_demangling() */
 	char *debug_path;
 	Elf *machine;                     /* a header that says x86-64 */
 	unsigned char machine_header[64]; /* its bytes */

@@ -70,6 +70,9 @@ is 'files of readelf' "$(readelf -sW s | awk '$4 == "FILE" && NF == 8 { print $8
 has '$e' '^answer:	2a$' "$(q '$e')"
 is 'dem' '_ZN2ns5twiceEi == ns::twice(int)
 main == main' "$(q '::dem _ZN2ns5twiceEi main')"
+is '$g: how names are' 'C++ symbol demangling enabled' "$(q '$g')"
+has '$G: as the linker has them' '^_ZN2ns4stopEi\+0x[0-9a-f]+' "$(q '$G; $c')"
+is 'and back' "$(q '$c')" "$(q '$G; $G; $c' | grep -v demangling)"
 is 'dump -f reads the file' "$(q 'main::dump')" "$(q 'main::dump -f')"
 has 'dump -p' 'operation not supported by target' "$(q 'main::dump -p')"
 
