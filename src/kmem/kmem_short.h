@@ -262,9 +262,9 @@ kmem_audit_by(kmem_thread_t *th, kmem_cache_t *cp, kmem_bufctl_audit_t *bcap,
 	      uint32_t stack, int what, int kind)
 {
 	hrtime_t stamp = kmem_stamp_after(th, bcap->bc_timestamp);
-	uint64_t word =
-		kmem_audit_word(KM_LIKELY(th != NULL) ? th->th_tid : kmem_tid(),
-				stack, what, kind);
+	uint64_t word = kmem_audit_word(
+		KM_LIKELY(th != NULL) ? KM_PEEK(th->th_tid) : kmem_tid(), stack,
+		what, kind);
 	kmem_cpu_log_header_t *clhp;
 	kmem_bufctl_audit_t *record;
 
