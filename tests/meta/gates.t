@@ -87,6 +87,27 @@ plant "mutable data in pmdb" data 'planted_counter is mutable data' \
 plant "calloc that calls itself" calloc 'calloc: calls calloc' \
 	'mkdir -p "$WORK/b" && printf "#include <stdlib.h>\n#include <string.h>\nvoid *calloc(size_t n, size_t s)\n{\n\tvoid *p = malloc(n * s);\n\tif (p) memset(p, 0, n * s);\n\treturn p;\n}\n" |
 	gcc -O2 -fPIC -shared -x c -o "$WORK/b/libkmem_preload.so" -'
+# a library of a hundred pushes, one loop over patterns and one body
+# shellcheck disable=SC2329 # used by what plant evaluates
+vectored() {
+	mkdir -p "$WORK/b"
+	{
+		printf '.text\nkmem_turns_fill:\n%b\n' "$1"
+		yes 'movq %rax, (%rsp)' | head -101
+		printf '.globl other\nother:\n%b\tret\n' "${2-}"
+	} | gcc -shared -nostdlib -x assembler -o "$WORK/b/libkmem.so.1" - &&
+		cp "$WORK/b/libkmem.so.1" "$WORK/b/libkmem_preload.so"
+}
+plant "a vector register outside the loops" vectors 'other|movdqu' \
+	'vectored "\tret" "\tmovdqu (%rsi), %xmm1\n\tpxor %xmm1, %xmm1\n"'
+plant "a wider register in a loop" vectors 'vpxor.*ymm' \
+	'vectored "\tvpxor %ymm1, %ymm1, %ymm1\n\tret"'
+plant "a loop that leaves a register" vectors 'ret .*leaves %xmm5' \
+	'vectored "\tmovq %rcx, %xmm5\n\tmovq %rdi, %xmm0\n\tpxor %xmm0, %xmm0\n\tret"'
+plant "a loop that leaves a register on one way" vectors 'ret .*leaves %xmm0' \
+	'vectored "\tmovq %rdi, %xmm0\n\tjz 1f\n\tret\n1:\tpxor %xmm0, %xmm0\n\tret"'
+plant "no loop over patterns" vectors 'no loop over patterns' \
+	'vectored "" && for f in "$WORK/b"/*; do objcopy --redefine-sym kmem_turns_fill=x "$f"; strip -N kmem_turns_fill "$f"; done'
 plant "a page without a dcmd" dcmds 'doc/dcmds/nosuch.md: there is no such dcmd' \
 	'echo x > doc/dcmds/nosuch.md'
 plant "a dcmd without a page" dcmds 'findleaks: no page' \
