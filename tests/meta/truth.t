@@ -56,7 +56,7 @@ def report(good, name, why=""):
 
 
 n = 0
-print("1..%d" % (len(CASES) + 4))
+print("1..%d" % (len(CASES) + 5))
 liar = os.path.join(T.WORK, "liar")
 with open(liar, "w") as f:
     f.write(LIAR % T.PMDB)
@@ -109,5 +109,7 @@ def page(change):
 
 report(*page(lambda t: t.replace("286 buffers", "287 buffers"))[:1],
        name="an example with a wrong number")
+report(*page(lambda t: re.sub(r"\b4711$", "4712", t, flags=re.M))[:1],
+       name="an example with the id of another process")
 report(*page(lambda t: t.replace("look again,", "look once more,"))[:1],
        name="a usage that ::help does not print")
