@@ -38,6 +38,16 @@ struct type_index {
 	struct hash by_name;
 };
 
+static void variables_free(struct object_impl *obj)
+{
+	if (obj->variables) {
+		hash_fini(obj->variables);
+		mem_free(obj->variables);
+		obj->variables = NULL;
+	}
+	VEC_FREE(&obj->variable_dies);
+}
+
 void index_free(struct object_impl *obj)
 {
 	size_t i;
@@ -51,12 +61,7 @@ void index_free(struct object_impl *obj)
 		mem_free(obj->index);
 		obj->index = NULL;
 	}
-	if (obj->variables) {
-		hash_fini(obj->variables);
-		mem_free(obj->variables);
-		obj->variables = NULL;
-	}
-	VEC_FREE(&obj->variable_dies);
+	variables_free(obj);
 }
 
 /* ---- the index of types -------------------------------------------------- */
@@ -379,6 +384,10 @@ static bool find_variable(struct object_impl *obj, uint64_t key, Dwarf_Die *ret)
 		obj->variables = mem_zalloc(sizeof(*obj->variables));
 		hash_init(obj->variables);
 		each_unit(obj, dwarf, variables_unit);
+		if (interrupt_flag) { /* half would be taken for all */
+			variables_free(obj);
+			return false;
+		}
 	}
 	index = hash_get(obj->variables, key);
 	if (!index)

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <cmocka.h>
 
+#include "base/interrupt.h"
 #include "sample.h"
 
 static const char c_source[] =
@@ -367,6 +368,28 @@ static void globals_and_functions_have_types(void **state)
 	}
 }
 
+static void what_an_interrupt_cut_short_is_read_again(void **state)
+{
+	struct sample s = sample_open("d5.core", NULL);
+	const struct type *type;
+	struct symbol sym;
+	struct err *err;
+
+	(void)state;
+	assert_true(types_symbol_named(s.types, NULL, "global", &sym));
+	interrupt_flag = 1;
+	err = types_of_symbol(s.types, &sym, &type);
+	assert_non_null(err);
+	err_free(err);
+	err = types_lookup(s.types, NULL, "node_t", &type);
+	assert_non_null(err);
+	err_free(err);
+	interrupt_flag = 0;
+	assert_string_equal(type_name(of_symbol(&s, "global")), "node_t");
+	assert_string_equal(type_name(lookup(&s, "node_t")), "node_t");
+	sample_close(&s);
+}
+
 static void cplusplus_has_scopes_bases_and_statics(void **state)
 {
 	const struct type *type = lookup(&cc, "ns::derived");
@@ -501,6 +524,7 @@ int main(void)
 		cmocka_unit_test(names_a_user_writes_are_found),
 		cmocka_unit_test(enumerators_keep_their_signs),
 		cmocka_unit_test(globals_and_functions_have_types),
+		cmocka_unit_test(what_an_interrupt_cut_short_is_read_again),
 		cmocka_unit_test(cplusplus_has_scopes_bases_and_statics),
 		cmocka_unit_test(names_are_demangled),
 		cmocka_unit_test(dwz_shares_types_and_they_are_found),
