@@ -52,8 +52,9 @@ char *types_suggest_type(struct types *types, const char *name)
 	return nearest_text(&s.near, s.tag);
 }
 
-static void try_members(struct nearest *near, const struct type *type,
-			int depth)
+static void member_names(const struct type *type,
+			 void (*fn)(void *arg, const char *name), void *arg,
+			 int depth)
 {
 	enum {
 		DEPTH_MAX = 8
@@ -65,17 +66,28 @@ static void try_members(struct nearest *near, const struct type *type,
 		struct type_member m = type_member(type, i);
 
 		if (m.name[0] && !m.is_base)
-			nearest_try(near, m.name);
+			fn(arg, m.name);
 		else
-			try_members(near, type_resolve(m.type), depth + 1);
+			member_names(type_resolve(m.type), fn, arg, depth + 1);
 	}
+}
+
+void type_member_names(const struct type *type,
+		       void (*fn)(void *arg, const char *name), void *arg)
+{
+	member_names(type_resolve(type), fn, arg, 0);
+}
+
+static void try_name(void *arg, const char *name)
+{
+	nearest_try(arg, name);
 }
 
 char *types_suggest_member(const struct type *type, const char *name)
 {
 	struct nearest near = nearest_to(name);
 
-	try_members(&near, type_resolve(type), 0);
+	type_member_names(type, try_name, &near);
 	return nearest_text(&near, "");
 }
 

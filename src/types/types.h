@@ -286,6 +286,10 @@ struct type_member type_member(const struct type *type, size_t i);
  * from the outermost; false when there is none. */
 bool type_find_member(const struct type *type, const char *name,
 		      struct type_member *ret);
+/** Calls fn for the name of each member, through anonymous aggregates and
+ * bases as type_find_member() goes. */
+void type_member_names(const struct type *type,
+		       void (*fn)(void *arg, const char *name), void *arg);
 /** Enumerators. */
 size_t type_nenums(const struct type *type);
 const char *type_enum(const struct type *type, size_t i, int64_t *ret_value);
