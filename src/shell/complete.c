@@ -18,6 +18,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "shell/offer.h"
 #include "shell/shell_impl.h"
 
 enum kind {
@@ -35,270 +36,7 @@ enum kind {
 	KIND_EXPRESSION,
 };
 
-struct request {
-	struct session *s;
-	const char *line;
-	struct completion *ret;
-	const struct dcmd *dcmd;
-	const struct type *base; /* whose members are meant; NULL not known */
-};
-
-/* ---- what is offered ------------------------------------------------- */
-
-/* the word begins at p */
-static void begin(struct request *r, const char *p)
-{
-	r->ret->start = (size_t)(p - r->line);
-}
-
-static const char *prefix(const struct request *r)
-{
-	return r->line + r->ret->start;
-}
-
-static void offer(struct request *r, const char *name)
-{
-	const char *p = prefix(r);
-
-	if (!strncmp(name, p, strlen(p)))
-		VEC_PUSH(&r->ret->words, mem_strdup(name));
-}
-
-static void offer_dcmds(struct request *r)
-{
-	const struct dcmd *const *v = NULL;
-	size_t n = session_dcmds(r->s, &v);
-
-	for (size_t i = 0; i < n; i++)
-		if (isalpha((unsigned char)v[i]->name[0]))
-			offer(r, v[i]->name);
-	mem_free((void *)v);
-}
-
-static void offer_walkers(struct request *r)
-{
-	const struct walker *const *v = NULL;
-	size_t n = session_walkers(r->s, &v);
-
-	for (size_t i = 0; i < n; i++)
-		offer(r, v[i]->name);
-	mem_free((void *)v);
-}
-
-static void offer_objects(struct request *r)
-{
-	for (size_t i = 0; r->s->types && i < types_nobjects(r->s->types); i++)
-		offer(r, types_object(r->s->types, i)->name);
-}
-
-static void offer_modules(struct request *r)
-{
-	const struct group *const *groups = session_groups(r->s);
-
-	for (size_t i = 0; groups[i]; i++)
-		offer(r, groups[i]->name);
-}
-
-static void offer_variables(struct request *r)
-{
-	struct variable *v = NULL;
-	size_t n = session_vars(r->s, &v);
-	const char *reg = NULL;
-
-	for (size_t i = 0; i < n; i++)
-		offer(r, v[i].name);
-	mem_free(v);
-	for (size_t i = 0; (reg = vars_register(i)); i++)
-		offer(r, reg);
-}
-
-static void offer_options(struct request *r)
-{
-	const struct opt *o = r->dcmd->opts;
-
-	for (; o && o->letter; o++) {
-		char text[] = {'-', o->letter, '\0'};
-
-		offer(r, text);
-	}
-}
-
-struct symbol_search {
-	struct request *r;
-	const char *scope; /* "lib.so`", or "" */
-};
-
-static void offer_scoped(struct symbol_search *ss, const char *name)
-{
-	_free_ char *full = mem_printf("%s%s", ss->scope, name);
-
-	offer(ss->r, full);
-}
-
-/* a C++ symbol as it is called in the source, and by the last part of that: in
- * an expression "::" begins a dcmd */
-static void offer_cxx(struct symbol_search *ss, const char *mangled)
-{
-	const char *typed = prefix(ss->r) + strlen(ss->scope);
-	size_t n = strcspn(typed, ":<");
-	const char *last = NULL;
-	_free_ char *first = mem_strndup(typed, n);
-	_free_ char *plain = NULL;
-
-	/* most need no demangling; "std" is abbreviated */
-	if (strcmp(first, "std") != 0 && !strstr(mangled, first))
-		return;
-	plain = types_plain_name(mangled);
-	if (!plain)
-		return;
-	last = strchr(plain, '<') ? NULL : strrchr(plain, ':');
-	if (last)
-		offer_scoped(ss, last + 1);
-	if (ss->r->dcmd || !strpbrk(plain, ":<"))
-		offer_scoped(ss, plain);
-}
-
-static struct err *offer_symbol(void *arg, const struct symbol *sym)
-{
-	struct symbol_search *ss = arg;
-
-	/* 3 and 4: names of sections and source files */
-	if (sym->name[0] == '\0' || sym->type == 3 || sym->type == 4)
-		return NULL;
-	/* nobody types it */
-	if (!strncmp(sym->name, "_Z", 2) &&
-	    strncmp(prefix(ss->r) + strlen(ss->scope), "_Z", 2)) {
-		offer_cxx(ss, sym->name);
-		return interrupt_check();
-	}
-	offer_scoped(ss, sym->name);
-	return interrupt_check();
-}
-
-static void offer_symbols(struct request *r)
-{
-	const char *mark = strrchr(prefix(r), '`');
-	_free_ char *scope =
-		mem_strndup(prefix(r), mark ? (size_t)(mark - prefix(r)) : 0);
-	_free_ char *tick = mem_printf("%s%s", scope, mark ? "`" : "");
-	struct symbol_search ss = {r, tick};
-	const struct object *only = NULL;
-
-	if (!r->s->types || prefix(r)[0] == '\0')
-		return;
-	if (mark)
-		only = types_object_named(r->s->types, scope);
-	for (size_t i = 0; i < types_nobjects(r->s->types); i++) {
-		const struct object *o = types_object(r->s->types, i);
-
-		if (!mark || o == only)
-			/* an object without symbols has none to offer */
-			err_free(types_symbols(r->s->types, o, false,
-					       offer_symbol, &ss));
-	}
-}
-
-/* ---- types and members ----------------------------------------------- */
-
-struct type_search {
-	struct request *r;
-	const char *tag; /* typed before: "struct", or "" */
-};
-
-static struct err *offer_type(void *arg, const char *tag, const char *name)
-{
-	struct type_search *ts = arg;
-	size_t n = strlen(ts->tag);
-
-	if (n > 0 && (strncmp(tag, ts->tag, n) || tag[n] != ' '))
-		return NULL;
-	if (n == 0 && tag[0]) {
-		_free_ char *full = mem_printf("%s%s", tag, name);
-
-		offer(ts->r, full);
-	}
-	if (n > 0 || prefix(ts->r)[0]) /* a bare tag is found too */
-		offer(ts->r, name);
-	return NULL;
-}
-
-/* tag: "struct" when that word was typed before, or "" */
-static void offer_types(struct request *r, const char *tag)
-{
-	struct type_search ts = {r, tag};
-
-	if (r->s->types)
-		err_free(types_names(r->s->types, NULL, offer_type, &ts));
-}
-
-static bool is_aggregate(const struct type *type)
-{
-	enum type_kind kind = type_info(type).kind;
-
-	return kind == TYPE_STRUCT || kind == TYPE_UNION;
-}
-
-/* through pointers, references and arrays */
-static const struct type *pointee(const struct type *type)
-{
-	for (int depth = 0; type && !is_aggregate(type) && depth < 8; depth++)
-		type = type_info(type).elem;
-	return type && is_aggregate(type) ? type_resolve(type) : NULL;
-}
-
-static void offer_members(struct request *r, const struct type *type, int depth)
-{
-	size_t n = depth < 8 ? type_nmembers(type) : 0;
-
-	for (size_t i = 0; i < n; i++) {
-		struct type_member m = type_member(type, i);
-
-		if (m.name[0] && !m.is_base)
-			offer(r, m.name);
-		else
-			offer_members(r, m.type, depth + 1);
-	}
-}
-
-/* path: "next->pair[1].na", of which the last name is completed */
-static void offer_path(struct request *r, const char *path)
-{
-	const struct type *type = pointee(r->base);
-	struct type_member m;
-
-	for (const char *p = path; type;) {
-		size_t n = 0;
-
-		while (isalnum((unsigned char)p[n]) || p[n] == '_')
-			n++;
-		if (p[n] == '\0') {
-			begin(r, p);
-			offer_members(r, type, 0);
-			r->ret->is_open =
-				r->ret->words.n == 1 &&
-				type_find_member(type, r->ret->words.v[0],
-						 &m) &&
-				pointee(m.type);
-			return;
-		}
-		if (n > 0) {
-			_free_ char *name = mem_strndup(p, n);
-
-			if (!type_find_member(type, name, &m))
-				return;
-			type = pointee(m.type);
-		}
-		p += n;
-		while (*p == '[' && strchr(p, ']'))
-			p = strchr(p, ']') + 1;
-		if (*p == '.')
-			p++;
-		else if (!strncmp(p, "->", 2))
-			p += 2;
-		else
-			return;
-	}
-}
+/* ---- arguments ------------------------------------------------------- */
 
 /* the type of the symbol that stands before the dcmd; NULL not known */
 static const struct type *type_before(struct session *s, const char *text,
@@ -313,8 +51,6 @@ static const struct type *type_before(struct session *s, const char *text,
 		err_free(types_of_symbol(s->types, &sym, &type));
 	return type;
 }
-
-/* ---- arguments ------------------------------------------------------- */
 
 static enum kind kind_of_word(const char *word, size_t n)
 {
@@ -384,7 +120,7 @@ static void complete_expression(struct request *r, const char *text);
 
 static void offer_kind(struct request *r, enum kind kind, const char *word)
 {
-	begin(r, word);
+	offer_begin(r, word);
 	switch (kind) {
 	case KIND_NONE:
 		break;
@@ -498,12 +234,12 @@ static void complete_arguments(struct request *r, const char *p)
 			return;
 		}
 		if (ends && tag_at) {
-			begin(r, word);
+			offer_begin(r, word);
 			offer_types(r, tag);
 			return;
 		}
 		if (ends && word[0] == '-' && has_options && !awaited) {
-			begin(r, word);
+			offer_begin(r, word);
 			offer_options(r);
 			return;
 		}
@@ -551,7 +287,7 @@ static void complete_expression(struct request *r, const char *text)
 		p--;
 	if (p > text)
 		before = p[-1];
-	begin(r, p);
+	offer_begin(r, p);
 	if (before == '<' || before == '>')
 		offer_variables(r);
 	else if (!isdigit((unsigned char)*p) &&
@@ -559,19 +295,14 @@ static void complete_expression(struct request *r, const char *text)
 		offer_symbols(r);
 }
 
-static void offer_macro(void *arg, const char *name)
-{
-	offer(arg, name);
-}
-
 /* after "$<" or "$<<" */
 static void complete_macro(struct request *r, const char *text)
 {
-	begin(r, text + strspn(text, "< \t"));
-	if (strchr(prefix(r), '/'))
+	offer_begin(r, text + strspn(text, "< \t"));
+	if (strchr(offer_prefix(r), '/'))
 		r->ret->is_file = true;
 	else
-		macro_names(r->s, offer_macro, r);
+		offer_macros(r);
 }
 
 /* the first "::" that is neither quoted nor in brackets, or NULL */
@@ -611,7 +342,7 @@ static void complete_stage(struct request *r, const char *text)
 		return;
 	}
 	n = strcspn(name + 2, " \t");
-	begin(r, name + 2);
+	offer_begin(r, name + 2);
 	if (name[2 + n] == '\0') {
 		offer_dcmds(r);
 		return;
