@@ -125,6 +125,12 @@ $(B)/.kmem-flags: FORCE
 $(B)/.pmdb-flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(PMDB_CFLAGS)' | cmp -s - $@ || \
 		echo '$(CC) $(PMDB_CFLAGS)' > $@
+# which objects, in which order: one that is gone, or comes elsewhere, is reason
+# to link
+LINKED := $(subst $(B)/,,$(KMEM_LINK) : $(PRELOAD_OBJ) : $(PMDB_OBJ) : \
+	$(PMDB_LIBS) : $(foreach f,$(FLOORS),$(call floor_src,$(f))))
+$(B)/.link-order: FORCE
+	@mkdir -p $(@D); echo '$(LINKED)' | cmp -s - $@ || echo '$(LINKED)' > $@
 FORCE:
 .PHONY: FORCE
 
@@ -165,25 +171,26 @@ $(B)/gen/%.o: $(B)/gen/%.c $(B)/.pmdb-flags
 gen_shell := $(B)/gen/help_pages.o
 
 define FLOOR_RULE
-$(B)/lib$(1).a: $$(call objs,$$(call floor_src,$(1))) $$(gen_$(1))
+$(B)/lib$(1).a: $$(call objs,$$(call floor_src,$(1))) $$(gen_$(1)) $(B)/.link-order
 	$$(call say,AR,$$@)
-	$$(Q)rm -f $$@ && $(AR) rcs $$@ $$^
+	$$(Q)rm -f $$@ && $(AR) rcs $$@ $$(filter %.o,$$^)
 endef
 $(foreach f,$(FLOORS),$(eval $(call FLOOR_RULE,$(f))))
 
-$(B)/libkmem.so.1: $(KMEM_OBJ) src/kmem/libkmem.map
+$(B)/libkmem.so.1: $(KMEM_OBJ) src/kmem/libkmem.map $(B)/.link-order
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ -Wl,-soname,libkmem.so.1 -Wl,-z,now -Wl,-z,defs \
 		-Wl,-z,nodelete -Wl,--build-id=sha1 \
 		-Wl,--version-script=src/kmem/libkmem.map $(KMEM_LINK)
 	$(Q)ln -sf libkmem.so.1 $(B)/libkmem.so
-$(B)/libkmem_preload.so: $(KMEM_OBJ) $(PRELOAD_OBJ) src/kmem/preload.map
+$(B)/libkmem_preload.so: $(KMEM_OBJ) $(PRELOAD_OBJ) src/kmem/preload.map \
+		$(B)/.link-order
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ -Wl,-soname,libkmem_preload.so -Wl,-z,now \
 		-Wl,-z,defs -Wl,-z,nodelete -Wl,--build-id=sha1 \
 		-Wl,--version-script=src/kmem/preload.map \
 		$(PRELOAD_OBJ) $(KMEM_LINK) -ldl
-$(B)/pmdb: $(PMDB_OBJ) $(FLOOR_LIBS)
+$(B)/pmdb: $(PMDB_OBJ) $(FLOOR_LIBS) $(B)/.link-order
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SANFLAGS) -o $@ -rdynamic $(PMDB_OBJ) \
 		-Wl,--whole-archive $(FLOOR_LIBS) -Wl,--no-whole-archive $(PMDB_LIBS)
