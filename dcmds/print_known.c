@@ -141,21 +141,17 @@ static bool is_std_string(const char *name)
 	       begins(name, "std::basic_string<char,");
 }
 
-static char *std_string(const struct print *p, const struct place *pl)
+/* n characters of the target as a string, no more than asked for; NULL: they
+ * cannot be read */
+static char *quoted_at(const struct print *p, taddr_t text, uint64_t n)
 {
 	const uint64_t max = 1 << 20;
 	_free_ unsigned char *buf = NULL;
-	uint64_t text = 0;
-	uint64_t n = 0;
-	uint64_t shown = 0;
+	uint64_t shown = n;
 	struct err *err = NULL;
 
-	if (!inner_value(&p->env, pl, "_M_dataplus._M_p", &text))
-		return NULL;
-	if (!inner_value(&p->env, pl, "_M_string_length", &n) &&
-	    !old_length(p, text, &n))
-		return NULL;
-	shown = !p->no_char_limit && n > p->char_limit ? p->char_limit : n;
+	if (!p->no_char_limit && shown > p->char_limit)
+		shown = p->char_limit;
 	if (shown > max)
 		shown = max;
 	buf = mem_alloc(shown + 1);
@@ -166,24 +162,28 @@ static char *std_string(const struct print *p, const struct place *pl)
 	return NULL;
 }
 
-static char *string_view(const struct print *p, const struct place *pl)
+static char *std_string(const struct print *p, const struct place *pl)
 {
-	_free_ unsigned char *buf = NULL;
 	uint64_t text = 0;
 	uint64_t n = 0;
-	struct err *err = NULL;
+
+	if (!inner_value(&p->env, pl, "_M_dataplus._M_p", &text))
+		return NULL;
+	if (!inner_value(&p->env, pl, "_M_string_length", &n) &&
+	    !old_length(p, text, &n))
+		return NULL;
+	return quoted_at(p, text, n);
+}
+
+static char *string_view(const struct print *p, const struct place *pl)
+{
+	uint64_t text = 0;
+	uint64_t n = 0;
 
 	if (!inner_value(&p->env, pl, "_M_str", &text) ||
 	    !inner_value(&p->env, pl, "_M_len", &n))
 		return NULL;
-	if (n > p->char_limit)
-		n = p->char_limit;
-	buf = mem_alloc(n + 1);
-	err = target_read(session_target(p->env.s), text, buf, n);
-	if (!err)
-		return quoted(buf, n, false);
-	err_free(err);
-	return NULL;
+	return quoted_at(p, text, n);
 }
 
 /* ---- addresses of the internet */

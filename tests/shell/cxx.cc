@@ -111,6 +111,8 @@ ns::virt virt;
 ns::box<double, 2> boxed{{1.25, 2.5}};
 std::string greeting = "global string";
 static ns::other hidden;
+/* longer than all memory, as damage makes them */
+std::string_view wild{"wild", ~(size_t)0};
 flexible *flex;
 
 int main()

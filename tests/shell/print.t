@@ -51,6 +51,10 @@ is 'a vector of structures' 'nesteds = [
     },
 ]' "$(q 'global::print nesteds')"
 is 'a string_view' 'sv = "viewed"' "$(q 'global::print sv')"
+is 'a limit of its characters' 'sv = "view"...' "$(q 'global::print -c 4 sv')"
+has 'a length that cannot be' '^    _M_len = 0xffffffffffffffff$' \
+	"$(q '::set -o array_str_limit=none; wild::print')"
+is 'and a limit' '"wild"...' "$(q 'wild::print -c 4')"
 is 'atomics' 'at = 0x4d ab = 1 ap = global+0x1c' "$(echo $(q 'global::print at ab ap'))"
 is 'a member of a smart pointer' 'o = 0xc' "$(q 'global::print up | ::print ns::other o')"
 is 'an enum of a class' 'k = 250 (B)' "$(q 'global::print k')"
