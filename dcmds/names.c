@@ -4,26 +4,12 @@
 
 #include <elf.h>
 
-/* a number in the default radix; owned */
-static char *in_radix(struct session *s, uint64_t v)
-{
-	unsigned radix = (unsigned)session_radix(s);
-	char buf[66];
-	size_t i = sizeof(buf) - 1;
-
-	buf[i] = '\0';
-	do {
-		buf[--i] = "0123456789abcdef"[v % radix];
-		v /= radix;
-	} while (v > 0);
-	return mem_strdup(buf + i);
-}
-
 static void say(struct dcmd_call *call, const char *what,
 		const struct symbol *sym)
 {
-	_free_ char *value = in_radix(call->s, sym->value);
-	_free_ char *size = in_radix(call->s, sym->size);
+	unsigned radix = (unsigned)session_radix(call->s);
+	_free_ char *value = out_digits(sym->value, radix);
+	_free_ char *size = out_digits(sym->size, radix);
 
 	out_text(call->out, "%s %s, value=%s size=%s\n", what, sym->name, value,
 		 size);

@@ -5,9 +5,29 @@
  */
 #include "place.h"
 
+#include <time.h>
+
 char *number_text(uint64_t n)
 {
 	return mem_printf(n > 9 ? "0x%" PRIx64 : "%" PRIx64, n);
+}
+
+char *time_text(uint64_t v)
+{
+	time_t t = (time_t)v;
+	struct tm tm;
+	char buf[64];
+
+	if (!localtime_r(&t, &tm) ||
+	    strftime(buf, sizeof(buf), "%Y %b %e %H:%M:%S", &tm) == 0)
+		return number_text(v);
+	return mem_strdup(buf);
+}
+
+char *ipv4_text(uint32_t v)
+{
+	return mem_printf("%u.%u.%u.%u", v & 255, v >> 8 & 255, v >> 16 & 255,
+			  v >> 24);
 }
 
 int64_t sign_extend(uint64_t v, unsigned bits)

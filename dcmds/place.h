@@ -24,6 +24,10 @@ struct place_env {
 
 /** A number as mdb prints it: "9", "0xa".  Owned. */
 char *number_text(uint64_t n);
+/** A time_t as "1970 Jan  1 00:00:00", local time.  Owned. */
+char *time_text(uint64_t v);
+/** An internet address in the order of its bytes: "127.0.0.1".  Owned. */
+char *ipv4_text(uint32_t v);
 /** The value of the low bits as a signed number. */
 int64_t sign_extend(uint64_t v, unsigned bits);
 

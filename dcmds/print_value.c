@@ -3,7 +3,6 @@
 #include "print_impl.h"
 
 #include <ctype.h>
-#include <time.h>
 
 static char *char_text(unsigned char c)
 {
@@ -16,18 +15,6 @@ static char *char_text(unsigned char c)
 	if (c == '\0')
 		return mem_strdup("'\\0'");
 	return mem_printf(isprint(c) ? "'%c'" : "'\\%03o'", c);
-}
-
-static char *time_text(uint64_t v)
-{
-	time_t t = (time_t)v;
-	struct tm tm;
-	char buf[64];
-
-	if (!localtime_r(&t, &tm) ||
-	    strftime(buf, sizeof(buf), "%Y %b %e %H:%M:%S", &tm) == 0)
-		return number_text(v);
-	return mem_strdup(buf);
 }
 
 static char *integer_text(const struct print *p, const struct place *pl,
@@ -48,10 +35,7 @@ static char *integer_text(const struct print *p, const struct place *pl,
 	if (!strcmp(name, "time_t"))
 		return time_text(v);
 	if (!strcmp(name, "in_addr_t") || !strcmp(name, "ipaddr_t"))
-		return mem_printf("%u.%u.%u.%u", (unsigned)v & 255,
-				  (unsigned)(v >> 8) & 255,
-				  (unsigned)(v >> 16) & 255,
-				  (unsigned)(v >> 24) & 255);
+		return ipv4_text((uint32_t)v);
 	if (pl->bit_size && ti->is_signed)
 		return mem_printf("%" PRId64, sign_extend(v, bits));
 	return number_text(v);

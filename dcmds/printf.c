@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <time.h>
 
 /* one conversion of the format: "%-08x" */
 struct conversion {
@@ -73,23 +72,10 @@ static void pad(struct strbuf *out, const struct conversion *c,
 
 /* ---- values */
 
-static char *in_radix(uint64_t v, unsigned radix)
-{
-	char buf[66];
-	size_t i = sizeof(buf) - 1;
-
-	buf[i] = '\0';
-	do {
-		buf[--i] = "0123456789abcdef"[v % radix];
-		v /= radix;
-	} while (v > 0);
-	return mem_strdup(buf + i);
-}
-
 static char *in_signed_radix(int64_t v, unsigned radix)
 {
 	_free_ char *digits =
-		in_radix(v < 0 ? -(uint64_t)v : (uint64_t)v, radix);
+		out_digits(v < 0 ? -(uint64_t)v : (uint64_t)v, radix);
 
 	return mem_printf("%s%s", v < 0 ? "-" : "", digits);
 }
@@ -112,24 +98,6 @@ static char *human(uint64_t v)
 	if (n == (double)(uint64_t)n)
 		digits = 0;
 	return mem_printf("%.*f%c", digits, n, units[unit]);
-}
-
-static char *time_text(uint64_t v)
-{
-	time_t t = (time_t)v;
-	struct tm tm;
-	char buf[64];
-
-	if (!localtime_r(&t, &tm) ||
-	    strftime(buf, sizeof(buf), "%Y %b %e %H:%M:%S", &tm) == 0)
-		return number_text(v);
-	return mem_strdup(buf);
-}
-
-static char *ipv4_text(uint32_t v)
-{
-	return mem_printf("%u.%u.%u.%u", v & 255, v >> 8 & 255, v >> 16 & 255,
-			  v >> 24);
 }
 
 static bool is_integer(const struct place *pl)
@@ -167,10 +135,10 @@ static struct err *integer_text(const struct printf_call *p,
 		*ret = in_signed_radix(sv, radix);
 		break;
 	case 'o':
-		*ret = in_radix(v, 8);
+		*ret = out_digits(v, 8);
 		break;
 	case 'r':
-		*ret = in_radix(v, radix);
+		*ret = out_digits(v, radix);
 		break;
 	case 'u':
 		*ret = mem_printf("%" PRIu64, v);

@@ -2,21 +2,6 @@
 /* Variables and the default radix. */
 #include "pmdb_mod.h"
 
-/* a number in the session's radix, owned */
-static char *in_radix(const struct session *s, uint64_t n)
-{
-	unsigned radix = (unsigned)session_radix(s);
-	char buf[65];
-	size_t i = sizeof(buf) - 1;
-
-	buf[i] = '\0';
-	do {
-		buf[--i] = "0123456789abcdef"[n % radix];
-		n /= radix;
-	} while (n > 0);
-	return mem_strdup(buf + i);
-}
-
 /* ---- ::vars, $v ------------------------------------------------------ */
 
 static const struct column var_cols[] = {
@@ -38,7 +23,8 @@ struct list {
 static void list_one(struct dcmd_call *call, const struct variable *v,
 		     bool as_command)
 {
-	_free_ char *value = in_radix(call->s, v->value);
+	_free_ char *value =
+		out_digits(v->value, (unsigned)session_radix(call->s));
 
 	if (as_command) {
 		out_text(call->out, "0x%" PRIx64 ">%s\n", v->value, v->name);

@@ -208,6 +208,8 @@ void out_text(struct out *o, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /** A bare value into a pipe or, at its end, as "0x..." on a line. */
 void out_value(struct out *o, taddr_t value);
+/** v in a radix of 2 to 16, no prefix.  Owned. */
+char *out_digits(uint64_t v, unsigned radix);
 /** True when the output feeds another stage. */
 bool out_is_pipe(const struct out *o);
 /** True when rows are rendered as JSON. */

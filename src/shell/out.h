@@ -74,8 +74,6 @@ void out_finish(struct out *o);
 void out_put(struct out *o, const char *s, size_t n);
 /** A STYLE_ of term.h, where colours are wanted: no text, no width. */
 void out_style(struct out *o, const char *style);
-/** v in a radix of 2 to 16, no prefix.  Owned. */
-char *out_digits(uint64_t v, unsigned radix);
 /** The name of an address; "0x..." without types.  Owned. */
 char *out_addr_name(const struct out *o, taddr_t addr);
 /** The name of a return address, see session_frame_name().  Owned. */
