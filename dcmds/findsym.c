@@ -13,7 +13,6 @@
 
 #include <elf.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
 	FUNC_MAX = 16 << 20, /* bytes; a longer one is damage */
@@ -47,45 +46,36 @@ struct findsym {
 	bool only_global;
 	struct wanted *wanted;
 	size_t nwanted;
-	struct func *funcs;
-	size_t nfuncs, cap;
+	VEC(struct func) funcs;
 	unsigned char *bytes;
 };
 
 static struct err *add_func(void *arg, const struct symbol *sym)
 {
 	struct findsym *f = arg;
+	struct func fn = {sym->value, sym->size};
 
 	if (sym->type != STT_FUNC || sym->shndx == SHN_UNDEF ||
 	    sym->size == 0 || sym->size > FUNC_MAX ||
 	    (f->only_global && sym->bind == STB_LOCAL))
 		return NULL;
-	if (f->nfuncs == f->cap) {
-		struct func *more = NULL;
-
-		f->cap = f->cap ? 2 * f->cap : 1024;
-		more = mem_array(f->cap, sizeof(*more));
-		if (f->nfuncs > 0)
-			memcpy(more, f->funcs, f->nfuncs * sizeof(*more));
-		mem_free(f->funcs);
-		f->funcs = more;
-	}
-	f->funcs[f->nfuncs++] = (struct func){sym->value, sym->size};
+	VEC_PUSH(&f->funcs, fn);
 	return NULL;
 }
 
 static int by_addr(const void *a, const void *b)
 {
-	const struct func *x = a, *y = b;
+	const struct func *x = a;
+	const struct func *y = b;
 
 	return (x->addr > y->addr) - (x->addr < y->addr);
 }
 
 static bool holds_address(const struct findsym *f, taddr_t at, taddr_t want)
 {
-	taddr_t word = 0;
-	struct err *err = target_read(session_target(f->call->s), at, &word,
-				      sizeof(word));
+	uint64_t word = 0;
+	struct err *err =
+		target_read_u64(session_target(f->call->s), at, &word);
 	bool is = !err && word == want;
 
 	err_free(err);
@@ -157,17 +147,17 @@ static struct err *search(struct findsym *f)
 	for (size_t i = 0; !err && i < types_nobjects(f->types); i++)
 		err = types_symbols(f->types, types_object(f->types, i), false,
 				    add_func, f);
-	if (f->nfuncs > 0)
-		qsort(f->funcs, f->nfuncs, sizeof(*f->funcs), by_addr);
-	for (size_t i = 0; !err && i < f->nfuncs; i++) {
+	if (f->funcs.n > 0)
+		qsort(f->funcs.v, f->funcs.n, sizeof(*f->funcs.v), by_addr);
+	for (size_t i = 0; !err && i < f->funcs.n; i++) {
 		/* a function may have several names */
-		if (i > 0 && f->funcs[i].addr == f->funcs[i - 1].addr)
+		if (i > 0 && f->funcs.v[i].addr == f->funcs.v[i - 1].addr)
 			continue;
-		err = search_func(f, &f->funcs[i]);
+		err = search_func(f, &f->funcs.v[i]);
 		if (!err)
 			err = interrupt_check();
 		if (i % 256 == 0)
-			progress_set("decoding functions", i, f->nfuncs);
+			progress_set("decoding functions", i, f->funcs.n);
 	}
 	return err;
 }
@@ -215,7 +205,7 @@ static struct err *dcmd_findsym(struct dcmd_call *call)
 		out_end(call->out);
 	}
 	mem_free(f.bytes);
-	mem_free(f.funcs);
+	VEC_FREE(&f.funcs);
 	mem_free(f.wanted);
 	return err;
 }
