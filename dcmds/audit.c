@@ -79,10 +79,7 @@ static void short_row(struct heap *heap, struct out *o,
 	out_addr(o, au->buf);
 	out_u64(o, au->stamp_ns);
 	out_u64(o, au->tid);
-	if (caller)
-		out_addr(o, caller);
-	else
-		out_str(o, "");
+	caller_or_blank(o, caller);
 	text_or_none(o, what_name(au->what));
 	text_or_none(o, au->kind);
 	out_end_row(o, au->addr);

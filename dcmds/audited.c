@@ -69,6 +69,14 @@ void text_or_none(struct out *o, const char *s)
 		out_none(o);
 }
 
+void caller_or_blank(struct out *o, taddr_t caller)
+{
+	if (caller)
+		out_addr(o, caller);
+	else
+		out_str(o, "");
+}
+
 const char *what_name(uint32_t what)
 {
 	static const char *const names[] = {NULL, "alloc", "free", "fail",

@@ -49,6 +49,8 @@ bool audit_filter_passes(const struct audit_filter *f, uint64_t stamp_ns,
 void print_frames(struct dcmd_call *call, const struct heap_stack *stack);
 /** A cell with text, or one that says there is none. */
 void text_or_none(struct out *o, const char *s);
+/** A cell with the first frame outside the allocator; 0: not known. */
+void caller_or_blank(struct out *o, taddr_t caller);
 /** "alloc", "free", ... of heap_audit.what, or NULL. */
 const char *what_name(uint32_t what);
 

@@ -86,10 +86,7 @@ static void print_row(const struct history_arg *h, const struct heap_audit *a,
 	text_or_none(o, what_name(a->what));
 	text_or_none(o, a->kind);
 	out_u64(o, a->tid);
-	if (caller)
-		out_addr(o, caller);
-	else
-		out_str(o, "");
+	caller_or_blank(o, caller);
 	out_addr(o, a->addr);
 	out_stack(o, stack.pc,
 		  h->is_verbose || out_is_json(o) ? stack.depth : 0);

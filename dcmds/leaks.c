@@ -209,9 +209,7 @@ static struct err *detail(const struct find_arg *f, const struct shown *s)
 	const struct leak *l = s->leak;
 	struct out *o = f->call->out;
 	const char *noun = s->section == SECTION_BIG ? "vmem_seg" : "buffer";
-	const struct heap_buf *b = &s->rep;
-	const char *name = heap_name(
-		f->heap, b->kind == BUF_OVERSIZE ? b->arena : b->cache);
+	const char *name = heap_buf_from(f->heap, &s->rep);
 
 	out_text(o, "%s leak: %zu %s%s, ", name, l->nbufs, noun,
 		 plural(l->nbufs));

@@ -44,12 +44,10 @@ static char *where_is(const struct locks_arg *a, taddr_t addr)
 		return types_addr_name(types, addr);
 	if (!a->heap || !a->heap->ops->buf_at(a->heap, addr, &b))
 		return mem_strdup("?");
-	const char *name =
-		heap_name(a->heap, b.kind == BUF_OVERSIZE ? b.arena : b.cache);
-
-	return mem_printf(
-		"%" PRIx64 "+%" PRIx64 ", %s from %s", b.addr, addr - b.addr,
-		b.state == BUF_ALLOCATED ? "allocated" : "freed", name);
+	return mem_printf("%" PRIx64 "+%" PRIx64 ", %s from %s", b.addr,
+			  addr - b.addr,
+			  b.state == BUF_ALLOCATED ? "allocated" : "freed",
+			  heap_buf_from(a->heap, &b));
 }
 
 static void lock_row(const struct locks_arg *a, taddr_t addr, uint32_t owner,

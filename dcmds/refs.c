@@ -31,13 +31,12 @@ static char *buf_where(const struct refs_arg *a, size_t i)
 	const struct bufset *set = a->leaks->set;
 	struct heap_buf b;
 
-	bufset_get(a->heap, set, i, &b);
-	const char *name =
-		heap_name(a->heap, b.kind == BUF_OVERSIZE ? b.arena : b.cache);
 	bool is_leaked =
 		set->mark[i] == MARK_NONE || set->mark[i] == MARK_INDIRECT;
 
-	return mem_printf("%s%s", name, is_leaked ? ", leaked" : "");
+	bufset_get(a->heap, set, i, &b);
+	return mem_printf("%s%s", heap_buf_from(a->heap, &b),
+			  is_leaked ? ", leaked" : "");
 }
 
 static char *root_where(const struct refs_arg *a, taddr_t at)

@@ -73,8 +73,7 @@ static void print_each(const struct users_arg *u, const struct heap_buf *b,
 {
 	struct out *o = u->call->out;
 	struct heap_stack stack;
-	const char *name = heap_name(
-		u->heap, b->kind == BUF_OVERSIZE ? b->arena : b->cache);
+	const char *name = heap_buf_from(u->heap, b);
 
 	heap_stack_of(u->heap, au->stack, &stack);
 	if (!out_is_json(o)) {
@@ -319,10 +318,7 @@ static struct err *done_by(struct dcmd_call *call, unsigned states)
 
 		out_addr(o, t->ctl);
 		out_u64(o, t->stamp_ns);
-		if (caller)
-			out_addr(o, caller);
-		else
-			out_str(o, "");
+		caller_or_blank(o, caller);
 		out_addr(o, t->buf);
 		out_end_row(o, t->ctl);
 	}

@@ -148,10 +148,7 @@ static void short_row(const struct seg_arg *a, const struct heap_segment *s,
 		out_u64(o, s->end - s->start);
 	else
 		out_addr(o, s->end);
-	if (who)
-		out_addr(o, who);
-	else
-		out_str(o, "");
+	caller_or_blank(o, who);
 	if (!a->has_size)
 		out_u64(o, s->end - s->start);
 	out_end_row(o, s->addr);

@@ -218,3 +218,8 @@ const char *heap_name(struct heap *heap, taddr_t addr)
 		err_free(heap->ops->arenas(heap, match_arena, &n));
 	return n.name ? n.name : "?";
 }
+
+const char *heap_buf_from(struct heap *heap, const struct heap_buf *b)
+{
+	return heap_name(heap, b->kind == BUF_OVERSIZE ? b->arena : b->cache);
+}

@@ -316,6 +316,8 @@ const char *heap_alloc_call(const char *kind);
 const char *heap_free_call(const char *kind);
 /** The name of the cache or arena at addr; "?" when there is none.  Borrowed. */
 const char *heap_name(struct heap *heap, taddr_t addr);
+/** The same of what a buffer is from: its cache, or a large one's arena. */
+const char *heap_buf_from(struct heap *heap, const struct heap_buf *b);
 /** Notes damage met while walking: counted, the first kept as text. */
 void heap_damage(struct heap *heap, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
