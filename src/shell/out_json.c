@@ -182,6 +182,9 @@ static json_t *json_cell(const struct out *o, const struct column *c,
 	case FILL_NONE:
 		return json_null();
 	case FILL_STR:
+		/* a blank stands for an address or a number there is not */
+		if (c->type != CELL_TEXT && !cell->str[0])
+			return json_null();
 		return json_text(cell->str);
 	case FILL_STACK:
 		return json_stack(o, cell);

@@ -7,7 +7,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(16)
+T.plan(17)
 
 
 def rows(dump, cmd):
@@ -103,3 +103,9 @@ heads = re.findall(r"(?m)^T-(\d+)\.(\d{9})  addr=([0-9a-f]+)  (\S+)\n\t \S",
 ages = [int(s) * 10**9 + int(ns) for s, ns, a, c in heads]
 T.ok(len(heads) == len(log) and ages[0] == 0 and ages == sorted(ages) and
      text.startswith("\nT-0.000000000  addr="), "::kmalog: its text", text[:300])
+
+# nobody called for an arena's own segments: no name, and no text either
+who = [row["who"] for row in rows(r.dump, "::walk vmem | ::walk vmem_alloc"
+                                          " | ::vmem_seg")]
+T.ok(None in who and all(w is None or num(w["addr"]) for w in who),
+     "::vmem_seg: a caller or null", who[:5])
