@@ -52,7 +52,9 @@ static char *root_where(const struct refs_arg *a, taddr_t at)
 	case ROOT_DATA:
 		return types_addr_name(session_types(a->call->s), at);
 	case ROOT_TLS:
-		return mem_printf("descriptor of thread %x", r->tid);
+		/* a shallow root is of a thread that ended */
+		return r->tid ? mem_printf("descriptor of thread %x", r->tid)
+			      : mem_strdup("descriptor of a thread that ended");
 	case ROOT_ANON:
 		break;
 	}
@@ -84,7 +86,7 @@ static struct err *ref_row(struct refs_arg *a, taddr_t at, uint64_t value)
 		out_u64(o, a->root->tid);
 	else
 		out_none(o);
-	/* a register has no address that the next stage could look at */
+	/* a value by itself has no address for the next stage to look at */
 	if (holder || !out_is_pipe(o))
 		out_end_row(o, holder);
 	return NULL;
@@ -110,7 +112,7 @@ static struct err *scan_roots(struct refs_arg *a)
 		a->root = r;
 		if (r->start != r->end)
 			err = words_scan(t, r->start, r->end, look_at, a, NULL);
-		else if (r->kind == ROOT_REGISTER)
+		else
 			err = look_at(a, 0, r->value);
 	}
 	a->root = NULL;

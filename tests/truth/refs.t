@@ -7,7 +7,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(6)
+T.plan(7)
 r = T.run("leak_tree")
 t = r.truth()
 size = dict(t.live)
@@ -71,3 +71,13 @@ T.ok([num(o) for o in inner] == [0], "an address within means the buffer",
      inner)
 got = T.walk(r.dump, "%x::pointees | ::refs | ::grep 1" % top[0])
 T.ok(set(got) == {top[0]}, "down and up again", T.hexes(got))
+
+# a thread that ended left its vector of TLS blocks to the next: that is a root
+r = T.run("thread_exited")
+leaked = set(T.walk(r.dump, "::walk leakbuf", "::findleaks"))
+held = set(T.walk(r.dump, "::walk kmem")) - leaked
+bare = [a for a in held if rows("%x::refs" % a) == []]
+ended = rows("::walk kmem | ::refs")
+T.ok(held and not bare and
+     any(v["kind"] == "tls" and v["holder"] is None for v in ended),
+     "whatever is not leaked is held by somebody", T.hexes(bare))
