@@ -77,6 +77,12 @@ void caller_or_blank(struct out *o, taddr_t caller)
 		out_str(o, "");
 }
 
+char *seconds_text(uint64_t ns)
+{
+	return mem_printf("%" PRIu64 ".%09" PRIu64, ns / 1000000000,
+			  ns % 1000000000);
+}
+
 const char *what_name(uint32_t what)
 {
 	static const char *const names[] = {NULL, "alloc", "free", "fail",

@@ -51,6 +51,8 @@ void print_frames(struct dcmd_call *call, const struct heap_stack *stack);
 void text_or_none(struct out *o, const char *s);
 /** A cell with the first frame outside the allocator; 0: not known. */
 void caller_or_blank(struct out *o, taddr_t caller);
+/** Nanoseconds as seconds: "1.000000123".  Owned. */
+char *seconds_text(uint64_t ns);
 /** "alloc", "free", ... of heap_audit.what, or NULL. */
 const char *what_name(uint32_t what);
 

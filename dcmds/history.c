@@ -6,7 +6,7 @@
 static const struct column cols[] = {
 	{"timestamp", "TIMESTAMP", CELL_TIME, 12},
 	{"gap_ns", NULL, CELL_COUNT, 0},
-	{"after", "AFTER", CELL_TEXT, 14},
+	{NULL, "AFTER", CELL_TEXT, 14},
 	{"what", "WHAT", CELL_TEXT, -5},
 	{"kind", "KIND", CELL_TEXT, -12},
 	{"thread", "THRD", CELL_COUNT, 5},
@@ -68,10 +68,7 @@ static void print_row(const struct history_arg *h, const struct heap_audit *a,
 {
 	struct out *o = h->call->out;
 	uint64_t gap_ns = before ? a->stamp_ns - before->stamp_ns : 0;
-	_free_ char *after =
-		before ? mem_printf("%" PRIu64 ".%09" PRIu64,
-				    gap_ns / 1000000000, gap_ns % 1000000000)
-		       : NULL;
+	_free_ char *after = before ? seconds_text(gap_ns) : NULL;
 	struct heap_stack stack;
 
 	heap_stack_of(h->heap, a->stack, &stack);

@@ -2,8 +2,6 @@
 /* The logs: ::kmem_log ::kmalog and the walker of records. */
 #include "audited.h"
 
-#define NS_PER_SEC 1000000000u
-
 /* ---- ::kmem_log ------------------------------------------------------ */
 
 static const struct column log_cols[] = {
@@ -129,17 +127,14 @@ static struct err *kmalog_row(void *arg, const struct heap_audit *a)
 
 	if (!k->newest_ns)
 		k->newest_ns = a->stamp_ns;
-	uint64_t age_ns = k->newest_ns - a->stamp_ns;
+	_free_ char *age = seconds_text(k->newest_ns - a->stamp_ns);
 	const char *name = a->cache ? heap_name(k->heap, a->cache) : "";
 
 	heap_stack_of(k->heap, a->stack, &stack);
 	if (out_is_json(o) || out_is_pipe(o)) {
 		kmalog_json(k, a, name, &stack);
 	} else {
-		out_text(o,
-			 "\nT-%" PRIu64 ".%09" PRIu64 "  addr=%" PRIx64
-			 "%s%s\n",
-			 age_ns / NS_PER_SEC, age_ns % NS_PER_SEC, a->buf,
+		out_text(o, "\nT-%s  addr=%" PRIx64 "%s%s\n", age, a->buf,
 			 *name ? "  " : "", name);
 		print_frames(k->call, &stack);
 	}
@@ -203,10 +198,9 @@ static void mismatch_text(const struct kmalog_arg *k,
 			  struct heap_stack *stack)
 {
 	struct out *o = k->call->out;
-	uint64_t age_ns = k->newest_ns - m->free.stamp_ns;
+	_free_ char *age = seconds_text(k->newest_ns - m->free.stamp_ns);
 
-	out_text(o, "\nT-%" PRIu64 ".%09" PRIu64 "  addr=%" PRIx64 "%s%s",
-		 age_ns / NS_PER_SEC, age_ns % NS_PER_SEC, m->free.buf,
+	out_text(o, "\nT-%s  addr=%" PRIx64 "%s%s", age, m->free.buf,
 		 *name ? "  " : "", name);
 	if (m->count > 1)
 		out_text(o, "  %" PRIu64 " times", m->count);

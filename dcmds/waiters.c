@@ -8,7 +8,7 @@
 static const struct column waiter_cols[] = {
 	{"addr", "ADDR", CELL_ADDR, -16},   {"thread", "THRD", CELL_COUNT, 5},
 	{"size", "SIZE", CELL_COUNT, 10},   {"since", "SINCE", CELL_TIME, 12},
-	{"waited_ns", NULL, CELL_COUNT, 0}, {"waited", "WAITED", CELL_TEXT, 10},
+	{"waited_ns", NULL, CELL_COUNT, 0}, {NULL, "WAITED", CELL_TEXT, 10},
 	{"wants", "WANTS", CELL_TEXT, 0},   {"cache", NULL, CELL_ADDR, 0},
 	{"arena", NULL, CELL_ADDR, 0},      {"stack", NULL, CELL_STACK, 0},
 };
