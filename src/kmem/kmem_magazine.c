@@ -55,7 +55,7 @@ static void depot_enter(kmem_cache_t *cp)
 	if (KM_LIKELY(kmem_mutex_tryenter(&cp->cache_depot_lock)))
 		return;
 	kmem_mutex_enter(&cp->cache_depot_lock);
-	cp->cache_depot_contention++;
+	KM_ADD(cp->cache_depot_contention, 1);
 }
 
 kmem_magazine_t *kmem_depot_alloc(kmem_cache_t *cp, kmem_maglist_t *mlp)
@@ -208,37 +208,37 @@ void kmem_magazine_purge(kmem_cache_t *cp)
 	kmem_depot_ws_reap(cp);
 }
 
-static void list_ws_update(kmem_maglist_t *mlp)
+/** Starts an interval of a list; so many of it may be reaped. */
+static void list_ws_begin(kmem_maglist_t *mlp, int64_t reaplimit)
 {
-	mlp->ml_reaplimit = mlp->ml_min;
+	mlp->ml_reaplimit = reaplimit;
 	mlp->ml_min = mlp->ml_total;
 }
 
 void kmem_depot_ws_update(kmem_cache_t *cp)
 {
 	kmem_mutex_enter(&cp->cache_depot_lock);
-	list_ws_update(&cp->cache_full);
-	list_ws_update(&cp->cache_empty);
+	list_ws_begin(&cp->cache_full, cp->cache_full.ml_min);
+	list_ws_begin(&cp->cache_empty, cp->cache_empty.ml_min);
 	kmem_mutex_exit(&cp->cache_depot_lock);
 }
 
 void kmem_depot_ws_zero(kmem_cache_t *cp)
 {
 	kmem_mutex_enter(&cp->cache_depot_lock);
-	cp->cache_full.ml_reaplimit = cp->cache_full.ml_total;
-	cp->cache_full.ml_min = cp->cache_full.ml_total;
-	cp->cache_empty.ml_reaplimit = cp->cache_empty.ml_total;
-	cp->cache_empty.ml_min = cp->cache_empty.ml_total;
+	list_ws_begin(&cp->cache_full, cp->cache_full.ml_total);
+	list_ws_begin(&cp->cache_empty, cp->cache_empty.ml_total);
 	kmem_mutex_exit(&cp->cache_depot_lock);
 }
 
 static void list_reap(kmem_cache_t *cp, kmem_maglist_t *mlp, int nrounds)
 {
-	int64_t n = mlp->ml_reaplimit;
 	kmem_magazine_t *mp;
+	int64_t n;
 
-	if (mlp->ml_min < n)
-		n = mlp->ml_min;
+	kmem_mutex_enter(&cp->cache_depot_lock);
+	n = mlp->ml_reaplimit < mlp->ml_min ? mlp->ml_reaplimit : mlp->ml_min;
+	kmem_mutex_exit(&cp->cache_depot_lock);
 	do {
 		kmem_gate_enter();
 		mp = n-- > 0 ? kmem_depot_alloc(cp, mlp) : NULL;
@@ -259,7 +259,7 @@ static void go_to(kmem_cache_t *cp, kmem_magtype_t *mtp)
 {
 	kmem_magazine_purge(cp);
 	kmem_mutex_enter(&cp->cache_depot_lock);
-	cp->cache_magtype = mtp;
+	KM_POKE(cp->cache_magtype, mtp);
 	/* the purge itself is no reason to grow again */
 	cp->cache_depot_contention_prev = cp->cache_depot_contention + INT_MAX;
 	kmem_mutex_exit(&cp->cache_depot_lock);
@@ -268,13 +268,13 @@ static void go_to(kmem_cache_t *cp, kmem_magtype_t *mtp)
 
 void kmem_magazine_resize(kmem_cache_t *cp)
 {
-	uint64_t contention =
-		cp->cache_depot_contention - cp->cache_depot_contention_prev;
+	uint64_t now = KM_PEEK(cp->cache_depot_contention);
+	uint64_t contention = now - cp->cache_depot_contention_prev;
 	int is_worth =
 		cp->cache_chunksize < cp->cache_magtype->mt_maxbuf &&
 		(int64_t)contention > (int64_t)kmem_options.max_contention;
 
-	cp->cache_depot_contention_prev = cp->cache_depot_contention;
+	cp->cache_depot_contention_prev = now;
 	if (is_worth && !(cp->cache_flags & KMF_NOMAGAZINE))
 		go_to(cp, cp->cache_magtype + 1);
 }

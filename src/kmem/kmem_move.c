@@ -164,7 +164,7 @@ static uint32_t index_of(const kmem_slab_t *sp, const void *buf)
 void kmem_move_forget(kmem_slab_t *sp)
 {
 	if (sp->slab_pending)
-		sp->slab_cache->cache_defrag->kmd_npending--;
+		KM_ADD(sp->slab_cache->cache_defrag->kmd_npending, -1);
 	sp->slab_pending = 0;
 	sp->slab_nomove = 0;
 	sp->slab_later = 0;
@@ -473,7 +473,7 @@ static void move_pending(kmem_cache_t *cp)
 {
 	kmem_defrag_t *kmd = cp->cache_defrag;
 	struct pass pass = {.index = ANY_INDEX};
-	uint64_t n = __atomic_load_n(&kmd->kmd_npending, __ATOMIC_RELAXED);
+	uint64_t n = KM_PEEK(kmd->kmd_npending);
 
 	for (; n > 0; n--) { /* those that are asked for meanwhile come later */
 		kmem_slab_t *sp;
@@ -596,7 +596,7 @@ void kmem_cache_move_notify(kmem_cache_t *cp, void *buf)
 		kmem_move_forget(sp);
 		sp->slab_stuck = (index_of(sp, buf) + 1) & 0xfffff;
 		sp->slab_pending = 1;
-		kmd->kmd_npending++;
+		KM_ADD(kmd->kmd_npending, 1);
 		kmem_partial_update(cp, sp);
 	}
 	kmem_mutex_exit(&cp->cache_lock);

@@ -439,7 +439,7 @@ static int prefill_one(kmem_cache_t *cp, kmem_magtype_t *mtp,
 /** Puts what a new slab has into magazines, as far as it fills them. */
 static void prefill(kmem_cache_t *cp)
 {
-	kmem_magtype_t *mtp = cp->cache_magtype;
+	kmem_magtype_t *mtp = KM_PEEK(cp->cache_magtype);
 	kmem_magazine_t *mp;
 
 	do {

@@ -114,9 +114,8 @@ static void fill_from_magazines(kmem_cache_t *cp, kmem_thread_t *th,
  * where its last transaction can be seen. */
 static int is_depot_full(const kmem_cache_t *cp)
 {
-	uint64_t rounds = (uint64_t)__atomic_load_n(&cp->cache_full.ml_total,
-						    __ATOMIC_RELAXED) *
-			  cp->cache_magtype->mt_magsize;
+	uint64_t rounds = (uint64_t)KM_PEEK(cp->cache_full.ml_total) *
+			  KM_PEEK(cp->cache_magtype)->mt_magsize;
 
 	return rounds >= DEPOT_LEAST &&
 	       rounds * cp->cache_chunksize >= DEPOT_KEEP &&
@@ -183,10 +182,10 @@ static void grow(kmem_thread_bin_t *bin)
 static void make_room(kmem_thread_t *th, kmem_thread_bin_t *bin)
 {
 	kmem_cache_t *cp = bin->tb_cache;
+	const kmem_magtype_t *mtp = KM_PEEK(cp->cache_magtype);
 	unsigned half = bin->tb_limit / 2u;
 
-	if (cp->cache_magtype->mt_magsize + 1 < half &&
-	    cp->cache_chunksize < cp->cache_magtype->mt_maxbuf)
+	if (mtp->mt_magsize + 1 < half && cp->cache_chunksize < mtp->mt_maxbuf)
 		kmem_update_magazines(cp, half - 1);
 	flush(th, bin, (bin->tb_max + 1) / 2);
 }

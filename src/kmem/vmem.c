@@ -356,7 +356,7 @@ static void span_cut(vmem_t *vmp, vmem_seg_t *span, vmem_seg_t *vsp)
 	uintptr_t start = vsp->vs_start;
 	uintptr_t end = span->vs_end;
 
-	vmp->vm_kstat.vk_mem_total -= vsp->vs_end - start;
+	KM_ADD(vmp->vm_kstat.vk_mem_total, start - vsp->vs_end);
 	vmp->vm_kstat.vk_mem_import -= vsp->vs_end - start;
 	if (span->vs_start == start) {
 		span->vs_start = vsp->vs_end;
