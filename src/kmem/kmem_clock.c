@@ -25,7 +25,7 @@
  * least of all.
  */
 #define _GNU_SOURCE
-#include "kmem_short.h"
+#include "kmem_internal.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -39,8 +39,6 @@
 #define PERIOD_NS ((int64_t)500 * 1000 * 1000)
 #define JUMP_NS   ((int64_t)1000 * 1000) /* more is no drift */
 #define TIGHT     ((uint64_t)20000)      /* cycles of an undisturbed look */
-
-#define STAMPS 16 /* of one look at the counter */
 
 /* no lock: see seq */
 static struct {
@@ -182,15 +180,4 @@ hrtime_t kmem_now(void)
 	if (KM_UNLIKELY(__atomic_load_n(&base.seq, __ATOMIC_RELAXED) != seq))
 		return ask();
 	return ns;
-}
-
-hrtime_t kmem_stamp_look(kmem_thread_t *th, hrtime_t tick)
-{
-	hrtime_t now = kmem_now();
-
-	if (th) {
-		th->th_tick = tick;
-		th->th_nstamps = STAMPS - 1;
-	}
-	return now;
 }

@@ -77,39 +77,46 @@ static inline void kmem_gate_step_out(kmem_thread_t *th)
 
 /* ---- time (kmem_clock.c) ---------------------------------------------- */
 
-/** Asks the clock, for a thread with or without a record. */
-KM_HIDDEN hrtime_t kmem_stamp_look(kmem_thread_t *th, hrtime_t tick);
+#define KMEM_STAMPS      16 /* of one look at the clock */
+#define KMEM_STAMP_AHEAD ((hrtime_t)1000000000)
 
-#define KMEM_STAMP_AHEAD_NS ((hrtime_t)1000000000)
-
-/** The time of a transaction, later than that of the thread's last one and than
- * another one, the buffer's last; right to a tick of the kernel's clock while
- * there is one thread, else as the counter is. */
-static inline hrtime_t kmem_stamp_after(kmem_thread_t *th, hrtime_t after)
+/** Is the next transaction right to a tick without a look at the clock? */
+static inline int kmem_stamp_is_near(kmem_thread_t *th)
 {
 	struct timespec ts = {0, 0};
-	hrtime_t tick, now;
+	hrtime_t tick;
 
-	if (KM_UNLIKELY(!th)) {
-		now = kmem_stamp_look(NULL, 0);
-		return now > after ? now : after + 1;
-	}
+	if (KM_UNLIKELY(!__libc_single_threaded) || KM_UNLIKELY(!th))
+		return 0;
 	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
 	tick = (hrtime_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-	if (after < th->th_stamp)
-		after = th->th_stamp;
-	now = after + 1;
-	if (KM_LIKELY(tick == th->th_tick && th->th_nstamps > 0 &&
-		      __libc_single_threaded)) {
+	if (KM_LIKELY(tick == th->th_tick && th->th_nstamps > 0)) {
 		th->th_nstamps--;
-	} else {
-		hrtime_t clock = kmem_stamp_look(th, tick);
+		return 1;
+	}
+	th->th_tick = tick;
+	th->th_nstamps = KMEM_STAMPS - 1;
+	return 0;
+}
 
+/** The time of a transaction, later than that of the last one of the thread,
+ * which may be NULL, and than another one, the buffer's last; right to a tick
+ * of the kernel's clock while there is one thread, else as the counter is. */
+static inline hrtime_t kmem_stamp_after(kmem_thread_t *th, hrtime_t after)
+{
+	hrtime_t now, clock;
+
+	if (KM_LIKELY(th != NULL) && after < th->th_stamp)
+		after = th->th_stamp;
+	now = (hrtime_t)((uint64_t)after + 1);
+	if (!kmem_stamp_is_near(th)) {
+		clock = kmem_now();
 		/* a record from so far ahead was written over */
-		if (clock > now || now - clock > KMEM_STAMP_AHEAD_NS)
+		if (clock > now || now - clock > KMEM_STAMP_AHEAD)
 			now = clock;
 	}
-	th->th_stamp = now;
+	if (KM_LIKELY(th != NULL))
+		th->th_stamp = now;
 	return now;
 }
 

@@ -192,6 +192,8 @@ static void stamps_are_in_order_and_go_on_with_time(void **state)
 
 static void *stamps_of_a_thread(void *arg)
 {
+	hrtime_t start = clock_now() - 1000000;
+
 	(void)arg;
 	kmem_free(kmem_alloc(8, KM_SLEEP), 8);
 	assert_non_null(kmem_thread_memo());
@@ -206,6 +208,11 @@ static void *stamps_of_a_thread(void *arg)
 	(void)kmem_stamp_after(kmem_thread_self, INT64_MAX / 2);
 	assert_true(kmem_stamp_after(kmem_thread_self, 0) <=
 		    clock_now() + 1000000);
+	assert_true(kmem_stamp_after(NULL, INT64_MAX / 2) <=
+		    clock_now() + 1000000);
+	assert_true(kmem_stamp_after(kmem_thread_self, INT64_MAX) <=
+		    clock_now() + 1000000);
+	assert_true(kmem_stamp_after(NULL, INT64_MIN) >= start);
 	return NULL;
 }
 
