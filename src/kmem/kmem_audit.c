@@ -122,9 +122,8 @@ void kmem_log_event(kmem_log_header_t *lhp, kmem_cache_t *cp, kmem_slab_t *sp,
 	record.bc_slab = sp;
 	record.bc_cache = cp;
 	record.bc_timestamp = kmem_now();
-	record.bc_thread = kmem_tid() & 0xffffff;
-	record.bc_kind = (unsigned)kind & 0xf;
-	record.bc_what = (unsigned)what & 0xf;
-	record.bc_stack = kmem_stack_capture();
+	kmem_audit_put_word(
+		&record,
+		kmem_audit_word(kmem_tid(), kmem_stack_capture(), what, kind));
 	(void)kmem_log_enter(lhp, &record, sizeof(record));
 }

@@ -114,10 +114,9 @@ void kmem_mismatch(const kmem_bufctl_audit_t *alloc, size_t bytes,
 	m.mm_free.bc_cache = alloc->bc_cache;
 	m.mm_free.bc_timestamp =
 		kmem_stamp_after(kmem_thread_self, alloc->bc_timestamp);
-	m.mm_free.bc_thread = kmem_tid() & 0xffffff;
-	m.mm_free.bc_kind = (unsigned)kind & 0xf;
-	m.mm_free.bc_what = KMEM_WHAT_FREE;
-	m.mm_free.bc_stack = kmem_stack_capture();
+	kmem_audit_put_word(&m.mm_free,
+			    kmem_audit_word(kmem_tid(), kmem_stack_capture(),
+					    KMEM_WHAT_FREE, kind));
 	m.mm_bytes = bytes;
 	m.mm_freed_bytes = freed_bytes;
 	kmem_mutex_enter(&kmem_mismatch_lock);

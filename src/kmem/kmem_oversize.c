@@ -19,7 +19,7 @@
  * a lock, with its address last.  A reader sees a mixture only if two buffers of
  * one entry are freed in the same instant.
  */
-#include "kmem_internal.h"
+#include "kmem_short.h"
 
 #include <string.h>
 
@@ -176,10 +176,9 @@ static int note_mismatch(void *p, size_t bytes, size_t size, int alloc_kind,
 	if (kmem_flags & KMF_AUDIT)
 		event = vmem_seg_event(kmem_oversize_arena, p);
 	alloc.bc_timestamp = event.ev_time;
-	alloc.bc_thread = event.ev_thread & 0xffffff;
-	alloc.bc_stack = event.ev_stack;
-	alloc.bc_kind = (unsigned)alloc_kind & 0xf;
-	alloc.bc_what = KMEM_WHAT_ALLOC;
+	kmem_audit_put_word(&alloc,
+			    kmem_audit_word(event.ev_thread, event.ev_stack,
+					    KMEM_WHAT_ALLOC, alloc_kind));
 	kmem_mismatch(&alloc, bytes, size, kind);
 	return 1;
 }
