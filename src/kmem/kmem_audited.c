@@ -26,19 +26,13 @@
 #define HAS    (KMF_AUDIT | KMF_REDZONE | KMF_HASH)
 #define HASNOT (KMF_LITE | KMF_FIREWALL | KMF_NOMAGAZINE | KMF_RANDOMIZE)
 
-#define SLACK_LONG  8  /* words that are not compared one by one */
-#define PADDING_MAX 64 /* bytes in front of a buffer that are looked at */
+#define SLACK_LONG 8 /* words that are not compared one by one */
 
 int kmem_audited_is_short(const kmem_cache_t *cp)
 {
 	return (cp->cache_flags & (HAS | HASNOT)) == HAS && !cp->cache_mtbf &&
 	       !cp->cache_constructor && !cp->cache_destructor &&
 	       cp->cache_bufsize <= KMEM_BIN_BYTES;
-}
-
-static inline intptr_t state_word(const kmem_bufctl_t *bcp, unsigned long state)
-{
-	return (intptr_t)bcp ^ (intptr_t)state;
 }
 
 /** Starts to fetch what the checks of a buffer will read. */
@@ -74,7 +68,7 @@ make_live(kmem_thread_t *th, kmem_cache_t *cp, void *buf, size_t bytes,
 
 	__builtin_prefetch(bcp, 1);
 	stack = kmem_stack_recognise(th);
-	if (KM_UNLIKELY(btp->bt_bxstat != state_word(bcp, KMEM_BUFTAG_FREE) ||
+	if (KM_UNLIKELY(btp->bt_bxstat != kmem_bxstat(bcp, KMEM_BUFTAG_FREE) ||
 			bcp->bc_addr != buf))
 		return 0;
 	if (cp->cache_flags & KMF_DEADBEEF) {
@@ -86,7 +80,7 @@ make_live(kmem_thread_t *th, kmem_cache_t *cp, void *buf, size_t bytes,
 	}
 	btp->bt_redzone = (uint64_t)KMEM_SIZE_ENCODE(bytes) << 32 |
 			  (uint32_t)KMEM_REDZONE_PATTERN;
-	btp->bt_bxstat = state_word(bcp, KMEM_BUFTAG_ALLOC);
+	btp->bt_bxstat = kmem_bxstat(bcp, KMEM_BUFTAG_ALLOC);
 	((unsigned char *)buf)[bytes] = KMEM_REDZONE_BYTE;
 	kmem_audit_by(th, cp, (kmem_bufctl_audit_t *)bcp, stack,
 		      KMEM_WHAT_ALLOC, kind);
@@ -117,15 +111,8 @@ void *kmem_audited_alloc(kmem_cache_t *cp, size_t bytes, int kind)
 static inline int is_front_whole(const kmem_cache_t *cp, const kmem_slab_t *sp,
 				 void *buf)
 {
-	size_t bytes;
+	size_t bytes = kmem_padding_before(cp, sp, buf);
 
-	if (buf == sp->slab_base)
-		bytes = (uintptr_t)buf & (cp->cache_arena->vm_quantum - 1);
-	else
-		bytes = cp->cache_chunksize - cp->cache_buftag -
-			sizeof(kmem_buftag_t);
-	if (bytes > PADDING_MAX)
-		bytes = PADDING_MAX;
 	return !kmem_pattern_verify(KMEM_UNINITIALIZED_PATTERN,
 				    (char *)buf - bytes, bytes);
 }
@@ -187,7 +174,7 @@ make_free(kmem_thread_t *th, kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	stack = kmem_stack_recognise(th);
 	bcap = (kmem_bufctl_audit_t *)btp->bt_bufctl;
 	if (KM_UNLIKELY(btp->bt_bxstat !=
-			state_word((kmem_bufctl_t *)bcap, KMEM_BUFTAG_ALLOC)))
+			kmem_bxstat((kmem_bufctl_t *)bcap, KMEM_BUFTAG_ALLOC)))
 		return 0;
 	__builtin_prefetch(bcap, 1);
 	if (KM_UNLIKELY(!is_tag_whole(cp, buf, bytes, &marked)))
@@ -201,7 +188,7 @@ make_free(kmem_thread_t *th, kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	     !kmem_kinds_match(bcap->bc_kind, kind)))
 		return 0;
 	btp->bt_redzone = KMEM_REDZONE_PATTERN;
-	btp->bt_bxstat = state_word((kmem_bufctl_t *)bcap, KMEM_BUFTAG_FREE);
+	btp->bt_bxstat = kmem_bxstat((kmem_bufctl_t *)bcap, KMEM_BUFTAG_FREE);
 	if (cp->cache_flags & KMF_CONTENTS)
 		bcap->bc_contents = kmem_audit_contents(cp, buf);
 	kmem_audit_by(th, cp, bcap, stack, KMEM_WHAT_FREE, kind);

@@ -24,9 +24,6 @@
 
 #include <string.h>
 
-/* bytes in front of a buffer that are looked at when it is freed */
-#define PADDING_MAX 64
-
 /**
  * The stack of an audited call.  What the checks will read is fetched into the
  * CPU's cache meanwhile: of a buffer that was not used for a while, waiting for
@@ -42,7 +39,7 @@ static inline uint32_t capture(kmem_cache_t *cp, void *buf)
 
 static intptr_t bxstat(const kmem_buftag_t *btp, unsigned long state)
 {
-	return (intptr_t)btp->bt_bufctl ^ (intptr_t)state;
+	return kmem_bxstat(btp->bt_bufctl, state);
 }
 
 static int report_modified(kmem_cache_t *cp, void *buf, const uint64_t *at)
@@ -123,20 +120,6 @@ int kmem_debug_alloc(kmem_cache_t *cp, void *buf, int kmflag, int construct,
 	return 0;
 }
 
-/** The padding in front of a buffer, as far as it is looked at. */
-static size_t padding_before(const kmem_cache_t *cp, const kmem_slab_t *sp,
-			     const void *buf)
-{
-	size_t bytes;
-
-	if (buf == sp->slab_base)
-		bytes = (uintptr_t)buf & (cp->cache_arena->vm_quantum - 1);
-	else
-		bytes = cp->cache_chunksize - cp->cache_buftag -
-			sizeof(kmem_buftag_t);
-	return bytes < PADDING_MAX ? bytes : PADDING_MAX;
-}
-
 /** Has nobody written in front of buf?  Reports when somebody has. */
 static int check_before(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 			int kind)
@@ -145,7 +128,7 @@ static int check_before(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 
 	if (!(cp->cache_flags & KMF_DEADBEEF))
 		return 0;
-	bytes = padding_before(cp, sp, buf);
+	bytes = kmem_padding_before(cp, sp, buf);
 	if (!kmem_pattern_verify(KMEM_UNINITIALIZED_PATTERN,
 				 (char *)buf - bytes, bytes))
 		return 0;

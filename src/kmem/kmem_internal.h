@@ -316,6 +316,30 @@ static inline kmem_buftag_t *kmem_buftag_of(kmem_cache_t *cp, void *buf)
 	return kmem_at(buf, cp->cache_buftag);
 }
 
+/** What bt_bxstat is in a state. */
+static inline intptr_t kmem_bxstat(const kmem_bufctl_t *bcp,
+				   unsigned long state)
+{
+	return (intptr_t)bcp ^ (intptr_t)state;
+}
+
+/* bytes in front of a buffer that are looked at when it is freed */
+#define KMEM_PADDING_MAX ((size_t)64)
+
+/** The padding in front of a buffer, as far as it is looked at. */
+static inline size_t kmem_padding_before(const kmem_cache_t *cp,
+					 const kmem_slab_t *sp, const void *buf)
+{
+	size_t bytes;
+
+	if (buf == sp->slab_base)
+		bytes = (uintptr_t)buf & (cp->cache_arena->vm_quantum - 1);
+	else
+		bytes = cp->cache_chunksize - cp->cache_buftag -
+			sizeof(kmem_buftag_t);
+	return bytes < KMEM_PADDING_MAX ? bytes : KMEM_PADDING_MAX;
+}
+
 /** The slab memory a slab's first buffer lies in. */
 static inline void *kmem_slab_memory(const kmem_slab_t *sp)
 {

@@ -235,8 +235,7 @@ static int slab_fill(kmem_cache_t *cp, kmem_slab_t *sp, int kmflag)
 
 			btp->bt_redzone = KMEM_REDZONE_PATTERN;
 			btp->bt_bufctl = bcp;
-			btp->bt_bxstat =
-				(intptr_t)bcp ^ (intptr_t)KMEM_BUFTAG_FREE;
+			btp->bt_bxstat = kmem_bxstat(bcp, KMEM_BUFTAG_FREE);
 			if (cp->cache_flags & KMF_DEADBEEF)
 				kmem_pattern_fill(KMEM_FREE_PATTERN, buf,
 						  cp->cache_verify);
