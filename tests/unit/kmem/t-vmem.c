@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 
 static vmem_t *ids(size_t base, size_t n)
 {
@@ -396,6 +397,90 @@ static void all_memory_is_in_spans_of_the_heap(void **state)
 	kmem_pages_free(pages, 100000);
 }
 
+/* ---- addresses given back ---- */
+
+#define PIECE ((size_t)2 << 20)
+
+static void count(void *arg, void *start, size_t bytes)
+{
+	(void)start;
+	(void)bytes;
+	++*(int *)arg;
+}
+
+static int nspans(void)
+{
+	int n = 0;
+
+	vmem_walk(vmem_heap, VMEM_SPAN, count, &n);
+	return n;
+}
+
+/* Is any page of it mapped? */
+static int is_mapped(char *p, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += 4096)
+		if (msync(p + i, 4096, MS_ASYNC) == 0)
+			return 1;
+	return 0;
+}
+
+/* Frees a piece and has it released: nmore more spans are there then. */
+static void release(char *p, int nmore)
+{
+	size_t total = vmem_size(vmem_heap, VMEM_ALLOC | VMEM_FREE);
+	uint64_t import = vmem_heap->vm_kstat.vk_mem_import;
+	int n = nspans();
+
+	assert_true(is_mapped(p, PIECE));
+	vmem_xfree(vmem_heap, p, PIECE);
+	vmem_heap_release();
+	assert_false(is_mapped(p, PIECE));
+	assert_false(vmem_contains(vmem_heap, p, 1));
+	assert_int_equal(vmem_size(vmem_heap, VMEM_ALLOC | VMEM_FREE),
+			 total - PIECE);
+	assert_int_equal(vmem_heap->vm_kstat.vk_mem_import, import - PIECE);
+	assert_int_equal(nspans(), n + nmore);
+	assert_int_equal(check_arena(vmem_heap), 0);
+}
+
+static void the_heap_gives_addresses_back(void **state)
+{
+	char *p, *piece[6];
+
+	(void)state;
+	vmem_heap_release(); /* what others left */
+	p = vmem_alloc(vmem_heap, 6 * PIECE, VM_SLEEP);
+	vmem_free(vmem_heap, p, 6 * PIECE); /* and is kept */
+	for (size_t i = 0; i < 6; i++) {
+		piece[i] = vmem_xalloc(vmem_heap, PIECE, 0, 0, 0, p + i * PIECE,
+				       p + (i + 1) * PIECE, VM_NOSLEEP);
+		assert_ptr_equal(piece[i], p + i * PIECE);
+		memset(piece[i], (int)i + 1, PIECE);
+	}
+	vmem_heap_release();  /* of what is beside them */
+	release(piece[2], 1); /* in the middle: two spans */
+	release(piece[3], 0); /* the start of the second one */
+	release(piece[1], 0); /* the end of the first one */
+	for (size_t i = 0; i < 6; i += i == 0 ? 4 : 1)
+		for (size_t k = 0; k < PIECE; k += 4095)
+			assert_int_equal(piece[i][k], i + 1);
+	/* a piece below what is imported at a time stays */
+	vmem_xfree(vmem_heap, piece[4], PIECE);
+	p = vmem_xalloc(vmem_heap, PIECE - 65536, 0, 0, 0, piece[4],
+			piece[4] + PIECE - 65536, VM_NOSLEEP);
+	assert_ptr_equal(p, piece[4]);
+	vmem_heap_release();
+	assert_true(is_mapped(piece[4] + PIECE - 65536, 65536));
+	vmem_xfree(vmem_heap, p, PIECE - 65536);
+	vmem_xfree(vmem_heap, piece[0], PIECE);
+	vmem_xfree(vmem_heap, piece[5], PIECE);
+	vmem_heap_release();
+	for (size_t i = 0; i < 6; i++)
+		assert_false(is_mapped(piece[i], PIECE));
+	assert_int_equal(check_all(), 0);
+}
+
 /* New tags go to the arenas that tags are made with first: were they put on
  * the global list, another thread could take them all in between. */
 static void who_makes_tags_has_tags_to_make_them_with(void **state)
@@ -434,6 +519,7 @@ int main(void)
 		cmocka_unit_test(random_operations_match_a_bitmap),
 		cmocka_unit_test(tags_never_run_out),
 		cmocka_unit_test(all_memory_is_in_spans_of_the_heap),
+		cmocka_unit_test(the_heap_gives_addresses_back),
 		cmocka_unit_test(who_makes_tags_has_tags_to_make_them_with),
 	};
 
