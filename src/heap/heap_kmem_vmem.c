@@ -96,6 +96,48 @@ static void find_depths(struct kmem_heap *kh)
 	}
 }
 
+/*
+ * The root symbols say which arenas the program's buffers come from: one that
+ * names another arena, or none, would hide them all.  Each must name the
+ * library's own arena of its name, and the library's own are the first made.
+ */
+static void check_roots(struct kmem_heap *kh)
+{
+	static const struct {
+		enum kmem_sym sym;
+		const char *symbol, *arena;
+	} roots[] = {
+		{S_vmem_heap, "vmem_heap", "heap"},
+		{S_kmem_default_arena, "kmem_default_arena", "kmem_default"},
+		{S_kmem_oversize_arena, "kmem_oversize_arena", "kmem_oversize"},
+		{S_kmem_firewall_arena, "kmem_firewall_arena", "kmem_firewall"},
+	};
+	uint64_t nown = kmem_global(kh, S_vmem_nown, 4);
+	uint64_t nfound = 0;
+
+	for (size_t i = 0; i < kh->arenas.n; i++)
+		nfound += kh->arenas.v[i].pub.is_internal;
+	if (kh->names.sym[S_vmem_nown] && nfound != nown)
+		kmem_damage(kh, kh->names.sym[S_vmem_nown], 0,
+			    "vmem_nown says that %" PRIu64
+			    " arenas are the library's, but %" PRIu64 " are",
+			    nown, nfound);
+	for (size_t r = 0; r < sizeof(roots) / sizeof(*roots); r++) {
+		taddr_t at = kmem_global(kh, roots[r].sym, 8);
+		taddr_t want = 0;
+
+		for (size_t i = 0; i < kh->arenas.n; i++)
+			if (kh->arenas.v[i].pub.is_internal &&
+			    strcmp(kh->arenas.v[i].name, roots[r].arena) == 0)
+				want = kh->arenas.v[i].pub.addr;
+		if (kh->names.sym[roots[r].sym] && at != want)
+			kmem_damage(kh, kh->names.sym[roots[r].sym], 0,
+				    "%s is 0x%" PRIx64
+				    ", arena %s is at 0x%" PRIx64,
+				    roots[r].symbol, at, roots[r].arena, want);
+	}
+}
+
 struct err *kmem_load_arenas(struct kmem_heap *kh)
 {
 	taddr_t at = kmem_global(kh, S_vmem_list, 8);
@@ -126,6 +168,8 @@ struct err *kmem_load_arenas(struct kmem_heap *kh)
 	}
 	hash_fini(&seen);
 	find_depths(kh);
+	if (!err)
+		check_roots(kh);
 	return err;
 }
 

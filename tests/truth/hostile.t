@@ -22,7 +22,7 @@ COMMANDS = ("::findleaks -dv", "::kmem_verify", "::kmastat", "::walk kmem",
             "::walk kmem | ::head -2 | ::refs", "::walk kmem | ::pointees",
             "3::whatis -ia")
 count = 0
-print("1..5", flush=True)
+print("1..6", flush=True)
 
 
 def ok(good, name, why=""):
@@ -114,3 +114,17 @@ for n in range(ROUNDS):
 ok(not bad_check, "check ends with a status of its own", "\n".join(bad_check))
 ok(not bad_command, "so does every command", "\n".join(bad_command))
 ok(not hidden, "no damage is printed beside \"clean\"", "\n".join(hidden))
+
+# which arenas, caches' lists and buffers there are hangs on a word each
+silent = []
+for name, size in (("kmem_default_arena", 8), ("kmem_oversize_arena", 8),
+                   ("vmem_heap", 8), ("vmem_nown", 4), ("vmem_list", 8)):
+    at = offset(int(run(["-e", name + "=K", good])[1], 16))
+    for value in (0, 1 << 31, 1):
+        core = bytearray(image)
+        core[at:at + size] = value.to_bytes(size, "little")
+        with open(path, "wb") as f:
+            f.write(core)
+        if run(["check", path])[0] == 0:
+            silent.append("%s = %#x" % (name, value))
+ok(not silent, "a heap whose roots are damaged is not clean", silent)

@@ -490,11 +490,11 @@ static void make_vmem(struct image *im)
 				   .inuse = BYTES};
 	im->dflt = (struct t_vmem){.next = A(over),
 				   .quantum = 4096,
-				   .name = "default",
+				   .name = "kmem_default",
 				   .id = 2,
 				   .source = A(heap)};
 	im->over = (struct t_vmem){.quantum = 4096,
-				   .name = "oversize",
+				   .name = "kmem_oversize",
 				   .id = 3,
 				   .source = A(heap),
 				   .total = 8192,
