@@ -182,6 +182,18 @@ static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)
 	VEC_PUSH(&kh->caches, kc);
 }
 
+static void check_prev(struct kmem_heap *kh, taddr_t at, taddr_t prev,
+		       const void *raw)
+{
+	taddr_t back = kmem_get(kh, F_kmem_cache_cache_prev, raw);
+
+	if (kh->names.row[F_kmem_cache_cache_prev].is_bound && back != prev)
+		kmem_damage(kh, at, at,
+			    "cache 0x%" PRIx64 ": previous cache is 0x%" PRIx64
+			    ", should be 0x%" PRIx64,
+			    at, back, prev);
+}
+
 static struct err *load_caches(struct kmem_heap *kh)
 {
 	taddr_t head = kh->names.sym[S_kmem_null_cache];
@@ -205,6 +217,8 @@ static struct err *load_caches(struct kmem_heap *kh)
 					: "is not in the dump");
 			break;
 		}
+		/* a cache that is skipped would take its buffers with it */
+		check_prev(kh, at, prev, raw);
 		prev = at;
 		at = kmem_get(kh, F_kmem_cache_cache_next, raw);
 		read_cache(kh, prev, raw);

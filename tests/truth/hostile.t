@@ -127,4 +127,15 @@ for name, size in (("kmem_default_arena", 8), ("kmem_oversize_arena", 8),
             f.write(core)
         if run(["check", path])[0] == 0:
             silent.append("%s = %#x" % (name, value))
+# a list that leaves one of its caches out
+caches = walk("::walk kmem_cache")
+for a, b, c in zip(caches[20:60:4], caches[21:61:4], caches[22:62:4]):
+    words = [o for o in map(offset, range(a, a + 640, 8)) if o and
+             struct.unpack_from("<Q", image, o)[0] == b]
+    core = bytearray(image)
+    struct.pack_into("<Q", core, words[0], c)
+    with open(path, "wb") as f:
+        f.write(core)
+    if run(["check", path])[0] == 0:
+        silent.append("cache %#x is skipped" % b)
 ok(not silent, "a heap whose roots are damaged is not clean", silent)
