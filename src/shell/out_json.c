@@ -7,9 +7,10 @@
  */
 #include "shell/out.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "shell/out_json.h"
 
 /* length of the UTF-8 sequence at s, 0: none begins here */
 static size_t utf8_span(const unsigned char *s)
@@ -36,7 +37,7 @@ static size_t utf8_span(const unsigned char *s)
 	return n;
 }
 
-static json_t *json_text(const char *s)
+json_t *out_json_string(const char *s)
 {
 	struct strbuf sb = {0};
 	json_t *ret = NULL;
@@ -55,14 +56,12 @@ static json_t *json_text(const char *s)
 	return ret;
 }
 
-static json_t *json_hex(uint64_t n)
+json_t *out_json_hex(uint64_t n)
 {
 	return json_sprintf("0x%" PRIx64, n);
 }
 
-/* JSON numbers of jansson are signed; a larger count is damage in the target
- * and stays readable as text */
-static json_t *json_count(uint64_t n)
+json_t *out_json_count(uint64_t n)
 {
 	if (n > INT64_MAX)
 		return json_sprintf("%" PRIu64, n);
@@ -86,84 +85,54 @@ static json_t *json_symbol(const struct out *o, taddr_t addr)
 	_free_ char *name = out_addr_name(o, addr);
 	json_t *obj = json_object();
 
-	json_object_set_new(obj, "addr", json_hex(addr));
-	json_object_set_new(obj, "name", json_text(name));
+	json_object_set_new(obj, "addr", out_json_hex(addr));
+	json_object_set_new(obj, "name", out_json_string(name));
 	return obj;
 }
 
-/* functions inlined into each other at one address */
-#define INLINES_MAX 32
-
 static json_t *json_text_or_null(const char *s)
 {
-	return s ? json_text(s) : json_null();
+	return s ? out_json_string(s) : json_null();
 }
 
-/* what is known of an address whatever function it is told to be in */
-static json_t *json_frame(const struct out *o, taddr_t pc, const char *function,
-			  const char *file, int line)
+struct frames {
+	const struct out *o;
+	json_t *list;
+};
+
+static void add_frame(void *arg, taddr_t pc, const char *function,
+		      const char *file, int line)
 {
+	const struct frames *f = arg;
+	struct types *types = f->o->types;
 	json_t *obj = json_object();
-	const struct object *object = types_object_at(o->types, pc - 1);
+	const struct object *object = types_object_at(types, pc - 1);
 	struct symbol sym;
 
-	json_object_set_new(obj, "pc", json_hex(pc));
+	json_object_set_new(obj, "pc", out_json_hex(pc));
 	json_object_set_new(obj, "function", json_text_or_null(function));
 	json_object_set_new(obj, "object",
 			    json_text_or_null(object ? object->name : NULL));
 	json_object_set_new(obj, "offset",
-			    types_symbol_at(o->types, pc - 1, &sym)
-				    ? json_count(pc - sym.value)
+			    types_symbol_at(types, pc - 1, &sym)
+				    ? out_json_count(pc - sym.value)
 				    : json_null());
 	json_object_set_new(obj, "file", json_text_or_null(file));
 	json_object_set_new(obj, "line",
 			    file ? json_integer(line) : json_null());
-	return obj;
+	json_array_append_new(f->list, obj);
 }
 
-/* the frame of an address without a description of what was inlined there */
-static json_t *json_plain_frame(const struct out *o, taddr_t pc, bool is_own)
-{
-	_free_ char *function = NULL;
-	const char *file = NULL;
-	int line = 0;
-	struct symbol sym;
-
-	if (types_symbol_at(o->types, pc - 1, &sym))
-		function = types_demangle(sym.name);
-	if (is_own || !types_source_line(o->types, pc - 1, &file, &line))
-		file = NULL;
-	return json_frame(o, pc, function, file, line);
-}
-
-/* the frames of a return address (the call is just before it): those of the
- * functions inlined there first.  What the allocator has inlined in malloc() is
- * nobody's business. */
+/* the frames of a return address */
 static void json_frames(const struct out *o, taddr_t pc, json_t *list)
 {
-	struct inline_frame frames[INLINES_MAX];
-	const struct object *object = NULL;
-	bool is_own = false;
-	size_t n = 0;
+	struct frames f = {o, list};
 
-	if (!o->types) {
-		json_array_append_new(list,
-				      json_pack("{s:o}", "pc", json_hex(pc)));
-		return;
-	}
-	object = types_object_at(o->types, pc - 1);
-	is_own = object && strncmp(object->name, "libkmem", 7) == 0;
-	if (!is_own)
-		n = types_inlines(o->types, pc - 1, frames, INLINES_MAX);
-	for (size_t i = 0; i < n; i++) {
-		_free_ char *name = types_demangle(frames[i].name);
-
-		json_array_append_new(list,
-				      json_frame(o, pc, name, frames[i].file,
-						 frames[i].line));
-	}
-	if (n == 0)
-		json_array_append_new(list, json_plain_frame(o, pc, is_own));
+	if (o->types)
+		types_each_function(o->types, pc, add_frame, &f);
+	else
+		json_array_append_new(
+			list, json_pack("{s:o}", "pc", out_json_hex(pc)));
 }
 
 static json_t *json_stack(const struct out *o, const struct cell *cell)
@@ -185,7 +154,7 @@ static json_t *json_cell(const struct out *o, const struct column *c,
 		/* a blank stands for an address or a number there is not */
 		if (c->type != CELL_TEXT && !cell->str[0])
 			return json_null();
-		return json_text(cell->str);
+		return out_json_string(cell->str);
 	case FILL_STACK:
 		return json_stack(o, cell);
 	case FILL_NUM:
@@ -194,14 +163,14 @@ static json_t *json_cell(const struct out *o, const struct column *c,
 	switch (c->type) {
 	case CELL_ADDR:
 	case CELL_HEX:
-		return json_hex(cell->num);
+		return out_json_hex(cell->num);
 	case CELL_COUNT:
 	case CELL_BYTES:
 	case CELL_NICE:
 	case CELL_TIME:
 	case CELL_TEXT:
 	case CELL_STACK:
-		return json_count(cell->num);
+		return out_json_count(cell->num);
 	case CELL_SYM:
 		return json_symbol(o, cell->num);
 	}
@@ -224,7 +193,7 @@ void out_json_text(struct out *o, const char *line)
 {
 	json_t *obj = json_object();
 
-	json_object_set_new(obj, "text", json_text(line));
+	json_object_set_new(obj, "text", out_json_string(line));
 	put_object(o, obj);
 }
 
@@ -232,6 +201,6 @@ void out_json_value(struct out *o, taddr_t value)
 {
 	json_t *obj = json_object();
 
-	json_object_set_new(obj, "value", json_hex(value));
+	json_object_set_new(obj, "value", out_json_hex(value));
 	put_object(o, obj);
 }

@@ -5,6 +5,9 @@
 #include <dwarf.h>
 #include <string.h>
 
+/* functions inlined into each other at one address */
+#define INLINES_MAX 32
+
 bool types_source_line(struct types *types, taddr_t pc, const char **ret_file,
 		       int *ret_line)
 {
@@ -101,10 +104,41 @@ char *types_function_name(struct types *types, taddr_t pc)
 	struct symbol sym;
 
 	if (types_inlines(types, pc, &inner, 1) > 0)
-		return types->keeps_mangled ? mem_strdup(inner.name)
-					    : types_demangle(inner.name);
+		return types_shown_name(types, inner.name);
 	if (types_symbol_at(types, pc, &sym))
-		return types->keeps_mangled ? mem_strdup(sym.name)
-					    : types_demangle(sym.name);
+		return types_shown_name(types, sym.name);
 	return NULL;
+}
+
+bool object_is_libkmem(const struct object *object)
+{
+	return strncmp(object->name, "libkmem", 7) == 0;
+}
+
+void types_each_function(struct types *types, taddr_t pc, types_function_fn *fn,
+			 void *arg)
+{
+	const struct object *obj = types_object_at(types, pc - 1);
+	bool is_own = obj && object_is_libkmem(obj);
+	struct inline_frame frames[INLINES_MAX];
+	const char *file = NULL;
+	int line = 0;
+	size_t n = 0;
+	_free_ char *name = NULL;
+	struct symbol sym;
+
+	if (!is_own)
+		n = types_inlines(types, pc - 1, frames, INLINES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		_free_ char *inlined = types_shown_name(types, frames[i].name);
+
+		fn(arg, pc, inlined, frames[i].file, frames[i].line);
+	}
+	if (n > 0)
+		return;
+	if (types_symbol_at(types, pc - 1, &sym))
+		name = types_shown_name(types, sym.name);
+	if (is_own || !types_source_line(types, pc - 1, &file, &line))
+		file = NULL;
+	fn(arg, pc, name, file, line);
 }

@@ -451,6 +451,11 @@ char *types_demangle(const char *name)
 	return copy;
 }
 
+char *types_shown_name(const struct types *types, const char *name)
+{
+	return types->keeps_mangled ? mem_strdup(name) : types_demangle(name);
+}
+
 void types_set_demangling(struct types *types, bool is_on)
 {
 	types->keeps_mangled = !is_on;
@@ -495,8 +500,7 @@ char *types_addr_name(struct types *types, taddr_t addr)
 		return mem_strdup("0");
 	if (!naming_symbol(types, addr, &sym))
 		return mem_printf(addr > 9 ? "0x%" PRIx64 : "%" PRIx64, addr);
-	plain = types->keeps_mangled ? mem_strdup(sym.name)
-				     : types_demangle(sym.name);
+	plain = types_shown_name(types, sym.name);
 	off = addr - sym.value;
 	if (off == 0)
 		return mem_printf("%s%s%s",

@@ -175,6 +175,18 @@ struct inline_frame {
  */
 size_t types_inlines(struct types *types, taddr_t pc, struct inline_frame *ret,
 		     size_t max);
+/* takes one of them; function and file are NULL when not known */
+typedef void types_function_fn(void *arg, taddr_t pc, const char *function,
+			       const char *file, int line);
+/**
+ * Calls fn for the functions at a return address, those inlined there first;
+ * names as types_function_name() gives them.  What the allocator has inlined in
+ * malloc() is nobody's business: it is one function without a line.
+ */
+void types_each_function(struct types *types, taddr_t pc, types_function_fn *fn,
+			 void *arg);
+/** True for the allocator's own object. */
+bool object_is_libkmem(const struct object *object);
 /** A symbol's name as people write it: C++ and Rust demangled; else as it is.
  * Owned. */
 char *types_demangle(const char *name);

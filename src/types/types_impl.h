@@ -225,6 +225,10 @@ const struct sym_entry *symtab_find_tls(struct object_impl *obj,
 /** The thread-local variable at an offset in the block. */
 const struct sym_entry *symtab_tls_at(struct object_impl *obj, uint64_t offset);
 
+/** A function's name as the user wants names, see types_set_demangling().
+ * Owned. */
+char *types_shown_name(const struct types *types, const char *name);
+
 /* ---- plt.c --------------------------------------------------------------- */
 
 /** Adds names for the entries of the procedure linkage table to by_addr. */
