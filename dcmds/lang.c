@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The language's own dcmds: walks, filters, help, variables. */
+/* The language's own dcmds: walks, filters, help. */
 #include "pmdb_mod.h"
 
 #include <regex.h>

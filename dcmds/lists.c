@@ -74,7 +74,7 @@ static struct err *walk_nodes(struct tree *t, taddr_t node, int depth)
 {
 	uint64_t left = 0;
 	uint64_t right = 0;
-	uint64_t value = node - t->back;
+	uint64_t value = 0;
 	struct err *err = NULL;
 
 	node &= t->kind->mask;

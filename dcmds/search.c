@@ -219,7 +219,7 @@ static struct err *make_search(const struct grep_arg *g, struct search *s)
 		return err_new(ERR_USAGE,
 			       "0x%" PRIx64 " does not fit in %u bytes", addr,
 			       s->size);
-	if (s->dist > all - addr && s->dist - 1 > all - addr)
+	if (s->dist - 1 > all - addr)
 		return err_new(ERR_USAGE,
 			       "0x%" PRIx64 " + 0x%" PRIx64
 			       " does not fit in %u bytes",
