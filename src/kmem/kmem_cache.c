@@ -24,7 +24,6 @@
 
 #define KMEM_ALIGN    ((size_t)8)
 #define VOID_FRACTION 8 /* most buffers a slab is tried with, hashed */
-#define HASH_INITIAL  ((size_t)8) /* many caches are never used */
 
 #define NO_MEMORY 2 /* beside what kmem_debug_alloc() returns */
 
@@ -43,11 +42,6 @@ vmem_t *kmem_hash_arena;
 kmem_cache_t *kmem_slab_cache;
 kmem_cache_t *kmem_bufctl_cache;
 kmem_cache_t *kmem_bufctl_audit_cache;
-
-static inline int highbit(size_t x)
-{
-	return x ? 64 - __builtin_clzl(x) : 0;
-}
 
 static inline size_t roundup(size_t x, size_t to)
 {
@@ -188,8 +182,8 @@ static void choose_layout(kmem_cache_t *cp)
 		cp->cache_slabsize = best_slab(chunk, quantum);
 		if (cflags & KMC_QCACHE) {
 			cp->cache_slabsize =
-				(size_t)1
-				<< highbit(3 * cp->cache_arena->vm_qcache_max);
+				(size_t)1 << kmem_highbit(
+					3 * cp->cache_arena->vm_qcache_max);
 			if (cp->cache_slabsize < 64)
 				cp->cache_slabsize = 64;
 		}
@@ -263,7 +257,7 @@ static size_t cache_bytes(void)
 /** The hash table of a new cache; -1: no memory. */
 static int init_hash(kmem_cache_t *cp, int vmflag)
 {
-	size_t bytes = HASH_INITIAL * sizeof(*cp->cache_hash_table);
+	size_t bytes = KMEM_HASH_MIN * sizeof(*cp->cache_hash_table);
 
 	cp->cache_bufctl_cache = cp->cache_flags & KMF_AUDIT
 					 ? kmem_bufctl_audit_cache
@@ -272,8 +266,8 @@ static int init_hash(kmem_cache_t *cp, int vmflag)
 	if (!cp->cache_hash_table)
 		return -1;
 	memset(cp->cache_hash_table, 0, bytes);
-	cp->cache_hash_mask = HASH_INITIAL - 1;
-	cp->cache_hash_shift = (size_t)highbit(cp->cache_chunksize) - 1;
+	cp->cache_hash_mask = KMEM_HASH_MIN - 1;
+	cp->cache_hash_shift = (size_t)kmem_highbit(cp->cache_chunksize) - 1;
 	return 0;
 }
 

@@ -33,6 +33,23 @@
 #define KM_POKE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELAXED)
 #define KM_ADD(x, n)  KM_POKE(x, (x) + (n))
 
+/** The highest bit that is set, counted from 1; 0: none is. */
+static inline int kmem_highbit(size_t x)
+{
+	return x ? 64 - __builtin_clzl(x) : 0;
+}
+
+/** How many heads a hash table of n members should have: as many as it has, if
+ * that is about right. */
+static inline size_t kmem_hash_size(size_t n, size_t least, size_t now)
+{
+	size_t size = (size_t)1 << (kmem_highbit(3 * n + 4) - 2);
+
+	if (size < least)
+		size = least;
+	return now >> 1 <= size && size <= now << 1 ? now : size;
+}
+
 #define KMEM_PAGE ((size_t)4096)
 #define KMEM_LINE ((uintptr_t)64) /* of the cache */
 
@@ -250,6 +267,8 @@ KM_HIDDEN unsigned long kmem_random(void);
 KM_HIDDEN void kmem_random_seed(unsigned long seed);
 
 /* ---- slabs (kmem_slab.c) ---------------------------------------------- */
+
+#define KMEM_HASH_MIN ((size_t)8) /* heads; many caches are never used */
 
 /** A raw buffer of the slab layer, or NULL; takes cache_lock. */
 KM_HIDDEN void *kmem_slab_alloc(kmem_cache_t *cp, int kmflag, int kind);
@@ -663,7 +682,6 @@ KM_HIDDEN void kmem_sys_write(int fd, const char *buf, size_t bytes);
 #define VMEM_SEG_SHORT   ((offsetof(vmem_seg_t, vs_thread) + 7) & ~(size_t)7)
 #define VMEM_MINFREE     8 /* boundary tags an arena has before it works */
 #define VMEM_RESERVE     4 /* what one operation takes at worst */
-#define VMEM_HASH_MIN    VMEM_HASH_INITIAL
 #define VMEM_NPOPULATORS 8
 
 extern KM_HIDDEN kmem_mutex_t vmem_list_lock;

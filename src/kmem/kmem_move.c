@@ -14,7 +14,7 @@
  *
  * The order is one list cut into bins: exact at both ends, where it counts,
  * and coarse in the middle, so that most changes move nothing.  With bs =
- * highbit(maxchunks / 16) + 1, a slab of r used and f free buffers has
+ * kmem_highbit(maxchunks / 16) + 1, a slab of r used and f free buffers has
  *
  *   rank  r - 1                 when r <= bs
  *         highest - f + 1       when f <= bs
@@ -63,11 +63,6 @@ struct pass {
 	int is_desperate; /* try also what said NO, and what is not empty */
 	uint32_t index;   /* of the only buffer to be moved, or ANY_INDEX */
 };
-
-static inline int highbit(size_t x)
-{
-	return x ? 64 - __builtin_clzl(x) : 0;
-}
 
 /* ---- the order of partial slabs ---- */
 
@@ -577,7 +572,8 @@ void kmem_cache_set_move(kmem_cache_t *cp,
 	kmd = vmem_alloc(kmem_cache_arena, sizeof(*kmd), VM_SLEEP);
 	memset(kmd, 0, sizeof(*kmd));
 	kmd->kmd_reclaim_numer = 1;
-	kmd->kmd_binshift = (uint32_t)highbit(cp->cache_maxchunks / 16) + 1;
+	kmd->kmd_binshift =
+		(uint32_t)kmem_highbit(cp->cache_maxchunks / 16) + 1;
 	kmd->kmd_nranks = 2 * kmd->kmd_binshift +
 			  (uint32_t)(cp->cache_maxchunks >> kmd->kmd_binshift);
 	cp->cache_defrag = kmd;

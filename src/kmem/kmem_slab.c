@@ -30,13 +30,6 @@
 
 #include <string.h>
 
-#define HASH_MIN ((size_t)8)
-
-static inline int highbit(size_t x)
-{
-	return x ? 64 - __builtin_clzl(x) : 0;
-}
-
 /** Are the cache's slabs in the page map?  Those of memory are. */
 static int is_mapped(const kmem_cache_t *cp)
 {
@@ -89,13 +82,10 @@ static kmem_bufctl_t *hash_remove(kmem_cache_t *cp, const void *buf)
 static void hash_rescale(kmem_cache_t *cp, size_t nbufs)
 {
 	size_t old_size = KM_PEEK(cp->cache_hash_mask) + 1;
-	size_t new_size = (size_t)1 << (highbit(3 * nbufs + 4) - 2);
+	size_t new_size = kmem_hash_size(nbufs, KMEM_HASH_MIN, old_size);
 	kmem_bufctl_t **old_table, **new_table;
 
-	if (new_size < HASH_MIN)
-		new_size = HASH_MIN;
-	if (!(cp->cache_flags & KMF_HASH) ||
-	    (old_size >> 1 <= new_size && new_size <= old_size << 1))
+	if (!(cp->cache_flags & KMF_HASH) || new_size == old_size)
 		return;
 	new_table = vmem_alloc(kmem_hash_arena, new_size * sizeof(*new_table),
 			       VM_NOSLEEP);

@@ -67,11 +67,6 @@ struct spare {
 	size_t bytes;
 };
 
-static inline int highbit(size_t x)
-{
-	return x ? 64 - __builtin_clzl(x) : 0;
-}
-
 static inline int lowbit(size_t x)
 {
 	return x ? __builtin_ctzl(x) + 1 : 0;
@@ -113,7 +108,7 @@ static void klist_delete(vmem_seg_t *vsp)
 
 static void freelist_insert(vmem_t *vmp, vmem_seg_t *vsp)
 {
-	int list = highbit(vsp->vs_end - vsp->vs_start) - 1;
+	int list = kmem_highbit(vsp->vs_end - vsp->vs_start) - 1;
 
 	vsp->vs_type = VMEM_FREE;
 	vmp->vm_freemap |= 1UL << list;
@@ -125,8 +120,8 @@ static void freelist_delete(vmem_t *vmp, vmem_seg_t *vsp)
 {
 	/* a list head's vs_start is 0: between two heads it was the last one */
 	if (vsp->vs_knext->vs_start == 0 && vsp->vs_kprev->vs_start == 0)
-		vmp->vm_freemap &=
-			~(1UL << (highbit(vsp->vs_end - vsp->vs_start) - 1));
+		vmp->vm_freemap &= ~(
+			1UL << (kmem_highbit(vsp->vs_end - vsp->vs_start) - 1));
 	klist_delete(vsp);
 }
 
@@ -481,9 +476,9 @@ static vmem_seg_t *instant_fit(vmem_t *vmp, size_t bytes)
 	int list;
 
 	if (!ISP2(bytes)) {
-		if (highbit(bytes) >= VMEM_FREELISTS)
+		if (kmem_highbit(bytes) >= VMEM_FREELISTS)
 			return NULL;
-		floor_bytes = 1UL << highbit(bytes);
+		floor_bytes = 1UL << kmem_highbit(bytes);
 	}
 	list = lowbit(P2ALIGN(vmp->vm_freemap, floor_bytes));
 	return list ? vmp->vm_freelist[list - 1].vs_knext : NULL;
@@ -544,7 +539,7 @@ static vmem_seg_t *scan_lists(vmem_t *vmp, int list, const struct want *w,
 static vmem_seg_t *find_fit(vmem_t *vmp, const struct want *w, int vmflag,
 			    uintptr_t *ret_addr)
 {
-	int own = highbit(w->bytes) - 1;
+	int own = kmem_highbit(w->bytes) - 1;
 	vmem_seg_t *vsp = NULL;
 
 	if (!ISP2(w->bytes) && !(vmflag & (VM_BESTFIT | VM_FIRSTFIT)))
@@ -826,7 +821,7 @@ static void *alloc_plain(vmem_t *vmp, size_t bytes, int vmflag)
  * was imported to measure there is none, and no circle has to be walked. */
 static int may_fit(const vmem_t *vmp, size_t bytes)
 {
-	return (vmp->vm_freemap >> (highbit(bytes) - 1)) != 0;
+	return (vmp->vm_freemap >> (kmem_highbit(bytes) - 1)) != 0;
 }
 
 /**

@@ -32,15 +32,10 @@ vmem_t *kmem_pages_arena;
 static vmem_t vmem0[NVMEM0];
 static uint32_t nvmem; /* vmem_list_lock; the last vm_id */
 
-static inline int highbit(size_t x)
-{
-	return x ? 64 - __builtin_clzl(x) : 0;
-}
-
 /** Slab size of the quantum caches, also the unit a NO_QCACHE arena imports. */
 static size_t qcache_slab_bytes(size_t qcache_max)
 {
-	size_t bytes = (size_t)1 << highbit(3 * qcache_max);
+	size_t bytes = (size_t)1 << kmem_highbit(3 * qcache_max);
 
 	return bytes > 64 ? bytes : 64;
 }
@@ -68,7 +63,7 @@ static void lists_init(vmem_t *vmp)
 
 	vmp->vm_hash_table = vmp->vm_hash0;
 	vmp->vm_hash_mask = VMEM_HASH_INITIAL - 1;
-	vmp->vm_hash_shift = (size_t)highbit(vmp->vm_hash_mask);
+	vmp->vm_hash_shift = (size_t)kmem_highbit(vmp->vm_hash_mask);
 }
 
 static void link_arena(vmem_t *vmp)
@@ -150,7 +145,7 @@ vmem_t *vmem_create(const char *name, void *base, size_t size, size_t quantum,
 	(void)kmem_format(vmp->vm_name, sizeof(vmp->vm_name), "%s", name);
 	vmp->vm_cflags = vmflag;
 	vmp->vm_quantum = quantum;
-	vmp->vm_qshift = highbit(quantum) - 1;
+	vmp->vm_qshift = kmem_highbit(quantum) - 1;
 	vmp->vm_source = source;
 	vmp->vm_source_alloc = afunc;
 	vmp->vm_source_free = ffunc;
@@ -355,14 +350,12 @@ void *vmem_alloc_reserve(vmem_t *vmp, size_t bytes, int vmflag)
 
 void vmem_hash_rescale(vmem_t *vmp)
 {
-	size_t n = vmem_nallocated(vmp);
-	size_t new_size = (size_t)1 << (highbit(3 * n + 4) - 2);
 	size_t old_size = KM_PEEK(vmp->vm_hash_mask) + 1;
+	size_t new_size = kmem_hash_size(vmem_nallocated(vmp),
+					 VMEM_HASH_INITIAL, old_size);
 	vmem_seg_t **old_table, **new_table;
 
-	if (new_size < VMEM_HASH_MIN)
-		new_size = VMEM_HASH_MIN;
-	if (old_size >> 1 <= new_size && new_size <= old_size << 1)
+	if (new_size == old_size)
 		return;
 	new_table = vmem_alloc(vmem_hash_arena, new_size * sizeof(*new_table),
 			       VM_NOSLEEP);
@@ -375,7 +368,7 @@ void vmem_hash_rescale(vmem_t *vmp)
 	old_table = vmp->vm_hash_table;
 	KM_POKE(vmp->vm_hash_mask, new_size - 1);
 	vmp->vm_hash_table = new_table;
-	vmp->vm_hash_shift = (size_t)highbit(vmp->vm_hash_mask);
+	vmp->vm_hash_shift = (size_t)kmem_highbit(vmp->vm_hash_mask);
 	for (size_t i = 0; i < old_size; i++) {
 		vmem_seg_t *vsp = old_table[i];
 
