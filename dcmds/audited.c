@@ -83,10 +83,14 @@ char *seconds_text(uint64_t ns)
 			  ns % 1000000000);
 }
 
-const char *what_name(uint32_t what)
+const char *what_name(enum heap_what what)
 {
-	static const char *const names[] = {NULL, "alloc", "free", "fail",
-					    "slab"};
+	static const char *const names[] = {
+		[HEAP_ALLOC] = "alloc",
+		[HEAP_FREE] = "free",
+		[HEAP_FAIL] = "fail",
+		[HEAP_SLAB] = "slab",
+	};
 
-	return what < sizeof(names) / sizeof(*names) ? names[what] : NULL;
+	return names[what];
 }

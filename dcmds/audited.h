@@ -54,6 +54,6 @@ void caller_or_blank(struct out *o, taddr_t caller);
 /** Nanoseconds as seconds: "1.000000123".  Owned. */
 char *seconds_text(uint64_t ns);
 /** "alloc", "free", ... of heap_audit.what, or NULL. */
-const char *what_name(uint32_t what);
+const char *what_name(enum heap_what what);
 
 #endif

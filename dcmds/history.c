@@ -35,7 +35,7 @@ static struct err *take_record(void *arg, const struct heap_audit *a)
 
 	progress_set("reading the log", h->nseen++, 0);
 	/* of a failure it is the size that stands there, of a slab its start */
-	if (a->buf == h->buf && (a->what == 1 || a->what == 2))
+	if (a->buf == h->buf && (a->what == HEAP_ALLOC || a->what == HEAP_FREE))
 		VEC_PUSH(&h->list, *a);
 	return NULL;
 }
@@ -96,7 +96,7 @@ static void print_history(struct history_arg *h)
 
 	if (h->list.n)
 		qsort(h->list.v, h->list.n, sizeof(*h->list.v), oldest_first);
-	if (h->list.n == 0 || h->list.v[0].what == 2)
+	if (h->list.n == 0 || h->list.v[0].what == HEAP_FREE)
 		out_warn(o, "what was before is not in the log any more");
 	out_begin(o, cols, 9, NULL);
 	for (size_t i = 0; i < h->list.n; i++)

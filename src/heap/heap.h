@@ -107,6 +107,14 @@ struct heap_segment {
 	uint32_t stack; /* see heap_ops.stack; 0 none */
 };
 
+enum heap_what {
+	HEAP_NOTHING, /* not recorded */
+	HEAP_ALLOC,
+	HEAP_FREE,
+	HEAP_FAIL, /* an allocation that failed */
+	HEAP_SLAB, /* a slab was made */
+};
+
 /* one transaction: of a live control, or a record of the log */
 struct heap_audit {
 	taddr_t addr; /* of the bufctl or record */
@@ -114,7 +122,7 @@ struct heap_audit {
 	taddr_t cache, slab;
 	uint64_t stamp_ns;
 	uint32_t tid;
-	uint32_t what;    /* 1 allocation, 2 free, 3 failure, 4 slab creation */
+	enum heap_what what;
 	const char *kind; /* "malloc", "new", ... or "" */
 	taddr_t lastlog, contents;
 	uint32_t stack; /* 0 none */
@@ -151,7 +159,7 @@ enum heap_log {
  * free, a sized delete with another size */
 struct heap_mismatch {
 	taddr_t addr;            /* of the entry in the library's table */
-	struct heap_audit alloc; /* what = 0: not recorded */
+	struct heap_audit alloc; /* HEAP_NOTHING: not recorded */
 	struct heap_audit free;
 	uint64_t size_bytes;  /* asked for; UINT64_MAX: not known */
 	uint64_t freed_bytes; /* as the free says; UINT64_MAX: it does not */

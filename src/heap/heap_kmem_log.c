@@ -72,18 +72,17 @@ bool kmem_stack(struct heap *heap, uint32_t id, struct heap_stack *ret)
 
 /* ---- records --------------------------------------------------------- */
 
-/* 1 allocation, 2 free, 3 failure, 4 slab: heap.h's numbers */
-static uint32_t what_of(const struct kmem_heap *kh, uint64_t what)
+static enum heap_what what_of(const struct kmem_heap *kh, uint64_t what)
 {
 	if (what == 0)
-		return 0;
+		return HEAP_NOTHING;
 	if (what == kh->names.what_alloc)
-		return 1;
+		return HEAP_ALLOC;
 	if (what == kh->names.what_free)
-		return 2;
+		return HEAP_FREE;
 	if (what == kh->names.what_fail)
-		return 3;
-	return what == kh->names.what_slab ? 4 : 0;
+		return HEAP_FAIL;
+	return what == kh->names.what_slab ? HEAP_SLAB : HEAP_NOTHING;
 }
 
 static void read_record(struct kmem_heap *kh, taddr_t addr, const void *raw,
@@ -141,7 +140,7 @@ static bool audit_of_big(struct kmem_heap *kh, const struct heap_buf *buf,
 		.buf = buf->addr,
 		.stamp_ns = s.stamp_ns,
 		.tid = s.tid,
-		.what = 1,
+		.what = HEAP_ALLOC,
 		.kind = kind < 16 && kh->names.kind[kind] ? kh->names.kind[kind]
 							  : "",
 		.stack = s.stack,

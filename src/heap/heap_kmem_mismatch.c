@@ -49,8 +49,9 @@ static bool read_pair(struct kmem_heap *kh, taddr_t at,
 	if (!err)
 		err = kmem_audit_at(kh->heap, at + ROW(mm_free).offset_bytes,
 				    &ret->free);
-	if (err || ret->alloc.buf != ret->free.buf || ret->free.what != 2 ||
-	    !*ret->free.kind || ret->free.lastlog != ret->alloc.addr) {
+	if (err || ret->alloc.buf != ret->free.buf ||
+	    ret->free.what != HEAP_FREE || !*ret->free.kind ||
+	    ret->free.lastlog != ret->alloc.addr) {
 		kmem_damage(kh, at, 0, "mismatched free 0x%" PRIx64 " %s", at,
 			    err ? err->msg : "is damaged");
 		err_free(err);

@@ -72,12 +72,16 @@ static void print_leak(const struct verdict *v, FILE *out, const struct leak *l)
 
 static void print_record(const struct verdict *v, FILE *out, taddr_t addr)
 {
-	static const char *const did[] = {NULL, "allocated", "freed"};
+	static const char *const did[] = {
+		[HEAP_ALLOC] = "allocated",
+		[HEAP_FREE] = "freed",
+	};
 	struct heap_buf b;
 	struct heap_audit a;
 
 	if (!v->heap->ops->buf_at(v->heap, addr, &b) || !v->heap->ops->audit ||
-	    !v->heap->ops->audit(v->heap, &b, &a) || a.what < 1 || a.what > 2)
+	    !v->heap->ops->audit(v->heap, &b, &a) ||
+	    (a.what != HEAP_ALLOC && a.what != HEAP_FREE))
 		return;
 	fprintf(out, "  last %s by thread %u at:\n", did[a.what], a.tid);
 	print_stack(v, out, a.stack);
