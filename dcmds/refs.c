@@ -22,7 +22,6 @@ struct refs_arg {
 	taddr_t start, end;      /* of what is pointed at */
 	const struct root *root; /* at hand; NULL: a buffer */
 	size_t buf;              /* index of the buffer at hand */
-	uint64_t nseen;
 };
 
 /* "kmem_alloc_32", or that and "leaked" */
@@ -92,52 +91,13 @@ static struct err *ref_row(struct refs_arg *a, taddr_t at, uint64_t value)
 	return NULL;
 }
 
-static struct err *look_at(void *arg, taddr_t at, uint64_t value)
+static struct err *take_ref(void *arg, const struct ref *r)
 {
 	struct refs_arg *a = arg;
 
-	return value - a->start < a->end - a->start ? ref_row(a, at, value)
-						    : NULL;
-}
-
-static struct err *scan_roots(struct refs_arg *a)
-{
-	const struct roots *roots = a->leaks->roots;
-	struct target *t = session_target(a->call->s);
-	struct err *err = NULL;
-
-	for (size_t i = 0; !err && i < roots->n; i++) {
-		const struct root *r = &roots->v[i];
-
-		a->root = r;
-		if (r->start != r->end)
-			err = words_scan(t, r->start, r->end, look_at, a, NULL);
-		else
-			err = look_at(a, 0, r->value);
-	}
-	a->root = NULL;
-	return err;
-}
-
-static struct err *scan_bufs(struct refs_arg *a)
-{
-	const struct bufset *set = a->leaks->set;
-	struct target *t = session_target(a->call->s);
-	struct err *err = NULL;
-
-	for (size_t i = 0; !err && i < set->n; i++) {
-		const struct bufset_buf *b = &set->v[i];
-
-		a->buf = i;
-		err = words_scan(t, b->addr, b->addr + b->size_bytes, look_at,
-				 a, NULL);
-		if ((i & 0xfff) != 0)
-			continue;
-		progress_set("looking for references", i, set->n);
-		if (!err)
-			err = interrupt_check();
-	}
-	return err;
+	a->root = r->root;
+	a->buf = r->buf;
+	return ref_row(a, r->at, r->value);
 }
 
 static struct err *begin(struct refs_arg *a)
@@ -171,9 +131,8 @@ static struct err *dcmd_refs(struct dcmd_call *call)
 		a.end = b->addr + (b->size_bytes ? b->size_bytes : 1);
 	}
 	out_begin(call->out, ref_cols, 6, NULL);
-	err = scan_roots(&a);
-	if (!err)
-		err = scan_bufs(&a);
+	err = refs_scan(a.leaks, session_target(call->s), a.start, a.end,
+			take_ref, &a);
 	out_end(call->out);
 	return err;
 }

@@ -137,4 +137,21 @@ struct leaks {
 struct err *leaks_find(struct heap *heap, struct leaks **ret) must_use;
 void leaks_free(struct leaks *leaks);
 
+/* a word that points somewhere */
+struct ref {
+	taddr_t at;     /* of the word; 0: it is the value of a register */
+	uint64_t value; /* the pointer */
+	const struct root *root; /* the root it is in; NULL: a buffer */
+	size_t buf;              /* index in the set, when root is NULL */
+};
+typedef struct err *ref_fn(void *arg, const struct ref *r);
+/**
+ * Calls fn for each word that points into [start, end), of the roots and then of
+ * the allocated buffers, in the order of both: what marking follows.  fn
+ * returning non-NULL ends it.
+ */
+struct err *refs_scan(const struct leaks *leaks, const struct target *t,
+		      taddr_t start, taddr_t end, ref_fn *fn,
+		      void *arg) must_use;
+
 #endif
