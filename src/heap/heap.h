@@ -135,6 +135,12 @@ struct heap_stack {
 	taddr_t pc[HEAP_STACK_MAX]; /* return addresses, innermost first */
 };
 
+/* what should be in [from, to): a word, again on each 8-byte boundary */
+struct heap_expect {
+	taddr_t from, to; /* equal: not known */
+	uint64_t word;
+};
+
 struct heap_finding {
 	taddr_t addr;  /* the buffer, slab, cache or arena that is damaged */
 	taddr_t cache; /* 0 if not known; of a large buffer its arena */
@@ -145,7 +151,8 @@ struct heap_finding {
 	} kind;
 	enum buf_state state; /* of a buffer, else 0 */
 	taddr_t at;           /* first damaged byte, or 0 */
-	char text[160];       /* mdb's words for a buffer */
+	struct heap_expect want;
+	char text[160]; /* mdb's words for a buffer */
 };
 
 enum heap_log {

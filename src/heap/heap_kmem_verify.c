@@ -85,7 +85,7 @@ uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_cache *kc,
 
 static struct err *report(struct verifier *v, const struct kmem_cache *kc,
 			  const struct heap_buf *b, taddr_t at,
-			  const char *what)
+			  const struct heap_expect *want, const char *what)
 {
 	struct heap_finding f = {
 		.addr = b->addr,
@@ -93,6 +93,7 @@ static struct err *report(struct verifier *v, const struct kmem_cache *kc,
 		.kind = FINDING_BUFFER,
 		.state = b->state,
 		.at = at,
+		.want = *want,
 	};
 	const char *state = b->state == BUF_ALLOCATED ? "allocated" : "free";
 
@@ -101,11 +102,13 @@ static struct err *report(struct verifier *v, const struct kmem_cache *kc,
 	return v->fn(v->arg, &f);
 }
 
-/* first byte of [start, end) that is not of a pattern; 0 none.  A pattern lies
- * on 8-byte boundaries of the target. */
-static taddr_t first_modified(struct kmem_heap *kh, uint64_t pattern,
-			      taddr_t start, taddr_t end)
+/* first byte that is not as it should be; 0 none */
+static taddr_t first_modified(struct kmem_heap *kh,
+			      const struct heap_expect *want)
 {
+	taddr_t start = want->from;
+	taddr_t end = want->to;
+	uint64_t pattern = want->word;
 	size_t len = 0;
 	const unsigned char *p = NULL;
 	taddr_t at = start;
@@ -135,49 +138,74 @@ static taddr_t first_modified(struct kmem_heap *kh, uint64_t pattern,
 /* a finding that says where */
 static struct err *report_at(struct verifier *v, const struct kmem_cache *kc,
 			     const struct heap_buf *b, taddr_t at,
-			     const char *what)
+			     const struct heap_expect *want, const char *what)
 {
 	char text[TAG_MAX];
 
 	snprintf(text, sizeof(text), "%s, at %" PRIx64, what, at);
-	return report(v, kc, b, at, text);
+	return report(v, kc, b, at, want, text);
 }
 
-/* first byte written in front of a buffer, behind the tag of the one before it
- * or the start of the slab; 0 none */
-static taddr_t padding_modified(struct kmem_heap *kh,
-				const struct kmem_cache *kc, taddr_t buf)
+/* one about a word of the tag, which should be another */
+static struct err *report_tag(struct verifier *v, const struct kmem_cache *kc,
+			      const struct heap_buf *b, uint64_t off,
+			      uint64_t word, const char *what)
+{
+	taddr_t at = b->addr + kc->buftag_off + off;
+	struct heap_expect want = {at, at + 8, word};
+
+	return report(v, kc, b, at, &want, what);
+}
+
+static struct err *report_buftag(struct verifier *v,
+				 const struct kmem_cache *kc,
+				 const struct heap_buf *b,
+				 const struct tag *tag, uint64_t state)
+{
+	bool is_known = kc->pub.has_hash && b->ctl;
+	uint64_t ctl = is_known ? b->ctl : tag->bufctl;
+
+	if (tag->bufctl != ctl)
+		return report_tag(v, kc, b, 8, ctl, "has a corrupt buftag");
+	return report_tag(v, kc, b, 16, ctl ^ state, "has a corrupt buftag");
+}
+
+/* what lies in front of a buffer, behind the tag of the one before it or the
+ * start of the slab */
+static struct heap_expect padding_of(const struct kmem_heap *kh,
+				     const struct kmem_cache *kc, taddr_t buf)
 {
 	const struct kmem_slab *s = kmem_slab_at(kh, buf);
-	taddr_t start = 0;
+	struct heap_expect want = {buf, buf, kh->num.uninitialized};
 
 	if (!kc->has_deadbeef || !s)
-		return 0;
+		return want;
 	if (buf == s->base)
-		start = buf & -kc->quantum_bytes;
+		want.from = buf & -kc->quantum_bytes;
 	else
-		start = buf - kc->chunk_bytes + kc->buftag_off +
-			kh->names.struct_bytes[K_kmem_buftag];
-	return first_modified(kh, kh->num.uninitialized, start, buf);
+		want.from = buf - kc->chunk_bytes + kc->buftag_off +
+			    kh->names.struct_bytes[K_kmem_buftag];
+	return want;
 }
 
 /* the same behind the tag of the last buffer of a slab, to the slab's end */
-static taddr_t tail_modified(struct kmem_heap *kh, const struct kmem_cache *kc,
-			     taddr_t buf)
+static struct heap_expect tail_of(const struct kmem_heap *kh,
+				  const struct kmem_cache *kc, taddr_t buf)
 {
 	const struct kmem_slab *s = kmem_slab_at(kh, buf);
+	struct heap_expect want = {buf, buf, kh->num.uninitialized};
 	taddr_t end = buf + kc->chunk_bytes;
 
 	if (!kc->has_deadbeef || !s ||
 	    end != s->base + s->nbufs * kc->chunk_bytes)
-		return 0;
+		return want;
 	/* without a hash the slab's header is there */
 	if (kc->pub.has_hash)
 		end = (s->base & -kc->quantum_bytes) + kc->slab_bytes;
-	return first_modified(kh, kh->num.uninitialized,
-			      buf + kc->buftag_off +
-				      kh->names.struct_bytes[K_kmem_buftag],
-			      end);
+	want.from =
+		buf + kc->buftag_off + kh->names.struct_bytes[K_kmem_buftag];
+	want.to = end;
+	return want;
 }
 
 static struct err *verify_free(struct verifier *v, const struct kmem_cache *kc,
@@ -185,21 +213,19 @@ static struct err *verify_free(struct verifier *v, const struct kmem_cache *kc,
 {
 	struct kmem_heap *kh = v->kh;
 	uint64_t n = kc->is_lite ? 8 : kc->verify_bytes;
-	taddr_t at = kc->has_deadbeef ? first_modified(kh, kh->num.free,
-						       b->addr, b->addr + n)
-				      : 0;
+	struct heap_expect want = {b->addr, b->addr + n, kh->num.free};
+	taddr_t at = kc->has_deadbeef ? first_modified(kh, &want) : 0;
 
 	if (at)
-		return report_at(v, kc, b, at, "seems corrupted");
+		return report_at(v, kc, b, at, &want, "seems corrupted");
 	/* on its slab's free list a raw buffer has the link in the redzone */
 	if (!kc->is_lite && (kc->pub.has_hash || b->state != BUF_FREE_SLAB) &&
 	    tag->redzone != kh->num.redzone)
-		return report(v, kc, b, b->addr + kc->buftag_off,
-			      "seems to have a corrupt redzone pattern");
+		return report_tag(v, kc, b, 0, kh->num.redzone,
+				  "seems to have a corrupt redzone pattern");
 	if ((tag->bufctl ^ tag->bxstat) != kh->num.buftag_free ||
 	    (kc->pub.has_hash && b->ctl && tag->bufctl != b->ctl))
-		return report(v, kc, b, b->addr + kc->buftag_off + 8,
-			      "has a corrupt buftag");
+		return report_buftag(v, kc, b, tag, kh->num.buftag_free);
 	return NULL;
 }
 
@@ -208,14 +234,17 @@ static struct err *verify_slack(struct verifier *v, const struct kmem_cache *kc,
 				const struct heap_buf *b, uint64_t asked)
 {
 	uint64_t n = kc->verify_bytes;
+	struct heap_expect want = {.word = v->kh->num.uninitialized};
 	taddr_t at = 0;
 
 	if (n > kc->buftag_off)
 		n = kc->buftag_off;
+	want.from = b->addr + asked + 1;
+	want.to = b->addr + n;
 	if (kc->has_deadbeef && !kc->is_lite)
-		at = first_modified(v->kh, v->kh->num.uninitialized,
-				    b->addr + asked + 1, b->addr + n);
-	return at ? report_at(v, kc, b, at, "has been written past its end")
+		at = first_modified(v->kh, &want);
+	return at ? report_at(v, kc, b, at, &want,
+			      "has been written past its end")
 		  : NULL;
 }
 
@@ -224,16 +253,23 @@ static struct err *verify_redzone(struct verifier *v,
 				  const struct heap_buf *b,
 				  const struct tag *tag)
 {
+	static const char signature[] = "has a corrupt redzone signature";
 	struct kmem_heap *kh = v->kh;
 	uint64_t asked = 0;
 	unsigned char byte = 0;
+	taddr_t zone = b->addr + kc->buftag_off;
 
-	if (!decode_size(kh, kc, tag->redzone, &asked))
-		return report(v, kc, b, b->addr + kc->buftag_off,
+	if (!decode_size(kh, kc, tag->redzone, &asked)) {
+		struct heap_expect half = {zone, zone + 4, kh->num.redzone};
+
+		/* the other half says a size that nobody knows any more */
+		return report(v, kc, b, zone, &half,
 			      "has a corrupt redzone size encoding");
+	}
 	struct err *err = target_read(kh->t, b->addr + asked, &byte, 1);
 	uint32_t low = (uint32_t)tag->redzone;
-	uint32_t want = (uint32_t)kh->num.redzone;
+	struct heap_expect want = {zone, zone + 4, (uint32_t)kh->num.redzone};
+	uint64_t mark = kh->num.redzone_byte & 0xff;
 
 	if (err)
 		return err;
@@ -241,15 +277,16 @@ static struct err *verify_redzone(struct verifier *v,
 	if (asked >= kc->buftag_off && asked < kc->buftag_off + 4) {
 		unsigned shift = 8 * (unsigned)(asked - kc->buftag_off);
 
-		want = (want & ~(0xffu << shift)) |
-		       (uint32_t)(kh->num.redzone_byte << shift);
+		want.word = (want.word & ~(0xffULL << shift)) | mark << shift;
 	}
-	if (byte != (kh->num.redzone_byte & 0xff))
-		return report(v, kc, b, b->addr + asked,
-			      "has a corrupt redzone signature");
-	if (low != want)
-		return report(v, kc, b, b->addr + kc->buftag_off,
-			      "has a corrupt redzone signature");
+	if (byte != mark) {
+		want = (struct heap_expect){b->addr + asked,
+					    b->addr + asked + 1,
+					    mark * 0x0101010101010101};
+		return report(v, kc, b, want.from, &want, signature);
+	}
+	if (low != (uint32_t)want.word)
+		return report(v, kc, b, zone, &want, signature);
 	return verify_slack(v, kc, b, asked);
 }
 
@@ -275,12 +312,11 @@ static struct err *verify_transit(struct verifier *v,
 
 	if (!kc->is_lite && tag->redzone != kh->num.redzone &&
 	    !is_being_marked(kh, kc, tag))
-		return report(v, kc, b, b->addr + kc->buftag_off,
-			      "seems to have a corrupt redzone pattern");
+		return report_tag(v, kc, b, 0, kh->num.redzone,
+				  "seems to have a corrupt redzone pattern");
 	if ((x != kh->num.buftag_free && x != kh->num.buftag_alloc) ||
 	    (kc->pub.has_hash && b->ctl && tag->bufctl != b->ctl))
-		return report(v, kc, b, b->addr + kc->buftag_off + 8,
-			      "has a corrupt buftag");
+		return report_buftag(v, kc, b, tag, kh->num.buftag_free);
 	return NULL;
 }
 
@@ -299,8 +335,7 @@ static struct err *verify_allocated(struct verifier *v,
 	}
 	if ((tag->bufctl ^ tag->bxstat) != kh->num.buftag_alloc ||
 	    (kc->pub.has_hash && b->ctl && tag->bufctl != b->ctl))
-		return report(v, kc, b, b->addr + kc->buftag_off + 8,
-			      "has a corrupt buftag");
+		return report_buftag(v, kc, b, tag, kh->num.buftag_alloc);
 	return NULL;
 }
 
@@ -313,14 +348,17 @@ static struct err *verify_buf(void *arg, const struct heap_buf *b)
 {
 	struct cache_arg *c = arg;
 	struct tag tag = {0};
-	taddr_t at = padding_modified(c->v->kh, c->kc, b->addr);
+	struct heap_expect want = padding_of(c->v->kh, c->kc, b->addr);
+	taddr_t at = first_modified(c->v->kh, &want);
 
 	if (at)
-		return report_at(c->v, c->kc, b, at,
+		return report_at(c->v, c->kc, b, at, &want,
 				 "has been written before its start");
-	at = tail_modified(c->v->kh, c->kc, b->addr);
+	want = tail_of(c->v->kh, c->kc, b->addr);
+	at = first_modified(c->v->kh, &want);
 	if (at)
-		return report_at(c->v, c->kc, b, at, "has a corrupt padding");
+		return report_at(c->v, c->kc, b, at, &want,
+				 "has a corrupt padding");
 	/* not in the dump: said elsewhere */
 	if (!read_tag(c->v->kh, c->kc, b->addr, &tag))
 		return NULL;
@@ -338,8 +376,8 @@ static struct err *verify_big(struct verifier *v, const struct kmem_big *big)
 	const struct kmem_arena *a = kmem_arena_at(kh, big->arena);
 	uint64_t q = a ? a->pub.quantum_bytes : 1;
 	taddr_t end = (big->end + kh->oversize_tag_bytes + q - 1) & -q;
-	taddr_t at =
-		first_modified(kh, kh->num.uninitialized, big->end + 1, end);
+	struct heap_expect want = {big->end + 1, end, kh->num.uninitialized};
+	taddr_t at = first_modified(kh, &want);
 	size_t len = 0;
 	const unsigned char *mark = target_peek(kh->t, big->end, &len);
 	struct heap_finding f = {
@@ -352,11 +390,16 @@ static struct err *verify_big(struct verifier *v, const struct kmem_big *big)
 
 	if (!big->has_guard)
 		return NULL;
-	if (mark && len && *mark != (kh->num.redzone_byte & 0xff))
+	if (mark && len && *mark != (kh->num.redzone_byte & 0xff)) {
 		at = big->end;
+		want = (struct heap_expect){at, at + 1,
+					    (kh->num.redzone_byte & 0xff) *
+						    0x0101010101010101};
+	}
 	if (!at)
 		return NULL;
 	f.at = at;
+	f.want = want;
 	snprintf(f.text, sizeof(f.text),
 		 "buffer %" PRIx64
 		 " (allocated) has been written past its end, at %" PRIx64,
