@@ -5,6 +5,7 @@
 enum {
 	/* first those of enum root_kind, in its order */
 	STATE_INTERIOR = ROOT_ANON + 1,
+	STATE_PAST,
 	STATE_LEAKED,
 	STATE_INDIRECT,
 	STATE_UNKNOWN,
@@ -26,6 +27,7 @@ static const char *const names[STATE_MAX][2] = {
 	[ROOT_ANON] = {"anon", "allocated, held by mapped memory"},
 	[STATE_INTERIOR] = {"interior",
 			    "allocated, held by inner pointers only"},
+	[STATE_PAST] = {"past", "allocated, only its end is pointed at"},
 	[STATE_LEAKED] = {"leaked", "leaked"},
 	[STATE_INDIRECT] = {"indirect", "leaked with another leak"},
 	[STATE_UNKNOWN] = {"allocator", "allocated, the allocator's own"},
@@ -70,6 +72,8 @@ static unsigned allocated_state(const struct states_arg *a,
 		return STATE_LEAKED;
 	case MARK_INDIRECT:
 		return STATE_INDIRECT;
+	case MARK_PAST:
+		return STATE_PAST;
 	case MARK_INTERIOR:
 		return STATE_INTERIOR;
 	case MARK_REACHABLE:

@@ -309,3 +309,13 @@ size_t bufset_find(const struct bufset *set, taddr_t addr)
 		return BUFSET_NONE;
 	return lo;
 }
+
+size_t bufset_find_past(const struct bufset *set, taddr_t addr)
+{
+	size_t i = addr ? bufset_find(set, addr - 1) : BUFSET_NONE;
+
+	if (i == BUFSET_NONE || addr != buf_end(&set->v[i]) ||
+	    bufset_find(set, addr) != BUFSET_NONE)
+		return BUFSET_NONE;
+	return i;
+}

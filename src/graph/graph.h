@@ -27,6 +27,7 @@ struct bufset {
 
 enum mark {
 	MARK_NONE,      /* nobody points at it */
+	MARK_PAST,      /* only pointers to just behind its end reach it */
 	MARK_INTERIOR,  /* reached through interior pointers only */
 	MARK_REACHABLE, /* reached by a pointer to its start */
 	MARK_INDIRECT,  /* leaked, and another leak points at it; leaks_find()
@@ -41,6 +42,9 @@ struct err *bufset_build(struct heap *heap, struct bufset **ret) must_use;
 void bufset_free(struct bufset *set);
 /** Index of the buffer that holds addr, or BUFSET_NONE. */
 size_t bufset_find(const struct bufset *set, taddr_t addr);
+/** Index of the buffer that ends at addr, where no other begins, or
+ * BUFSET_NONE. */
+size_t bufset_find_past(const struct bufset *set, taddr_t addr);
 /** All that the heap knows of the i-th buffer. */
 void bufset_get(struct heap *heap, const struct bufset *set, size_t i,
 		struct heap_buf *ret);

@@ -8,10 +8,15 @@
  * list of buffers still to be looked at is explicit: a linked list of a million
  * buffers must not become a million stack frames.
  *
- * Invariants: (I1) a buffer is put on the list when its mark leaves MARK_NONE,
- * so once at most, and the list never holds more than set->n.  (I2) a mark only
- * grows: an exact pointer met later raises MARK_INTERIOR, without a second
- * scan.  (I3) only roots and marked buffers are read: what a free buffer or the
+ * A word that is the address just behind a buffer, where no other begins, is a
+ * weak reference: a program may keep the end of an array, but as often it is a
+ * limit that outlived it.  What nothing else holds is looked at last, when all
+ * that is held properly is known.
+ *
+ * Invariants: (I1) a buffer is put on the list when its mark leaves MARK_NONE
+ * or MARK_PAST, so twice at most, and the list never holds more than set->n.
+ * (I2) a mark only grows: an exact pointer met later raises MARK_INTERIOR,
+ * without a second scan.  (I3) only roots and marked buffers are read: what a free buffer or the
  * allocator itself holds keeps nothing alive.
  *
  * Cost: each word of roots and reachable buffers once.
@@ -102,11 +107,22 @@ struct marker {
 	struct bufset *set;
 	uint32_t *todo; /* (I1) */
 	size_t ntodo;
-	taddr_t lo, hi; /* all buffers lie in [lo, hi) */
+	VEC(uint32_t) past; /* each that was marked MARK_PAST, once */
+	taddr_t lo, hi;     /* all buffers lie in [lo, hi) */
 	struct mark_stats *stats;
 	enum root_kind kind; /* of the root at hand */
 	size_t nmarked;      /* buffers looked at, for progress */
 };
+
+static void mark_past(struct marker *m, uint64_t value)
+{
+	size_t i = bufset_find_past(m->set, value);
+
+	if (i == BUFSET_NONE || m->set->mark[i] != MARK_NONE)
+		return;
+	m->set->mark[i] = MARK_PAST;
+	VEC_PUSH(&m->past, (uint32_t)i);
+}
 
 static void mark_value(struct marker *m, uint64_t value)
 {
@@ -114,13 +130,15 @@ static void mark_value(struct marker *m, uint64_t value)
 		return;
 	size_t i = bufset_find(m->set, value);
 
-	if (i == BUFSET_NONE)
+	if (i == BUFSET_NONE) {
+		mark_past(m, value);
 		return;
+	}
 	m->stats->nhits++;
 	enum mark mark =
 		value == m->set->v[i].addr ? MARK_REACHABLE : MARK_INTERIOR;
 
-	if (m->set->mark[i] == MARK_NONE) {
+	if (m->set->mark[i] <= MARK_PAST) {
 		m->todo[m->ntodo++] = (uint32_t)i;
 		m->set->root[i] = (unsigned char)m->kind;
 	}
@@ -186,6 +204,20 @@ static struct err *drain(struct marker *m)
 	return err;
 }
 
+/* what only the address behind it holds, and what that holds */
+static struct err *drain_past(struct marker *m)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; !err && i < m->past.n; i++) {
+		if (m->set->mark[m->past.v[i]] != MARK_PAST)
+			continue;
+		m->todo[m->ntodo++] = m->past.v[i];
+		err = drain(m);
+	}
+	return err;
+}
+
 struct err *mark_all(struct heap *heap, const struct roots *roots,
 		     struct bufset *set, struct mark_stats *stats)
 {
@@ -217,12 +249,15 @@ struct err *mark_all(struct heap *heap, const struct roots *roots,
 		if (!err)
 			err = drain(&m);
 	}
+	if (!err)
+		err = drain_past(&m);
 	/* last: what is reached in another way as well is looked into */
 	for (size_t i = 0; !err && i < roots->n; i++) {
 		m.kind = roots->v[i].kind;
 		if (roots->v[i].is_shallow)
 			mark_value(&m, roots->v[i].value);
 	}
+	VEC_FREE(&m.past);
 	mem_free(m.todo);
 	return err;
 }

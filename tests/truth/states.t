@@ -6,7 +6,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(11)
+T.plan(13)
 
 
 def states(dump, cmd="::kmem_states"):
@@ -38,6 +38,10 @@ t = r.truth()
 got = states(r.dump)
 T.ok(t.interior and 0 <= got.get("interior", 0) - len(t.interior) <= t.other,
      "interior: inner pointers only", got)
+T.ok(got.get("past") == len(t.held) == 1, "interior: its end only", got)
+r = T.run("ends")
+got = states(r.dump)
+T.ok(got.get("past") == len(r.truth().held) == 8, "ends: of any size", got)
 r = T.run("stack_words")
 got = states(r.dump, "::kmem_states kmem_alloc_112")
 T.ok(got.get("stack", 0) + got.get("register", 0) == len(r.truth().live) and

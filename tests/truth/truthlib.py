@@ -42,7 +42,7 @@ class Truth:
         self.live, self.interior, self.leak = {}, {}, {}
         self.free, self.gone = set(), set()
         self.corrupt, self.segment, self.stack = {}, {}, {}
-        self.by = {}
+        self.by, self.held = {}, {}
         self.other = None
         with open(path) as f:
             for line in f:
@@ -67,6 +67,8 @@ class Truth:
             self.segment[addr] = (int(w[2]), w[3].strip())
         elif w[0] == "by":
             self.by[addr] = int(w[2])
+        elif w[0] == "held":
+            self.held[addr] = w[2].strip()
         elif w[0] == "stack":
             self.stack[addr] = w[2].strip()
         else:

@@ -226,15 +226,25 @@ static void an_interior_pointer_keeps_and_is_told(void **state)
 	done(w);
 }
 
-static void one_past_the_end_does_not_keep(void **state)
+static void one_past_the_end_keeps_weakly(void **state)
 {
 	struct world *w = world();
 
 	(void)state;
 	buf(w, 0, BUF_ALLOCATED, 1);
+	buf(w, 2, BUF_ALLOCATED, 1);
+	buf(w, 4, BUF_ALLOCATED, 1);
+	buf(w, 5, BUF_ALLOCATED, 1);
 	put(w, DATA, BUF(0) + 64);
+	put(w, BUF(0), BUF(2)); /* held by what is held so */
 	put(w, DATA + 8, BUF(0) - 1);
+	put(w, DATA + 16, BUF(4) + 64); /* which is the start of another */
+	put(w, DATA + 24, BUF(4) - 1);
 	expect(w, 1, 1);
+	assert_int_equal(w->l->set->mark[0], MARK_PAST);
+	assert_int_equal(w->l->set->mark[1], MARK_REACHABLE);
+	assert_int_equal(w->l->set->mark[2], MARK_NONE);
+	assert_int_equal(w->l->set->mark[3], MARK_REACHABLE);
 	done(w);
 }
 
@@ -456,7 +466,7 @@ int main(void)
 		cmocka_unit_test(a_ring_behind_another_leak_is_indirect),
 		cmocka_unit_test(a_pointer_to_itself_saves_nobody),
 		cmocka_unit_test(an_interior_pointer_keeps_and_is_told),
-		cmocka_unit_test(one_past_the_end_does_not_keep),
+		cmocka_unit_test(one_past_the_end_keeps_weakly),
 		cmocka_unit_test(a_free_buffer_keeps_nothing),
 		cmocka_unit_test(a_word_that_is_not_aligned_is_no_pointer),
 		cmocka_unit_test(registers_are_roots),
