@@ -100,36 +100,6 @@ static void bufctl_row(struct bufctl_arg *a, const struct heap_audit *au)
 		short_row(a->heap, a->call->out, au, &stack);
 }
 
-/* the transactions before one, as far as the log still has them: each record
- * names the one before it.  The newest record is a copy of the bufctl. */
-static struct err *
-each_older(struct heap *heap, const struct heap_audit *from,
-	   struct err *(*fn)(void *arg, const struct heap_audit *a), void *arg)
-{
-	struct heap_audit now = *from;
-	struct err *err = NULL;
-
-	while (!err && now.lastlog) {
-		struct heap_audit older;
-
-		err = heap->ops->audit_at(heap, now.lastlog, &older);
-		if (err) { /* overwritten, or not in the dump: the end */
-			err_free(err);
-			return NULL;
-		}
-		if (older.buf != from->buf || older.cache != from->cache ||
-		    older.stamp_ns > now.stamp_ns ||
-		    older.lastlog == now.lastlog)
-			return NULL;
-		if (older.stamp_ns < now.stamp_ns)
-			err = fn(arg, &older);
-		now = older;
-		if (!err)
-			err = interrupt_check();
-	}
-	return err;
-}
-
 static struct err *older_row(void *arg, const struct heap_audit *a)
 {
 	bufctl_row(arg, a);
@@ -152,7 +122,7 @@ static struct err *run_bufctl(struct bufctl_arg *a)
 		return err;
 	bufctl_row(a, &au);
 	if (a->has_history)
-		err = each_older(a->heap, &au, older_row, a);
+		err = audit_each_older(a->heap, &au, older_row, a);
 	return err;
 }
 
@@ -210,7 +180,7 @@ static struct err *walk_history(struct session *s, const struct walker *walker,
 		err = heap->ops->audit_at(heap, addr, &au);
 	if (!err)
 		err = fn(arg, addr);
-	return err ? err : each_older(heap, &au, pass_audit, &w);
+	return err ? err : audit_each_older(heap, &au, pass_audit, &w);
 }
 
 static const struct dcmd dcmds[] = {

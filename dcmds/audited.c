@@ -94,3 +94,30 @@ const char *what_name(enum heap_what what)
 
 	return names[what];
 }
+
+struct err *audit_each_older(struct heap *heap, const struct heap_audit *from,
+			     heap_audit_fn *fn, void *arg)
+{
+	struct heap_audit now = *from;
+	struct err *err = NULL;
+
+	while (!err && now.lastlog) {
+		struct heap_audit older;
+
+		err = heap->ops->audit_at(heap, now.lastlog, &older);
+		if (err) { /* overwritten, or not in the dump: the end */
+			err_free(err);
+			return NULL;
+		}
+		if (older.buf != from->buf || older.cache != from->cache ||
+		    older.stamp_ns > now.stamp_ns ||
+		    older.lastlog == now.lastlog)
+			return NULL;
+		if (older.stamp_ns < now.stamp_ns)
+			err = fn(arg, &older);
+		now = older;
+		if (!err)
+			err = interrupt_check();
+	}
+	return err;
+}

@@ -55,5 +55,12 @@ void caller_or_blank(struct out *o, taddr_t caller);
 char *seconds_text(uint64_t ns);
 /** "alloc", "free", ... of heap_audit.what, or NULL. */
 const char *what_name(enum heap_what what);
+/**
+ * Calls fn for the transactions of a buffer before one, newest first, as far as
+ * the log still has them: each record names the one before it, and the newest
+ * is a copy of the live record, which is skipped.
+ */
+struct err *audit_each_older(struct heap *heap, const struct heap_audit *from,
+			     heap_audit_fn *fn, void *arg) must_use;
 
 #endif

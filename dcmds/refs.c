@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who points at a buffer, and what it points at: ::refs ::pointees.  Looked at is
  * what ::findleaks follows: the roots, and allocated buffers. */
-#include "pmdb_mod.h"
+#include "refs.h"
 
 static const struct column ref_cols[] = {
 	{"holder", "HOLDER", CELL_ADDR, -16}, {"offset", "OFFSET", CELL_HEX, 8},
@@ -19,29 +19,24 @@ struct refs_arg {
 	struct dcmd_call *call;
 	struct heap *heap;
 	const struct leaks *leaks;
-	taddr_t start, end;      /* of what is pointed at */
-	const struct root *root; /* at hand; NULL: a buffer */
-	size_t buf;              /* index of the buffer at hand */
+	taddr_t start, end; /* of what is pointed at, or points */
 };
 
 /* "kmem_alloc_32", or that and "leaked" */
-static char *buf_where(const struct refs_arg *a, size_t i)
+static char *buf_where(struct heap *heap, const struct leaks *leaks, size_t i)
 {
-	const struct bufset *set = a->leaks->set;
+	const struct bufset *set = leaks->set;
 	struct heap_buf b;
-
 	bool is_leaked =
 		set->mark[i] == MARK_NONE || set->mark[i] == MARK_INDIRECT;
 
-	bufset_get(a->heap, set, i, &b);
-	return mem_printf("%s%s", heap_buf_from(a->heap, &b),
+	bufset_get(heap, set, i, &b);
+	return mem_printf("%s%s", heap_buf_from(heap, &b),
 			  is_leaked ? ", leaked" : "");
 }
 
-static char *root_where(const struct refs_arg *a, taddr_t at)
+static char *root_where(struct session *s, const struct root *r, taddr_t at)
 {
-	const struct root *r = a->root;
-
 	switch (r->kind) {
 	case ROOT_REGISTER:
 		return mem_printf("register %s of thread %x", r->what, r->tid);
@@ -49,7 +44,7 @@ static char *root_where(const struct refs_arg *a, taddr_t at)
 		return r->tid ? mem_printf("stack of thread %x", r->tid)
 			      : mem_strdup("stack");
 	case ROOT_DATA:
-		return types_addr_name(session_types(a->call->s), at);
+		return types_addr_name(session_types(s), at);
 	case ROOT_TLS:
 		/* a shallow root is of a thread that ended */
 		return r->tid ? mem_printf("descriptor of thread %x", r->tid)
@@ -60,6 +55,13 @@ static char *root_where(const struct refs_arg *a, taddr_t at)
 	return mem_strdup("[ anon ]");
 }
 
+char *ref_where(struct session *s, struct heap *heap, const struct leaks *leaks,
+		const struct ref *r)
+{
+	return r->root ? root_where(s, r->root, r->at)
+		       : buf_where(heap, leaks, r->buf);
+}
+
 static const char *const root_kinds[] = {
 	[ROOT_REGISTER] = "register", [ROOT_STACK] = "stack",
 	[ROOT_DATA] = "data",         [ROOT_TLS] = "tls",
@@ -67,37 +69,29 @@ static const char *const root_kinds[] = {
 };
 
 /* a word that points there */
-static struct err *ref_row(struct refs_arg *a, taddr_t at, uint64_t value)
+static struct err *ref_row(void *arg, const struct ref *r)
 {
+	struct refs_arg *a = arg;
 	struct out *o = a->call->out;
-	taddr_t holder = a->root ? at : a->leaks->set->v[a->buf].addr;
-	_free_ char *where = a->root ? root_where(a, at) : buf_where(a, a->buf);
+	taddr_t holder = r->root ? r->at : a->leaks->set->v[r->buf].addr;
+	_free_ char *where = ref_where(a->call->s, a->heap, a->leaks, r);
 
 	if (holder)
 		out_addr(o, holder);
 	else
 		out_none(o);
-	out_u64(o, at - holder);
-	out_u64(o, value - a->start);
+	out_u64(o, r->at - holder);
+	out_u64(o, r->value - a->start);
 	out_str(o, where);
-	out_str(o, a->root ? root_kinds[a->root->kind] : "buffer");
-	if (a->root && a->root->tid)
-		out_u64(o, a->root->tid);
+	out_str(o, r->root ? root_kinds[r->root->kind] : "buffer");
+	if (r->root && r->root->tid)
+		out_u64(o, r->root->tid);
 	else
 		out_none(o);
 	/* a value by itself has no address for the next stage to look at */
 	if (holder || !out_is_pipe(o))
 		out_end_row(o, holder);
 	return NULL;
-}
-
-static struct err *take_ref(void *arg, const struct ref *r)
-{
-	struct refs_arg *a = arg;
-
-	a->root = r->root;
-	a->buf = r->buf;
-	return ref_row(a, r->at, r->value);
 }
 
 static struct err *begin(struct refs_arg *a)
@@ -132,7 +126,7 @@ static struct err *dcmd_refs(struct dcmd_call *call)
 	}
 	out_begin(call->out, ref_cols, 6, NULL);
 	err = refs_scan(a.leaks, session_target(call->s), a.start, a.end,
-			take_ref, &a);
+			ref_row, &a);
 	out_end(call->out);
 	return err;
 }
@@ -148,7 +142,7 @@ static struct err *pointee_row(void *arg, taddr_t at, uint64_t value)
 	if (i == BUFSET_NONE)
 		return NULL;
 	const struct bufset_buf *b = &a->leaks->set->v[i];
-	_free_ char *where = buf_where(a, i);
+	_free_ char *where = buf_where(a->heap, a->leaks, i);
 
 	out_u64(o, at - a->start);
 	out_addr(o, b->addr);

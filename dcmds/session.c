@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the dump is of: status, maps, objects, threads, stacks, registers. */
 #define _GNU_SOURCE /* sigabbrev_np */
-#include "pmdb_mod.h"
+#include "audited.h"
 
 #include <elf.h>
 #include <signal.h>
@@ -96,6 +96,12 @@ static uint64_t mismatches(struct heap *heap)
 	return n;
 }
 
+/* what to type next when something is damaged; NULL: nothing is known to be */
+static const char *next_command(const struct heap_health *h)
+{
+	return h->has_panic || h->nfindings > 0 ? "::kmem_verify -v" : NULL;
+}
+
 static void heap_status(struct dcmd_call *call)
 {
 	struct out *o = call->out;
@@ -129,6 +135,16 @@ static void heap_status(struct dcmd_call *call)
 	if (h->has_panic || h->panic)
 		out_text(o, "libkmem panic message: %s\n",
 			 h->panic ? h->panic : "");
+	if (h->has_panic) {
+		struct heap_stack stack;
+
+		heap_stack_of(heap, h->panic_of.stack, &stack);
+		out_text(o, "panic thread: %x, which called\n",
+			 h->panic_of.tid);
+		print_frames(call, &stack);
+	}
+	if (next_command(h))
+		out_text(o, "next: %s\n", next_command(h));
 }
 
 static const struct column status_cols[] = {
@@ -149,8 +165,28 @@ static const struct column status_cols[] = {
 	{"heap_options", NULL, CELL_TEXT, 0},
 	{"heap_findings", NULL, CELL_COUNT, 0},
 	{"heap_panic", NULL, CELL_TEXT, 0},
+	{"heap_panic_thread", NULL, CELL_COUNT, 0},
+	{"heap_panic_buffer", NULL, CELL_ADDR, 0},
+	{"heap_panic_stack", NULL, CELL_STACK, 0},
+	{"next", NULL, CELL_TEXT, 0},
 	{"heap_mismatches", NULL, CELL_COUNT, 0},
 };
+
+static void panic_cells(struct out *o, struct heap *heap)
+{
+	struct heap_stack stack = {0};
+
+	if (!heap || !heap->health.has_panic) {
+		out_none(o);
+		out_none(o);
+	} else {
+		out_u64(o, heap->health.panic_of.tid);
+		out_addr(o, heap->health.panic_of.buf);
+		heap_stack_of(heap, heap->health.panic_of.stack, &stack);
+	}
+	out_stack(o, stack.pc, stack.depth);
+	text_or_none(o, heap ? next_command(&heap->health) : NULL);
+}
 
 static void status_row(struct dcmd_call *call, const char *end)
 {
@@ -183,6 +219,7 @@ static void status_row(struct dcmd_call *call, const char *end)
 	out_str(o, options[0] ? options : NULL);
 	out_u64(o, heap ? heap->health.nfindings : 0);
 	out_str(o, heap ? heap->health.panic : NULL);
+	panic_cells(o, heap);
 	out_u64(o, mismatches(heap));
 	out_end_row(o, info->pid);
 	out_end(o);

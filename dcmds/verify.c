@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Integrity: ::kmem_verify. */
-#include "pmdb_mod.h"
+#include <stdio.h>
+#include <string.h>
+#include "story.h"
 
 static const struct column cols[] = {
 	{"cache", "", CELL_TEXT, -31},
@@ -23,6 +25,12 @@ struct verify_arg {
 	VEC(struct heap_finding) findings;
 	struct heap_cache cache; /* the one asked for */
 	bool is_found;
+	bool is_verbose;
+};
+
+static const struct opt opts[] = {
+	{'v', OPT_FLAG, NULL, "the story of each damaged buffer"},
+	{0},
 };
 
 static struct err *keep(void *arg, const struct heap_finding *f)
@@ -87,12 +95,44 @@ static void print_findings(struct verify_arg *v, bool structures_only)
 	out_end(o);
 }
 
+/* the buffer at which the allocator itself stopped, unless it was found: by now
+ * it may look whole */
+static void add_panic(struct verify_arg *v)
+{
+	const struct heap_health *h = &v->heap->health;
+	struct heap_finding f = {
+		.addr = h->panic_of.buf,
+		.cache = h->panic_of.cache,
+		.kind = FINDING_BUFFER,
+	};
+	struct heap_buf b;
+	const char *what = h->panic ? strchr(h->panic, ':') : NULL;
+
+	if (!h->has_panic || !f.addr)
+		return;
+	for (size_t i = 0; i < v->findings.n; i++)
+		if (v->findings.v[i].addr == f.addr)
+			return;
+	if (v->heap->ops->buf_at(v->heap, f.addr, &b))
+		f.state = b.state;
+	what = what ? what + 1 + strspn(what + 1, " ") : "damage";
+	(void)snprintf(f.text, sizeof(f.text),
+		       "buffer %" PRIx64 " was reported by the allocator: %.*s",
+		       f.addr, (int)strcspn(what, "\n"), what);
+	VEC_PUSH(&v->findings, f);
+}
+
 static struct err *verify_all(struct verify_arg *v)
 {
 	struct err *err = v->heap->ops->verify(v->heap, 0, keep, v);
 
 	if (err)
 		return err;
+	if (v->is_verbose) {
+		add_panic(v);
+		return story_tell(v->call, v->heap, v->findings.v,
+				  v->findings.n);
+	}
 	/* into a pipe go the damaged buffers */
 	if (out_is_pipe(v->call->out)) {
 		print_findings(v, false);
@@ -139,6 +179,11 @@ static struct err *verify_one(struct verify_arg *v)
 	if (!out_is_pipe(o) && !out_is_json(o))
 		out_text(o, "Summary for cache '%s'\n%s", v->cache.name,
 			 v->findings.n ? "" : "  clean\n");
+	if (v->is_verbose) {
+		add_panic(v);
+		return story_tell(v->call, v->heap, v->findings.v,
+				  v->findings.n);
+	}
 	print_findings(v, false);
 	return NULL;
 }
@@ -146,11 +191,14 @@ static struct err *verify_one(struct verify_arg *v)
 static struct err *dcmd_kmem_verify(struct dcmd_call *call)
 {
 	struct verify_arg v = {.call = call};
-	struct err *err = NULL;
+	void *const values[] = {&v.is_verbose};
+	size_t first = 0;
+	struct err *err = dcmd_options(call, opts, values, &first);
 
-	if (call->argc)
-		return err_new(ERR_USAGE, "unexpected argument");
-	err = session_heap(call->s, &v.heap);
+	if (!err && first != call->argc)
+		err = err_new(ERR_USAGE, "unexpected argument");
+	if (!err)
+		err = session_heap(call->s, &v.heap);
 	if (!err && !v.heap->ops->verify)
 		err = err_new(ERR_NOSUP, "%s heap cannot verify itself",
 			      v.heap->ops->name);
@@ -165,11 +213,13 @@ static const struct dcmd dcmds[] = {
 	{.name = "kmem_verify",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "",
+	 .opts = opts,
 	 .brief = "check buffers and structures for damage",
 	 .run = dcmd_kmem_verify},
 	{.name = "umem_verify",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "",
+	 .opts = opts,
 	 .brief = "alias of ::kmem_verify",
 	 .run = dcmd_kmem_verify},
 	{0},

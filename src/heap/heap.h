@@ -137,9 +137,11 @@ struct heap_stack {
 
 /* what should be in [from, to): a word, again on each 8-byte boundary */
 struct heap_expect {
-	taddr_t from, to; /* equal: not known */
+	taddr_t from, to;
 	uint64_t word;
 };
+
+#define HEAP_EXPECT_MAX 8
 
 struct heap_finding {
 	taddr_t addr;  /* the buffer, slab, cache or arena that is damaged */
@@ -151,7 +153,9 @@ struct heap_finding {
 	} kind;
 	enum buf_state state; /* of a buffer, else 0 */
 	taddr_t at;           /* first damaged byte, or 0 */
-	struct heap_expect want;
+	/* ascending, as much as is known of the buffer and what lies around it;
+	 * ends with the first that is empty */
+	struct heap_expect want[HEAP_EXPECT_MAX + 1];
 	char text[160]; /* mdb's words for a buffer */
 };
 
@@ -281,6 +285,14 @@ struct heap_ops {
 				  heap_mismatch_fn *fn, void *arg);
 };
 
+/* what the allocator found damaged by itself */
+struct heap_panic {
+	taddr_t buf;   /* 0: not about one */
+	taddr_t cache; /* 0: not known */
+	uint32_t tid;  /* who called */
+	uint32_t stack;
+};
+
 /* why the heap's word may be doubted; printed by ::status, decides "no
  * verdict" in check */
 struct heap_health {
@@ -293,6 +305,7 @@ struct heap_health {
 	char *first_finding;    /* owned by the heap; NULL none */
 	char *panic;    /* the allocator's own last message; NULL none */
 	bool has_panic; /* it found corruption by itself; panic may be "" */
+	struct heap_panic panic_of;
 };
 
 struct heap {

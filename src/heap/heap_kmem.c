@@ -480,6 +480,18 @@ static void read_panic(struct kmem_heap *kh)
 	if (!raw || !kmem_get(kh, F_kmem_panic_info_kmp_timestamp, raw))
 		return;
 	h->has_panic = true;
+	h->panic_of = (struct heap_panic){
+		.buf = kmem_get(kh, F_kmem_panic_info_kmp_realbuf, raw),
+		.cache = kmem_get(kh, F_kmem_panic_info_kmp_realcache, raw),
+		.tid = (uint32_t)kmem_get(kh, F_kmem_panic_info_kmp_thread,
+					  raw),
+		.stack = (uint32_t)kmem_get(kh, F_kmem_panic_info_kmp_stack,
+					    raw),
+	};
+	/* no buffer is there: what was to be freed */
+	if (!h->panic_of.buf)
+		h->panic_of.buf =
+			kmem_get(kh, F_kmem_panic_info_kmp_buffer, raw);
 	if (!kh->names.sym[S_kmem_error_buffer])
 		return;
 	err_free(target_read_str(kh->t, kh->names.sym[S_kmem_error_buffer],

@@ -271,4 +271,49 @@ struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_cache *kc,
 			taddr_t buf, uint64_t size);
 
+/* ---- what a buffer with guards should hold (heap_kmem_expect.c) ----- */
+
+#define EVERY_BYTE 0x0101010101010101ULL
+
+/* what stands behind a buffer of a cache with guards */
+struct kmem_tag {
+	uint64_t redzone, bufctl, bxstat;
+};
+
+/** The tag of the buffer at buf; false: not in the dump. */
+bool kmem_read_tag(struct kmem_heap *kh, const struct kmem_cache *kc,
+		   taddr_t buf, struct kmem_tag *ret);
+/** The size a redzone says was asked for; false when it says none. */
+bool kmem_decode_size(const struct kmem_heap *kh, const struct kmem_cache *kc,
+		      uint64_t redzone, uint64_t *ret);
+/** True when the redzone of a free buffer is not checked: on its slab's free
+ * list a raw one has its link there, and a lite one never had a redzone. */
+bool kmem_has_free_link(const struct kmem_cache *kc, const struct heap_buf *b);
+/** What lies in front of a buffer, behind the tag of the one before it or the
+ * start of the slab; and behind the last of a slab, to its end.  Empty: not
+ * known, or nothing. */
+struct heap_expect kmem_padding_of(const struct kmem_heap *kh,
+				   const struct kmem_cache *kc, taddr_t buf);
+struct heap_expect kmem_tail_of(const struct kmem_heap *kh,
+				const struct kmem_cache *kc, taddr_t buf);
+/** A free buffer, as much of it as is filled. */
+struct heap_expect kmem_body_of(const struct kmem_heap *kh,
+				const struct kmem_cache *kc,
+				const struct heap_buf *b);
+/** Of an allocated one: the byte behind what was asked for, what was filled
+ * behind that and is nobody's, and the half of the redzone that does not say
+ * the size. */
+struct heap_expect kmem_mark_of(const struct kmem_heap *kh,
+				const struct heap_buf *b, uint64_t asked);
+struct heap_expect kmem_slack_of(const struct kmem_heap *kh,
+				 const struct kmem_cache *kc,
+				 const struct heap_buf *b, uint64_t asked);
+struct heap_expect kmem_zone_of(const struct kmem_heap *kh,
+				const struct kmem_cache *kc,
+				const struct heap_buf *b, uint64_t asked);
+/** All that is known of a buffer, its tag, and what is around it.
+ * @ret: HEAP_EXPECT_MAX and one that stays empty */
+void kmem_expect_all(struct kmem_heap *kh, const struct kmem_cache *kc,
+		     const struct heap_buf *b, struct heap_expect *ret);
+
 #endif

@@ -1,23 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is damaged: the buffers of caches with guards, and the structures.
- *
- *   | object ........ |bb| slack | redzone w0 w1 | bt_bufctl | bt_bxstat | pad |
- *   0               asked        cache_buftag
- *
- * A free buffer is full of the free pattern and has an untouched redzone.  Of
- * an allocated one, w1 tells what was asked for (kp_size_mul * n + 1) and the
- * byte behind that is kp_redzone_byte; or the whole redzone is untouched, when
- * the buffer came from kmem_cache_alloc().  bt_bxstat is bt_bufctl exclusive-or
- * a word that says which of the two the buffer is.  A free buffer of a raw cache
- * keeps its free-list link in the redzone; that of a lite cache its first word.
- *
- * Nobody writes to the slack, as malloc_usable_size() tells what was asked for,
- * nor to the padding that rounds a chunk to its alignment or the colour in front
- * of the first: they keep the pattern of memory not yet used.  The padding is
- * counted to the buffer behind it, since a write over the end of the one before
- * it would have met its tag first.  Behind the last buffer of a slab it is that
- * buffer's: who writes there may have meant the one that begins there.
+ * What is damaged: the buffers of caches with guards, compared with what they
+ * should hold (heap_kmem_expect.c), and the structures.
  *
  * Of the structures, what could not be read at all was noted while loading; here
  * the numbers they hold of each other are compared.  That is done only when
@@ -36,47 +20,14 @@ struct verifier {
 	void *arg;
 };
 
-/* ---- tags ------------------------------------------------------------ */
-
-struct tag {
-	uint64_t redzone, bufctl, bxstat;
-};
-
-static bool read_tag(struct kmem_heap *kh, const struct kmem_cache *kc,
-		     taddr_t buf, struct tag *ret)
-{
-	const void *raw = kmem_peek(kh, K_kmem_buftag, buf + kc->buftag_off);
-
-	if (!raw)
-		return false;
-	ret->redzone = kmem_get(kh, F_kmem_buftag_bt_redzone, raw);
-	ret->bufctl = kmem_get(kh, F_kmem_buftag_bt_bufctl, raw);
-	ret->bxstat = kmem_get(kh, F_kmem_buftag_bt_bxstat, raw);
-	return true;
-}
-
-/* the size a redzone says was asked for; false when it says none */
-static bool decode_size(const struct kmem_heap *kh, const struct kmem_cache *kc,
-			uint64_t redzone, uint64_t *ret)
-{
-	uint64_t code = redzone >> 32;
-	uint64_t mul = kh->num.size_mul;
-
-	if (mul == 0 || redzone == kh->num.redzone || code % mul != 1 ||
-	    code / mul > kc->pub.bufsize_bytes)
-		return false;
-	*ret = code / mul;
-	return true;
-}
-
 uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_cache *kc,
 			taddr_t buf, uint64_t size)
 {
-	struct tag tag = {0};
+	struct kmem_tag tag = {0};
 	uint64_t asked = 0;
 
-	if (read_tag(kh, kc, buf, &tag) &&
-	    decode_size(kh, kc, tag.redzone, &asked))
+	if (kmem_read_tag(kh, kc, buf, &tag) &&
+	    kmem_decode_size(kh, kc, tag.redzone, &asked))
 		return asked;
 	return size;
 }
@@ -85,7 +36,7 @@ uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_cache *kc,
 
 static struct err *report(struct verifier *v, const struct kmem_cache *kc,
 			  const struct heap_buf *b, taddr_t at,
-			  const struct heap_expect *want, const char *what)
+			  const char *what)
 {
 	struct heap_finding f = {
 		.addr = b->addr,
@@ -93,10 +44,10 @@ static struct err *report(struct verifier *v, const struct kmem_cache *kc,
 		.kind = FINDING_BUFFER,
 		.state = b->state,
 		.at = at,
-		.want = *want,
 	};
 	const char *state = b->state == BUF_ALLOCATED ? "allocated" : "free";
 
+	kmem_expect_all(v->kh, kc, b, f.want);
 	snprintf(f.text, sizeof(f.text), "buffer %" PRIx64 " (%s) %s", b->addr,
 		 state, what);
 	return v->fn(v->arg, &f);
@@ -138,162 +89,65 @@ static taddr_t first_modified(struct kmem_heap *kh,
 /* a finding that says where */
 static struct err *report_at(struct verifier *v, const struct kmem_cache *kc,
 			     const struct heap_buf *b, taddr_t at,
-			     const struct heap_expect *want, const char *what)
+			     const char *what)
 {
 	char text[TAG_MAX];
 
 	snprintf(text, sizeof(text), "%s, at %" PRIx64, what, at);
-	return report(v, kc, b, at, want, text);
-}
-
-/* one about a word of the tag, which should be another */
-static struct err *report_tag(struct verifier *v, const struct kmem_cache *kc,
-			      const struct heap_buf *b, uint64_t off,
-			      uint64_t word, const char *what)
-{
-	taddr_t at = b->addr + kc->buftag_off + off;
-	struct heap_expect want = {at, at + 8, word};
-
-	return report(v, kc, b, at, &want, what);
-}
-
-static struct err *report_buftag(struct verifier *v,
-				 const struct kmem_cache *kc,
-				 const struct heap_buf *b,
-				 const struct tag *tag, uint64_t state)
-{
-	bool is_known = kc->pub.has_hash && b->ctl;
-	uint64_t ctl = is_known ? b->ctl : tag->bufctl;
-
-	if (tag->bufctl != ctl)
-		return report_tag(v, kc, b, 8, ctl, "has a corrupt buftag");
-	return report_tag(v, kc, b, 16, ctl ^ state, "has a corrupt buftag");
-}
-
-/* what lies in front of a buffer, behind the tag of the one before it or the
- * start of the slab */
-static struct heap_expect padding_of(const struct kmem_heap *kh,
-				     const struct kmem_cache *kc, taddr_t buf)
-{
-	const struct kmem_slab *s = kmem_slab_at(kh, buf);
-	struct heap_expect want = {buf, buf, kh->num.uninitialized};
-
-	if (!kc->has_deadbeef || !s)
-		return want;
-	if (buf == s->base)
-		want.from = buf & -kc->quantum_bytes;
-	else
-		want.from = buf - kc->chunk_bytes + kc->buftag_off +
-			    kh->names.struct_bytes[K_kmem_buftag];
-	return want;
-}
-
-/* the same behind the tag of the last buffer of a slab, to the slab's end */
-static struct heap_expect tail_of(const struct kmem_heap *kh,
-				  const struct kmem_cache *kc, taddr_t buf)
-{
-	const struct kmem_slab *s = kmem_slab_at(kh, buf);
-	struct heap_expect want = {buf, buf, kh->num.uninitialized};
-	taddr_t end = buf + kc->chunk_bytes;
-
-	if (!kc->has_deadbeef || !s ||
-	    end != s->base + s->nbufs * kc->chunk_bytes)
-		return want;
-	/* without a hash the slab's header is there */
-	if (kc->pub.has_hash)
-		end = (s->base & -kc->quantum_bytes) + kc->slab_bytes;
-	want.from =
-		buf + kc->buftag_off + kh->names.struct_bytes[K_kmem_buftag];
-	want.to = end;
-	return want;
+	return report(v, kc, b, at, text);
 }
 
 static struct err *verify_free(struct verifier *v, const struct kmem_cache *kc,
-			       const struct heap_buf *b, const struct tag *tag)
+			       const struct heap_buf *b,
+			       const struct kmem_tag *tag)
 {
 	struct kmem_heap *kh = v->kh;
-	uint64_t n = kc->is_lite ? 8 : kc->verify_bytes;
-	struct heap_expect want = {b->addr, b->addr + n, kh->num.free};
-	taddr_t at = kc->has_deadbeef ? first_modified(kh, &want) : 0;
+	struct heap_expect want = kmem_body_of(kh, kc, b);
+	taddr_t at = first_modified(kh, &want);
 
 	if (at)
-		return report_at(v, kc, b, at, &want, "seems corrupted");
-	/* on its slab's free list a raw buffer has the link in the redzone */
-	if (!kc->is_lite && (kc->pub.has_hash || b->state != BUF_FREE_SLAB) &&
-	    tag->redzone != kh->num.redzone)
-		return report_tag(v, kc, b, 0, kh->num.redzone,
-				  "seems to have a corrupt redzone pattern");
+		return report_at(v, kc, b, at, "seems corrupted");
+	if (!kmem_has_free_link(kc, b) && tag->redzone != kh->num.redzone)
+		return report(v, kc, b, b->addr + kc->buftag_off,
+			      "seems to have a corrupt redzone pattern");
 	if ((tag->bufctl ^ tag->bxstat) != kh->num.buftag_free ||
 	    (kc->pub.has_hash && b->ctl && tag->bufctl != b->ctl))
-		return report_buftag(v, kc, b, tag, kh->num.buftag_free);
+		return report(v, kc, b, b->addr + kc->buftag_off + 8,
+			      "has a corrupt buftag");
 	return NULL;
-}
-
-/* what was filled when it was allocated and is nobody's since */
-static struct err *verify_slack(struct verifier *v, const struct kmem_cache *kc,
-				const struct heap_buf *b, uint64_t asked)
-{
-	uint64_t n = kc->verify_bytes;
-	struct heap_expect want = {.word = v->kh->num.uninitialized};
-	taddr_t at = 0;
-
-	if (n > kc->buftag_off)
-		n = kc->buftag_off;
-	want.from = b->addr + asked + 1;
-	want.to = b->addr + n;
-	if (kc->has_deadbeef && !kc->is_lite)
-		at = first_modified(v->kh, &want);
-	return at ? report_at(v, kc, b, at, &want,
-			      "has been written past its end")
-		  : NULL;
 }
 
 static struct err *verify_redzone(struct verifier *v,
 				  const struct kmem_cache *kc,
 				  const struct heap_buf *b,
-				  const struct tag *tag)
+				  const struct kmem_tag *tag)
 {
 	static const char signature[] = "has a corrupt redzone signature";
 	struct kmem_heap *kh = v->kh;
 	uint64_t asked = 0;
-	unsigned char byte = 0;
-	taddr_t zone = b->addr + kc->buftag_off;
 
-	if (!decode_size(kh, kc, tag->redzone, &asked)) {
-		struct heap_expect half = {zone, zone + 4, kh->num.redzone};
-
-		/* the other half says a size that nobody knows any more */
-		return report(v, kc, b, zone, &half,
+	if (!kmem_decode_size(kh, kc, tag->redzone, &asked))
+		return report(v, kc, b, b->addr + kc->buftag_off,
 			      "has a corrupt redzone size encoding");
-	}
-	struct err *err = target_read(kh->t, b->addr + asked, &byte, 1);
-	uint32_t low = (uint32_t)tag->redzone;
-	struct heap_expect want = {zone, zone + 4, (uint32_t)kh->num.redzone};
-	uint64_t mark = kh->num.redzone_byte & 0xff;
+	struct heap_expect want = kmem_mark_of(kh, b, asked);
+	taddr_t at = first_modified(kh, &want);
 
-	if (err)
-		return err;
-	/* a request that fills the object has its mark in the redzone */
-	if (asked >= kc->buftag_off && asked < kc->buftag_off + 4) {
-		unsigned shift = 8 * (unsigned)(asked - kc->buftag_off);
-
-		want.word = (want.word & ~(0xffULL << shift)) | mark << shift;
-	}
-	if (byte != mark) {
-		want = (struct heap_expect){b->addr + asked,
-					    b->addr + asked + 1,
-					    mark * 0x0101010101010101};
-		return report(v, kc, b, want.from, &want, signature);
-	}
-	if (low != (uint32_t)want.word)
-		return report(v, kc, b, zone, &want, signature);
-	return verify_slack(v, kc, b, asked);
+	if (at)
+		return report(v, kc, b, at, signature);
+	want = kmem_zone_of(kh, kc, b, asked);
+	if (first_modified(kh, &want))
+		return report(v, kc, b, want.from, signature);
+	want = kmem_slack_of(kh, kc, b, asked);
+	at = first_modified(kh, &want);
+	return at ? report_at(v, kc, b, at, "has been written past its end")
+		  : NULL;
 }
 
 /* the redzone of a request that fills the object, between the two writes that
  * mark or unmark its end */
 static bool is_being_marked(const struct kmem_heap *kh,
-			    const struct kmem_cache *kc, const struct tag *tag)
+			    const struct kmem_cache *kc,
+			    const struct kmem_tag *tag)
 {
 	return kc->pub.bufsize_bytes == kc->buftag_off &&
 	       tag->redzone ==
@@ -305,25 +159,26 @@ static bool is_being_marked(const struct kmem_heap *kh,
 static struct err *verify_transit(struct verifier *v,
 				  const struct kmem_cache *kc,
 				  const struct heap_buf *b,
-				  const struct tag *tag)
+				  const struct kmem_tag *tag)
 {
 	struct kmem_heap *kh = v->kh;
 	uint64_t x = tag->bufctl ^ tag->bxstat;
 
 	if (!kc->is_lite && tag->redzone != kh->num.redzone &&
 	    !is_being_marked(kh, kc, tag))
-		return report_tag(v, kc, b, 0, kh->num.redzone,
-				  "seems to have a corrupt redzone pattern");
+		return report(v, kc, b, b->addr + kc->buftag_off,
+			      "seems to have a corrupt redzone pattern");
 	if ((x != kh->num.buftag_free && x != kh->num.buftag_alloc) ||
 	    (kc->pub.has_hash && b->ctl && tag->bufctl != b->ctl))
-		return report_buftag(v, kc, b, tag, kh->num.buftag_free);
+		return report(v, kc, b, b->addr + kc->buftag_off + 8,
+			      "has a corrupt buftag");
 	return NULL;
 }
 
 static struct err *verify_allocated(struct verifier *v,
 				    const struct kmem_cache *kc,
 				    const struct heap_buf *b,
-				    const struct tag *tag)
+				    const struct kmem_tag *tag)
 {
 	struct kmem_heap *kh = v->kh;
 
@@ -335,7 +190,8 @@ static struct err *verify_allocated(struct verifier *v,
 	}
 	if ((tag->bufctl ^ tag->bxstat) != kh->num.buftag_alloc ||
 	    (kc->pub.has_hash && b->ctl && tag->bufctl != b->ctl))
-		return report_buftag(v, kc, b, tag, kh->num.buftag_alloc);
+		return report(v, kc, b, b->addr + kc->buftag_off + 8,
+			      "has a corrupt buftag");
 	return NULL;
 }
 
@@ -347,20 +203,19 @@ struct cache_arg {
 static struct err *verify_buf(void *arg, const struct heap_buf *b)
 {
 	struct cache_arg *c = arg;
-	struct tag tag = {0};
-	struct heap_expect want = padding_of(c->v->kh, c->kc, b->addr);
+	struct kmem_tag tag = {0};
+	struct heap_expect want = kmem_padding_of(c->v->kh, c->kc, b->addr);
 	taddr_t at = first_modified(c->v->kh, &want);
 
 	if (at)
-		return report_at(c->v, c->kc, b, at, &want,
+		return report_at(c->v, c->kc, b, at,
 				 "has been written before its start");
-	want = tail_of(c->v->kh, c->kc, b->addr);
+	want = kmem_tail_of(c->v->kh, c->kc, b->addr);
 	at = first_modified(c->v->kh, &want);
 	if (at)
-		return report_at(c->v, c->kc, b, at, &want,
-				 "has a corrupt padding");
+		return report_at(c->v, c->kc, b, at, "has a corrupt padding");
 	/* not in the dump: said elsewhere */
-	if (!read_tag(c->v->kh, c->kc, b->addr, &tag))
+	if (!kmem_read_tag(c->v->kh, c->kc, b->addr, &tag))
 		return NULL;
 	if (b->state == BUF_TRANSIT)
 		return verify_transit(c->v, c->kc, b, &tag);
@@ -390,16 +245,15 @@ static struct err *verify_big(struct verifier *v, const struct kmem_big *big)
 
 	if (!big->has_guard)
 		return NULL;
-	if (mark && len && *mark != (kh->num.redzone_byte & 0xff)) {
+	if (mark && len && *mark != (kh->num.redzone_byte & 0xff))
 		at = big->end;
-		want = (struct heap_expect){at, at + 1,
-					    (kh->num.redzone_byte & 0xff) *
-						    0x0101010101010101};
-	}
 	if (!at)
 		return NULL;
 	f.at = at;
-	f.want = want;
+	f.want[0] = (struct heap_expect){big->end, big->end + 1,
+					 (kh->num.redzone_byte & 0xff) *
+						 EVERY_BYTE};
+	f.want[1] = want;
 	snprintf(f.text, sizeof(f.text),
 		 "buffer %" PRIx64
 		 " (allocated) has been written past its end, at %" PRIx64,
