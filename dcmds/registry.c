@@ -35,6 +35,7 @@
 	X(search)   \
 	X(sizes)    \
 	X(states)   \
+	X(heapmap)  \
 	X(refs)     \
 	X(locks)    \
 	X(history)  \
