@@ -23,6 +23,8 @@ static const struct column each_cols[] = {
 static const struct opt user_opts[] = {
 	{'e', OPT_FLAG, NULL, "the small users, too"},
 	{'f', OPT_FLAG, NULL, "each allocation before the sums"},
+	{'F', OPT_FLAG, "--folded",
+	 "folded stacks and bytes, for flame graphs"},
 	{0},
 };
 
@@ -36,7 +38,7 @@ struct usage {
 struct users_arg {
 	struct dcmd_call *call;
 	struct heap *heap;
-	bool has_all, has_each;
+	bool has_all, has_each, is_folded;
 	VEC(struct usage) users;
 	struct hash index; /* stack and size -> users[] + 1 */
 	uint64_t nseen;
@@ -197,6 +199,51 @@ static struct err *take_all(struct users_arg *u)
 		   : u->heap->ops->bufs(u->heap, 0, BUF_ALLOCATED, take_buf, u);
 }
 
+/* the same stack may have had several sizes */
+static int by_stack(const void *a, const void *b)
+{
+	const struct usage *x = a;
+	const struct usage *y = b;
+
+	return x->stack < y->stack ? -1 : x->stack > y->stack;
+}
+
+static const struct column folded_cols[] = {
+	{"folded", "", CELL_TEXT, 1},
+	{"total_bytes", "", CELL_BYTES, 0},
+	{"count", NULL, CELL_COUNT, 0},
+};
+
+static void print_folded(struct users_arg *u)
+{
+	struct out *o = u->call->out;
+
+	if (u->users.n)
+		qsort(u->users.v, u->users.n, sizeof(*u->users.v), by_stack);
+	out_begin(o, folded_cols, 3, "");
+	for (size_t i = 0; i < u->users.n;) {
+		struct usage sum = u->users.v[i];
+		struct heap_stack stack;
+
+		sum.size_bytes *= sum.count;
+		for (i++; i < u->users.n && u->users.v[i].stack == sum.stack;
+		     i++) {
+			sum.size_bytes +=
+				u->users.v[i].size_bytes * u->users.v[i].count;
+			sum.count += u->users.v[i].count;
+		}
+		heap_stack_of(u->heap, sum.stack, &stack);
+		_free_ char *line = types_folded(session_types(u->call->s),
+						 stack.pc, stack.depth);
+
+		out_str(o, line);
+		out_u64(o, sum.size_bytes);
+		out_u64(o, sum.count);
+		out_end_row(o, sum.ctl);
+	}
+	out_end(o);
+}
+
 static void print_users(struct users_arg *u)
 {
 	if (u->users.n)
@@ -211,7 +258,7 @@ static void print_users(struct users_arg *u)
 static struct err *dcmd_kmausers(struct dcmd_call *call)
 {
 	struct users_arg u = {.call = call};
-	void *const values[] = {&u.has_all, &u.has_each};
+	void *const values[] = {&u.has_all, &u.has_each, &u.is_folded};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, user_opts, values, &first);
 
@@ -224,12 +271,16 @@ static struct err *dcmd_kmausers(struct dcmd_call *call)
 		return err;
 	if (call->flags & DCMD_ADDRSPEC)
 		u.has_each = true;
+	if (u.is_folded && u.has_each)
+		return err_new(ERR_USAGE, "-F is of sums only");
 	hash_init(&u.index);
 	if (first == call->argc)
 		err = take_all(&u);
 	for (size_t i = first; !err && i < call->argc; i++)
 		err = take_named(&u, &call->argv[i]);
-	if (!err)
+	if (!err && u.is_folded)
+		print_folded(&u);
+	else if (!err)
 		print_users(&u);
 	hash_fini(&u.index);
 	VEC_FREE(&u.users);

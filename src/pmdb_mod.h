@@ -256,7 +256,8 @@ enum opt_type {
 struct opt {
 	char letter; /* 0 ends the table */
 	enum opt_type type;
-	const char *arg;  /* name of the argument, NULL for a flag */
+	const char *arg;  /* name of the argument; of a flag its long form,
+			   * "--name", or NULL */
 	const char *help; /* one line */
 };
 

@@ -111,7 +111,7 @@ static const struct opt *awaits(const struct dcmd *d, const char *word,
 
 	for (; n >= 2 && o && o->letter; o++)
 		if (o->letter == word[n - 1])
-			return o->arg ? o : NULL;
+			return o->type != OPT_FLAG ? o : NULL;
 	return NULL;
 }
 

@@ -69,7 +69,10 @@ char *dcmd_usage(const struct dcmd *d)
 	strbuf_puts(&sb, d->name);
 	for (const struct opt *o = d->opts; o && o->letter; o++) {
 		if (o->arg)
-			strbuf_printf(&sb, " [-%c %s]", o->letter, o->arg);
+			strbuf_printf(&sb,
+				      o->type == OPT_FLAG ? " [-%c|%s]"
+							  : " [-%c %s]",
+				      o->letter, o->arg);
 		else
 			strbuf_printf(&sb, " [-%c]", o->letter);
 	}

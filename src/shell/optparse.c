@@ -79,6 +79,21 @@ static struct err *illegal(const struct scan *sc, char letter)
 	return err_new(ERR_USAGE, "illegal option -- %c", letter);
 }
 
+/* a flag by its long form */
+static struct err *take_long(struct scan *sc, const char *text)
+{
+	size_t o = 0;
+	bool ate = false;
+
+	while (sc->opts[o].letter &&
+	       (sc->opts[o].type != OPT_FLAG || !sc->opts[o].arg ||
+		strcmp(sc->opts[o].arg, text) != 0))
+		o++;
+	if (!sc->opts[o].letter || !sc->values[o])
+		return err_new(ERR_USAGE, "illegal option -- %s", text + 1);
+	return take(sc, o, "", &ate);
+}
+
 struct err *dcmd_options(const struct dcmd_call *call, const struct opt *opts,
 			 void *const values[], size_t *ret_first)
 {
@@ -98,6 +113,13 @@ struct err *dcmd_options(const struct dcmd_call *call, const struct opt *opts,
 		if (!strcmp(a->str, "--")) {
 			sc.i++;
 			break;
+		}
+		if (a->str[1] == '-') {
+			struct err *err = take_long(&sc, a->str);
+
+			if (err)
+				return err;
+			continue;
 		}
 		for (const char *p = a->str + 1; *p && !ate; p++) {
 			size_t o = find(&sc, *p);

@@ -185,6 +185,15 @@ typedef void types_function_fn(void *arg, taddr_t pc, const char *function,
  */
 void types_each_function(struct types *types, taddr_t pc, types_function_fn *fn,
 			 void *arg);
+/**
+ * A stack on one line as flame graphs want it: the functions, outermost first,
+ * inlined ones among them, with ";" between; the address where no function
+ * is known, "?" for no stack.  A ";" or a newline in a name becomes ":".
+ *
+ * @pcs:  return addresses, innermost first
+ * Owned.
+ */
+char *types_folded(struct types *types, const taddr_t *pcs, size_t n);
 /** True for the allocator's own object. */
 bool object_is_libkmem(const struct object *object);
 /** A symbol's name as people write it: C++ and Rust demangled; else as it is.

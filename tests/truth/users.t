@@ -7,7 +7,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(17)
+T.plan(19)
 
 
 def rows(dump, cmd):
@@ -37,6 +37,22 @@ def user(row):
     return (row["total_bytes"], row["count"], row["size_bytes"], own[0])
 
 
+folded = {}
+for row in rows(r.dump, "::kmausers --folded"):
+    own = [f for f in row["folded"].split(";") if f != "get"]
+    name = own[-2] if own[-1] == "malloc" else own[-1]
+    a, b = folded.get(name, (0, 0))  # there may be several ways to one
+    folded[name] = (a + row["total_bytes"], b + row["count"])
+sums = {}
+for total, n, size, name in want:
+    a, b = sums.get(name, (0, 0))
+    sums[name] = (a + total, b + n)
+T.ok(sums and all(folded.get(name) == v for name, v in sums.items()),
+     "--folded: bytes and buffers of each stack", (folded, sums))
+text = T.pmdb(r.dump, "::kmausers -F")[1].splitlines()
+T.ok(all(re.fullmatch(r"\S.* \d+", line) for line in text) and
+     all(line.split(";")[0] == "_start" for line in text if ";work" in line),
+     "a line a stack, outermost function first, bytes last", text)
 mine = {w[3] for w in want}
 got = sorted(u for u in map(user, rows(r.dump, "::kmausers -e"))
              if u[3] in mine)
