@@ -62,28 +62,43 @@ static struct err *dcmd_vmem(struct dcmd_call *call)
 
 /* ---- ::vmem_seg ------------------------------------------------------ */
 
-static const struct column seg_cols[] = {
-	{"addr", "ADDR", CELL_ADDR, 16},   {"type", "TYPE", CELL_TEXT, 4},
-	{"start", "START", CELL_ADDR, 16}, {"end", "END", CELL_ADDR, 16},
-	{"who", "WHO", CELL_SYM, 0},       {"size_bytes", NULL, CELL_BYTES, 0},
-};
-static const struct column seg_size_cols[] = {
-	{"addr", "ADDR", CELL_ADDR, 16},   {"type", "TYPE", CELL_TEXT, 4},
-	{"start", "START", CELL_ADDR, 16}, {"size_bytes", "SIZE", CELL_HEX, 16},
-	{"who", "WHO", CELL_SYM, 0},
-};
-static const struct column seg_long_cols[] = {
-	{"addr", "ADDR", CELL_HEX, 16},
-	{"type", "TYPE", CELL_TEXT, 4},
-	{"start", "START", CELL_HEX, 16},
-	{"end", "END", CELL_HEX, 16},
-	{"size", "SIZE", CELL_HEX, 16},
-	{NULL, "\n", CELL_TEXT, 16},
-	{NULL, "", CELL_TEXT, 4},
-	{"thread", "THREAD", CELL_COUNT, 16},
-	{"timestamp", "TIMESTAMP", CELL_TIME, 16},
-	{"stack", NULL, CELL_STACK, 0},
-};
+/* addresses, or the numbers of an identifier arena */
+#define SEG_COLS(place)                                      \
+	{                                                    \
+		{"addr", "ADDR", CELL_ADDR, 16},             \
+			{"type", "TYPE", CELL_TEXT, 4},      \
+			{"start", "START", place, 16},       \
+			{"end", "END", place, 16},           \
+			{"who", "WHO", CELL_SYM, 0},         \
+			{"size_bytes", NULL, CELL_BYTES, 0}, \
+	}
+#define SEG_SIZE_COLS(place, size)                        \
+	{                                                 \
+		{"addr", "ADDR", CELL_ADDR, 16},          \
+			{"type", "TYPE", CELL_TEXT, 4},   \
+			{"start", "START", place, 16},    \
+			{"size_bytes", "SIZE", size, 16}, \
+			{"who", "WHO", CELL_SYM, 0},      \
+	}
+#define SEG_LONG_COLS(place)                                                   \
+	{                                                                      \
+		{"addr", "ADDR", CELL_HEX, 16},                                \
+			{"type", "TYPE", CELL_TEXT, 4},                        \
+			{"start", "START", place, 16},                         \
+			{"end", "END", place, 16},                             \
+			{"size", "SIZE", place, 16},                           \
+			{NULL, "\n", CELL_TEXT, 16}, {NULL, "", CELL_TEXT, 4}, \
+			{"thread", "THREAD", CELL_COUNT, 16},                  \
+			{"timestamp", "TIMESTAMP", CELL_TIME, 16},             \
+			{"stack", NULL, CELL_STACK, 0},                        \
+	}
+static const struct column seg_cols[2][6] = {SEG_COLS(CELL_ADDR),
+					     SEG_COLS(CELL_COUNT)};
+static const struct column seg_size_cols[2][5] = {
+	SEG_SIZE_COLS(CELL_ADDR, CELL_HEX),
+	SEG_SIZE_COLS(CELL_COUNT, CELL_COUNT)};
+static const struct column seg_long_cols[2][10] = {SEG_LONG_COLS(CELL_HEX),
+						   SEG_LONG_COLS(CELL_COUNT)};
 
 static const char *const seg_types[] = {
 	[SEG_ALLOC] = "ALLC", [SEG_FREE] = "FREE",   [SEG_SPAN] = "SPAN",
@@ -136,6 +151,15 @@ static bool is_wanted(const struct seg_arg *a, const struct heap_segment *s,
 	return audit_filter_passes(&a->filter, s->stamp_ns, s->tid, stack);
 }
 
+/* a place in memory, or a number */
+static void out_place(struct out *o, const struct heap_segment *s, uint64_t at)
+{
+	if (s->is_identifier)
+		out_u64(o, at);
+	else
+		out_addr(o, at);
+}
+
 static void short_row(const struct seg_arg *a, const struct heap_segment *s,
 		      taddr_t who)
 {
@@ -143,11 +167,11 @@ static void short_row(const struct seg_arg *a, const struct heap_segment *s,
 
 	out_addr(o, s->addr);
 	out_str(o, seg_types[s->type]);
-	out_addr(o, s->start);
+	out_place(o, s, s->start);
 	if (a->has_size)
 		out_u64(o, s->end - s->start);
 	else
-		out_addr(o, s->end);
+		out_place(o, s, s->end);
 	caller_or_blank(o, who);
 	if (!a->has_size)
 		out_u64(o, s->end - s->start);
@@ -161,8 +185,8 @@ static void long_row(const struct seg_arg *a, const struct heap_segment *s,
 
 	out_addr(o, s->addr);
 	out_str(o, seg_types[s->type]);
-	out_addr(o, s->start);
-	out_addr(o, s->end);
+	out_place(o, s, s->start);
+	out_place(o, s, s->end);
 	out_u64(o, s->end - s->start);
 	out_str(o, "");
 	out_str(o, "");
@@ -214,11 +238,12 @@ static struct err *dcmd_vmem_seg(struct dcmd_call *call)
 	if (err)
 		return err;
 	if (a.is_long)
-		out_begin(call->out, seg_long_cols, 10, NULL);
+		out_begin(call->out, seg_long_cols[seg.is_identifier], 10,
+			  NULL);
 	else if (a.has_size)
-		out_begin(call->out, seg_size_cols, 5, NULL);
+		out_begin(call->out, seg_size_cols[seg.is_identifier], 5, NULL);
 	else
-		out_begin(call->out, seg_cols, 6, NULL);
+		out_begin(call->out, seg_cols[seg.is_identifier], 6, NULL);
 	seg_row(&a, &seg);
 	out_end(call->out);
 	return NULL;

@@ -102,6 +102,7 @@ struct heap_segment {
 	taddr_t arena, start, end;
 	enum seg_type type;
 	bool is_imported;
+	bool is_identifier; /* numbers, not addresses */
 	uint32_t tid;
 	uint64_t stamp_ns;
 	uint32_t stack; /* see heap_ops.stack; 0 none */

@@ -549,6 +549,7 @@ static void kmem_close(struct heap *heap)
 	VEC_FREE(&kh->ctl);
 	VEC_FREE(&kh->arenas);
 	VEC_FREE(&kh->bigs);
+	VEC_FREE(&kh->numbers);
 	VEC_FREE(&kh->findings);
 	mem_free(kh->by_base);
 	mem_free(kh->order);

@@ -155,6 +155,8 @@ struct kmem_heap {
 	VEC(struct kmem_arena) arenas;
 	VEC(struct kmem_big) bigs;         /* ascending */
 	VEC(struct heap_finding) findings; /* damage met while loading */
+	VEC(taddr_t) numbers; /* segments of identifier arenas, ascending */
+	bool has_numbers;     /* which were looked for */
 	unsigned char *scratch[K_MAX]; /* for structs that lie across maps */
 };
 

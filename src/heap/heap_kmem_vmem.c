@@ -232,18 +232,6 @@ static bool read_segment(struct kmem_heap *kh, taddr_t addr, const void *raw,
 	return seg_type(kh, kmem_get(kh, F_vmem_seg_vs_type, raw), &ret->type);
 }
 
-struct err *kmem_segment_at(struct heap *heap, taddr_t addr,
-			    struct heap_segment *ret)
-{
-	struct kmem_heap *kh = heap->priv;
-	const void *raw = kmem_peek(kh, K_vmem_seg, addr);
-
-	if (!raw || !read_segment(kh, addr, raw, ret) || ret->end < ret->start)
-		return err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a vmem_seg",
-			       addr);
-	return NULL;
-}
-
 /* the ring from vm_seg0 on, that one not included */
 static struct err *walk_ring(struct kmem_heap *kh, const struct kmem_arena *a,
 			     unsigned types, heap_segment_fn *fn, void *arg)
@@ -277,6 +265,7 @@ static struct err *walk_ring(struct kmem_heap *kh, const struct kmem_arena *a,
 			return NULL;
 		}
 		s.arena = a->pub.addr;
+		s.is_identifier = a->pub.is_identifier;
 		prev = at;
 		at = kmem_get(kh, F_vmem_seg_vs_anext, raw);
 		if (types & (1u << s.type))
@@ -285,6 +274,59 @@ static struct err *walk_ring(struct kmem_heap *kh, const struct kmem_arena *a,
 			err = interrupt_check();
 	}
 	return err;
+}
+
+static struct err *take_number(void *arg, const struct heap_segment *s)
+{
+	struct kmem_heap *kh = arg;
+
+	VEC_PUSH(&kh->numbers, s->addr);
+	return NULL;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	taddr_t x = *(const taddr_t *)a;
+	taddr_t y = *(const taddr_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* a boundary tag does not say which arena it is of */
+static struct err *list_numbers(struct kmem_heap *kh)
+{
+	struct err *err = kmem_load(kh);
+
+	if (kh->has_numbers)
+		return err;
+	for (size_t i = 0; !err && i < kh->arenas.n; i++)
+		if (kh->arenas.v[i].pub.is_identifier)
+			err = walk_ring(kh, &kh->arenas.v[i], ~0u, take_number,
+					kh);
+	if (kh->numbers.n)
+		qsort(kh->numbers.v, kh->numbers.n, sizeof(*kh->numbers.v),
+		      ascending);
+	kh->has_numbers = !err;
+	return err;
+}
+
+struct err *kmem_segment_at(struct heap *heap, taddr_t addr,
+			    struct heap_segment *ret)
+{
+	struct kmem_heap *kh = heap->priv;
+	struct err *err = list_numbers(kh);
+
+	if (err)
+		return err;
+	const void *raw = kmem_peek(kh, K_vmem_seg, addr);
+
+	if (!raw || !read_segment(kh, addr, raw, ret) || ret->end < ret->start)
+		return err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a vmem_seg",
+			       addr);
+	ret->is_identifier =
+		kh->numbers.n && bsearch(&addr, kh->numbers.v, kh->numbers.n,
+					 sizeof(*kh->numbers.v), ascending);
+	return NULL;
 }
 
 struct err *kmem_segments(struct heap *heap, taddr_t arena, unsigned types,

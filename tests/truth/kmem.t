@@ -60,7 +60,7 @@ for kind, into in (("alloc", got), ("span", spans)):
     rc, out, err = T.pmdb(r.dump, "%s::walk vmem_%s | ::vmem_seg"
                           % (addr, kind), json_out=True)
     for row in T.parse_json(out):
-        into.add((int(str(row["start"]), 16), int(str(row["end"]), 16)))
+        into.add((row["start"], row["end"]))
 want = {(a, a + s) for a, (s, n) in t.segment.items() if n == "ptms_minor"}
 T.ok(len(want) > 200 and got == want, "pty_minors: each number that is out",
      "%s\n%s" % (sorted(got - want), sorted(want - got)))
