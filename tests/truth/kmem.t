@@ -38,7 +38,10 @@ for name in ("fix_source", "fix_child", "fix_ids"):
         rc, out, err = T.pmdb(r.dump, "%s::walk vmem_alloc | ::vmem_seg"
                               % addr.get(name), json_out=True)
         for row in T.parse_json(out):
-            got.add((int(str(row["start"]), 16), int(str(row["end"]), 16)))
+            place = row["start"], row["end"]
+            if name != "fix_ids":  # whose places are numbers
+                place = tuple(int(x, 16) for x in place)
+            got.add(place)
     except (T.PmdbError, ValueError, KeyError) as e:
         print("#", e)
     want = {(a, a + s) for a, (s, n) in t.segment.items() if n == name}
