@@ -1,173 +1,37 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * "pmdb check": the verdict on dumps, for people and for CI.
- *
- *   clean       everything could be looked at, and nothing was found
- *   findings    leaks, damage that is certain, or frees by the wrong call
- *   no verdict  something could not be looked at
- *
- * "Clean" is said only when nothing stood in the way.  Leaks of a dump that is
- * incomplete, or was taken in the middle of an operation of the allocator, are
- * printed but are no verdict.  Damage is certain when the dump is whole and the
- * allocator was at rest, or when the allocator reported it itself.
+ * "pmdb check": the verdict on dumps, for people and for CI; and what "pmdb run
+ * --check" shares of it.  Every dump is looked at before a word is written, so
+ * that a file of several formats is of all of them or not there at all.
  */
-#include "pmdb/pmdb.h"
-
-#include <getopt.h>
-#include <string.h>
-
 #include "pmdb/check_impl.h"
 
-/* ---- looking --------------------------------------------------------- */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
 
-static void no_verdict(struct verdict *v, struct err *err)
+struct check *check_create(FILE *out)
 {
-	if (!v->reason)
-		v->reason = mem_strdup(err->msg);
-	err_free(err);
+	struct check *check = mem_zalloc(sizeof(*check));
+
+	check->out = out;
+	check->exit_code = PMDB_FINDINGS;
+	check->fail_on = 1U << ITEM_PANIC | 1U << ITEM_DAMAGE |
+			 1U << ITEM_MISMATCH | 1U << ITEM_LEAK;
+	return check;
 }
 
-static struct err *keep_finding(void *arg, const struct heap_finding *f)
+void check_destroy(struct check *check)
 {
-	struct verdict *v = arg;
-
-	VEC_PUSH(&v->findings, *f);
-	return NULL;
+	if (!check)
+		return;
+	VEC_FREE(&check->outputs);
+	mem_free(check->root);
+	mem_free(check);
 }
 
-/* counts what there is, so that an empty answer is known to be one */
-static struct err *count_cache(void *arg, const struct heap_cache *c)
-{
-	size_t *n = arg;
-
-	(void)c; /* that it is there is enough */
-	(*n)++;
-	return NULL;
-}
-
-static struct err *keep_mismatch(void *arg, const struct heap_mismatch *m)
-{
-	struct verdict *v = arg;
-
-	VEC_PUSH(&v->mismatches, *m);
-	return NULL;
-}
-
-static struct err *look(struct verdict *v)
-{
-	struct types_options opt = {0};
-	size_t ncaches = 0;
-	struct err *err = target_open_core(v->path, &v->target);
-
-	if (!err)
-		err = types_open(v->target, &opt, &v->types);
-	if (!err)
-		err = heap_open(v->target, v->types, &v->heap);
-	if (!err)
-		err = v->heap->ops->caches(v->heap, count_cache, &ncaches);
-	if (!err && ncaches == 0)
-		err = err_new(ERR_BADDATA, "the heap has no caches");
-	if (!err)
-		err = leaks_find(v->heap, &v->leaks);
-	if (!err && v->heap->ops->verify)
-		err = v->heap->ops->verify(v->heap, 0, keep_finding, v);
-	if (!err && v->heap->ops->mismatches)
-		err = v->heap->ops->mismatches(v->heap, &v->nmismatches,
-					       keep_mismatch, v);
-	return err;
-}
-
-/* is damage certain, or may it be the dump's own fault? */
-static bool is_damage_certain(const struct verdict *v)
-{
-	const struct heap_health *h = &v->heap->health;
-
-	if (target_info(v->target)->incomplete)
-		return false;
-	return h->has_panic || v->nmismatches > 0 ||
-	       (h->is_quiescent && v->findings.n > 0);
-}
-
-static void judge(struct verdict *v)
-{
-	struct err *err = look(v);
-
-	/* a file that is cut off explains whatever else is wrong with it */
-	if (err && v->target && target_info(v->target)->incomplete)
-		v->reason = mem_printf("the dump is incomplete: %s",
-				       target_info(v->target)->incomplete);
-	if (err)
-		no_verdict(v, err);
-	else if (v->leaks->inconclusive)
-		v->reason = mem_strdup(v->leaks->inconclusive);
-	if (v->heap && v->leaks && is_damage_certain(v))
-		v->status = PMDB_FINDINGS;
-	else if (v->reason)
-		v->status = PMDB_NO_VERDICT;
-	else
-		v->status = v->leaks->nbufs || v->findings.n || v->nmismatches
-				    ? PMDB_FINDINGS
-				    : PMDB_CLEAN;
-}
-
-static void verdict_fini(struct verdict *v)
-{
-	leaks_free(v->leaks);
-	heap_close(v->heap);
-	types_close(v->types);
-	target_close(v->target);
-	VEC_FREE(&v->findings);
-	VEC_FREE(&v->mismatches);
-	mem_free(v->reason);
-}
-
-bool check_stack(const struct verdict *v, uint32_t id, struct heap_stack *ret)
-{
-	return id && v->heap->ops->stack &&
-	       v->heap->ops->stack(v->heap, id, ret);
-}
-
-const char *check_alloc_kind(const struct verdict *v, const struct leak *l)
-{
-	struct heap_audit a;
-	struct heap_buf b;
-
-	bufset_get(v->heap, v->leaks->set, l->buf, &b);
-	if (v->heap->ops->audit && v->heap->ops->audit(v->heap, &b, &a))
-		return a.kind;
-	return "";
-}
-
-/* ---- the commands ---------------------------------------------------- */
-
-/* no verdict outranks findings, findings outrank clean */
-static int worse(int a, int b)
-{
-	return a > b ? a : b;
-}
-
-int check_dumps(char *const paths[], size_t n, const struct check_options *opt,
-		FILE *out)
-{
-	int status = PMDB_CLEAN;
-
-	for (size_t i = 0; i < n; i++) {
-		struct verdict v = {.path = paths[i]};
-
-		judge(&v);
-		if (opt && opt->is_json)
-			check_print_json(&v, out);
-		else
-			check_print_text(&v, out);
-		check_print_trouble(&v);
-		status = worse(status, v.status);
-		verdict_fini(&v);
-	}
-	/* a verdict nobody could read is none */
-	if (fflush(out) || ferror(out))
-		return PMDB_NO_VERDICT;
-	return status;
-}
+/* ---- options ------------------------------------------------------------- */
 
 static int usage(const char *what, const char *arg)
 {
@@ -176,53 +40,248 @@ static int usage(const char *what, const char *arg)
 	return PMDB_USAGE;
 }
 
+/* one line, and its status */
+static int complain(struct err *err, int status)
+{
+	fprintf(stderr, "pmdb: %s\n", err->msg);
+	err_free(err);
+	return status;
+}
+
+/* FORMAT or FORMAT=FILE */
+static int add_output(struct check *check, const char *arg)
+{
+	size_t n = strcspn(arg, "=");
+	struct check_output output = {0};
+
+	for (const struct check_format *f = check_formats; f->name; f++)
+		if (strlen(f->name) == n && strncmp(f->name, arg, n) == 0)
+			output.format = f;
+	if (!output.format)
+		return usage("there is no format ", arg);
+	if (arg[n] == '=') {
+		output.path = arg + n + 1;
+		if (!*output.path)
+			return usage("no file is named in --format ", arg);
+		if (strcmp(output.path, "-") == 0)
+			output.path = NULL;
+	}
+	VEC_PUSH(&check->outputs, output);
+	return 0;
+}
+
+static int set_fail_on(struct check *check, const char *arg)
+{
+	static const struct {
+		const char *name;
+		unsigned kinds;
+	} words[] = {
+		{"leaks", 1U << ITEM_LEAK},
+		{"indirect", 1U << ITEM_INDIRECT},
+		{"possible", 1U << ITEM_POSSIBLE},
+		{"corruption",
+		 1U << ITEM_PANIC | 1U << ITEM_DAMAGE | 1U << ITEM_MISMATCH},
+		{"none", 0},
+	};
+
+	check->fail_on = 0;
+	for (const char *p = arg;; p++) {
+		size_t n = strcspn(p, ",");
+		bool is_known = false;
+
+		for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+			if (strlen(words[i].name) != n ||
+			    strncmp(p, words[i].name, n) != 0)
+				continue;
+			check->fail_on |= words[i].kinds;
+			is_known = true;
+		}
+		if (!is_known && n == 6 && strncmp(p, "growth", n) == 0)
+			return usage("growth is between two dumps: one alone "
+				     "does not show it",
+				     NULL);
+		if (!is_known)
+			return usage("--fail-on is a list of leaks, indirect, "
+				     "possible, corruption, none; not ",
+				     arg);
+		p += n;
+		if (*p == '\0')
+			return 0;
+	}
+}
+
+/* a number, of bytes with K, M or G behind it if need be */
+static bool number_of(const char *arg, uint64_t *ret)
+{
+	static const char units[] = "KMG";
+	char *end = NULL;
+	const char *unit = NULL;
+
+	errno = 0;
+	*ret = strtoull(arg, &end, 10);
+	if (end == arg || errno || *arg == '-')
+		return false;
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit && end[1] == '\0' && *ret < 1ULL << 33) {
+		*ret <<= 10 * (unit - units + 1);
+		return true;
+	}
+	return *end == '\0';
+}
+
+static int set_number(const char *arg, uint64_t max, uint64_t *ret)
+{
+	if (!number_of(arg, ret) || *ret > max)
+		return usage("that is no number for it: ", arg);
+	return 0;
+}
+
+int check_option(struct check *check, int code, const char *arg)
+{
+	struct err *err = NULL;
+	uint64_t n = 0;
+	int status = 0;
+
+	switch (code) {
+	case CHECK_FORMAT:
+		return add_output(check, arg);
+	case CHECK_FAIL_ON:
+		return set_fail_on(check, arg);
+	case CHECK_MIN_BYTES:
+		return set_number(arg, UINT64_MAX, &check->min_bytes);
+	case CHECK_MAX_LEAKS:
+		return set_number(arg, UINT64_MAX, &check->max_leaks);
+	case CHECK_EXIT_CODE:
+		status = set_number(arg, 255, &n);
+		check->exit_code = (int)n;
+		return status;
+	case CHECK_SOURCE_ROOT:
+		err = check_set_root(check, arg);
+		return err ? complain(err, PMDB_USAGE) : 0;
+	default:
+		return -1;
+	}
+}
+
+int check_prepare(struct check *check)
+{
+	struct check_output text = {&check_formats[0], NULL};
+
+	if (check->outputs.n == 0)
+		VEC_PUSH(&check->outputs, text);
+	if (!check->has_root) {
+		struct err *err = check_set_root(check, NULL);
+
+		if (err)
+			return complain(err, PMDB_USAGE);
+	}
+	return 0;
+}
+
+/* ---- the verdict --------------------------------------------------------- */
+
+/* no verdict outranks findings, findings outrank clean */
+static int worse(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+int check_dumps(struct check *check, char *const paths[], size_t n)
+{
+	struct verdict *v = mem_array(n, sizeof(*v));
+	struct report r = {check, v, n, PMDB_CLEAN};
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		v[i].path = paths[i];
+		check_judge(check, &v[i]);
+		check_decide(check, &v[i]);
+		r.status = worse(r.status, (int)v[i].status);
+	}
+	err = check_write(&r);
+	for (size_t i = 0; i < n; i++) {
+		check_print_trouble(&v[i]);
+		verdict_fini(&v[i]);
+	}
+	mem_free(v);
+	/* a verdict nobody could read is none */
+	if (err)
+		return complain(err, PMDB_NO_VERDICT);
+	return r.status == PMDB_FINDINGS ? check->exit_code : r.status;
+}
+
+/* ---- the command --------------------------------------------------------- */
+
 static const struct option long_options[] = {
-	{"format", required_argument, NULL, 'f'},
+	CHECK_OPTION_ROWS,
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
 
-static const char help_text[] =
-	"usage: pmdb check [--format text|json] DUMP...\n"
-	"\n"
-	"Says of each dump whether it shows leaks, heap corruption or frees by "
-	"the wrong\ncall.  The last line is the verdict; JSON is one object a "
-	"line.  Why there is none\n"
-	"is said on standard error.\n"
-	"\n"
-	"Status: 0 clean, 1 findings, 2 usage, 3 no verdict; of several dumps "
-	"the worst,\nno verdict before findings before clean.\n";
-
-int check_main(int argc, char **argv)
+void check_help(FILE *out)
 {
-	struct check_options opt = {0};
+	fputs("  --format FORMAT[=FILE]  text, json; several at once\n"
+	      "  --fail-on LIST          of leaks, indirect, possible, "
+	      "corruption, none;\n"
+	      "                          leaks,corruption if not said\n"
+	      "  --min-bytes N           a leak of fewer bytes is tolerated\n"
+	      "  --max-leaks N           up to N leaks are tolerated\n"
+	      "  --exit-code N           the status of findings, instead of 1\n"
+	      "  --source-root DIR       print paths relative to DIR\n",
+	      out);
+}
+
+static int help(void)
+{
+	puts("usage: pmdb check [OPTION]... DUMP...\n"
+	     "\n"
+	     "Says of each dump whether it shows leaks, heap corruption or "
+	     "frees by the wrong\ncall.  The last line is the verdict; why "
+	     "there is none is said on standard error.\n");
+	check_help(stdout);
+	puts("\n"
+	     "Status: 0 clean, 1 findings, 2 usage, 3 no verdict; of several "
+	     "dumps the worst,\nno verdict before findings before clean.");
+	return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
+}
+
+/* returns -1 to go on, or the exit status */
+static int parse(struct check *check, int argc, char **argv)
+{
 	int c = 0;
 
 	opterr = 0; /* we say it, in one line */
 	optind = 0;
-	while ((c = getopt_long(argc, argv, ":f:h", long_options, NULL)) !=
-	       -1) {
-		switch (c) {
-		case 'f':
-			if (strcmp(optarg, "json") == 0)
-				opt.is_json = 1;
-			else if (strcmp(optarg, "text") == 0)
-				opt.is_json = 0;
-			else
-				return usage("there is no format ", optarg);
-			break;
-		case 'h':
-			fputs(help_text, stdout);
-			return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
-		case ':':
+	while ((c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
+		int status = 0;
+
+		if (c == 'h')
+			return help();
+		if (c == ':')
 			return usage("an argument is missing after ",
 				     argv[optind - 1]);
-		default:
+		if (c == '?')
 			return usage("there is no option ", argv[optind - 1]);
-		}
+		status = check_option(check, c, optarg);
+		if (status)
+			return status;
 	}
 	if (optind == argc)
 		return usage("no dump is named", NULL);
-	return check_dumps(argv + optind, (size_t)(argc - optind), &opt,
-			   stdout);
+	return -1;
+}
+
+int check_main(int argc, char **argv)
+{
+	struct check *check = check_create(stdout);
+	int status = parse(check, argc, argv);
+
+	if (status < 0) {
+		status = check_prepare(check);
+		if (status == 0)
+			status = check_dumps(check, argv + optind,
+					     (size_t)(argc - optind));
+	}
+	check_destroy(check);
+	return status;
 }

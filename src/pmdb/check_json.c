@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A verdict as an object on a line: doc/man/pmdb.1 says what is in it. */
+/* A verdict as an object on a line: doc/json.md says what is in it. */
 #include "pmdb/check_impl.h"
+
+#include <inttypes.h>
 
 #include "shell/out_json.h"
 
@@ -9,170 +11,232 @@ static json_t *text_or_null(const char *s)
 	return s && *s ? out_json_string(s) : json_null();
 }
 
-struct json_arg {
-	const struct verdict *v;
-	json_t *list;
-};
-
-static void json_frame(void *arg, taddr_t pc, const char *function,
-		       const char *file, int line)
+static json_t *print_or_null(const struct verdict *v, size_t i)
 {
-	struct json_arg *a = arg;
-	const struct object *obj = types_object_at(a->v->types, pc);
+	return i == ITEM_NONE
+		       ? json_null()
+		       : json_sprintf("%016" PRIx64, v->items.v[i].fingerprint);
+}
+
+static json_t *count_or_null(uint64_t n)
+{
+	return n == UINT64_MAX ? json_null() : out_json_count(n);
+}
+
+static json_t *json_frame(const struct check_frame *f)
+{
 	json_t *j = json_object();
 
-	json_object_set_new(j, "pc", out_json_hex(pc));
-	json_object_set_new(j, "function", text_or_null(function));
-	json_object_set_new(j, "object", text_or_null(obj ? obj->path : NULL));
+	json_object_set_new(j, "pc", out_json_hex(f->pc));
+	json_object_set_new(j, "function", text_or_null(f->function));
+	json_object_set_new(j, "object", text_or_null(f->object));
 	json_object_set_new(j, "offset",
-			    obj ? out_json_hex(pc - obj->bias) : json_null());
-	json_object_set_new(j, "file", text_or_null(file));
-	json_object_set_new(j, "line", file ? json_integer(line) : json_null());
-	json_array_append_new(a->list, j);
-}
-
-static json_t *json_stack(const struct verdict *v, uint32_t id)
-{
-	struct heap_stack stack;
-	struct json_arg a = {v, json_array()};
-
-	if (!check_stack(v, id, &stack))
-		return a.list;
-	for (unsigned i = 0; i < stack.depth; i++)
-		types_each_function(v->types, stack.pc[i], json_frame, &a);
-	return a.list;
-}
-
-static json_t *json_leak(const struct verdict *v, const struct leak *l)
-{
-	json_t *j = json_object();
-
-	json_object_set_new(j, "kind",
-			    json_string(l->is_direct ? "direct" : "indirect"));
-	json_object_set_new(j, "buffers", out_json_count(l->nbufs));
-	json_object_set_new(j, "bytes", out_json_count(l->bytes));
-	json_object_set_new(j, "direct_buffers", out_json_count(l->ndirect));
-	json_object_set_new(j, "cache",
-			    out_json_string(heap_name(v->heap, l->cache)));
-	json_object_set_new(j, "allocated_by",
-			    text_or_null(check_alloc_kind(v, l)));
-	json_object_set_new(j, "addr",
-			    out_json_hex(v->leaks->set->v[l->buf].addr));
-	json_object_set_new(j, "stack", json_stack(v, l->stack));
+			    f->object ? out_json_hex(f->offset) : json_null());
+	json_object_set_new(j, "file", text_or_null(f->file));
+	json_object_set_new(j, "line",
+			    f->file ? json_integer(f->line) : json_null());
 	return j;
 }
 
-static json_t *json_damage(const struct verdict *v)
+static json_t *json_stack(const struct check_stack *s)
 {
 	json_t *list = json_array();
 
-	if (!v->heap)
-		return list;
-	if (v->heap->health.has_panic) {
-		json_t *j = json_object();
-
-		json_object_set_new(j, "kind", json_string("reported"));
-		json_object_set_new(j, "text",
-				    text_or_null(v->heap->health.panic));
-		json_array_append_new(list, j);
-	}
-	for (size_t i = 0; i < v->findings.n; i++) {
-		const struct heap_finding *f = &v->findings.v[i];
-		json_t *j = json_object();
-
-		json_object_set_new(j, "kind",
-				    json_string(f->kind == FINDING_BUFFER
-							? "buffer"
-							: "structure"));
-		json_object_set_new(j, "text", out_json_string(f->text));
-		json_object_set_new(j, "addr", out_json_hex(f->addr));
-		json_object_set_new(j, "at",
-				    f->at ? out_json_hex(f->at) : json_null());
-		json_object_set_new(
-			j, "cache",
-			f->cache ? out_json_string(heap_name(v->heap, f->cache))
-				 : json_null());
-		json_array_append_new(list, j);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		json_array_append_new(list, json_frame(s->v[i]));
 	return list;
 }
 
-static json_t *json_call(const struct verdict *v, const struct heap_audit *a,
-			 const char *call, uint64_t bytes)
+/* what every item has */
+static json_t *json_item(const struct item *item)
+{
+	static const char *const states[] = {
+		[ITEM_FAILS] = "fails",
+		[ITEM_NOTED] = "tolerated",
+		[ITEM_KNOWN] = "known",
+		[ITEM_SUPPRESSED] = "suppressed",
+	};
+	json_t *j = json_object();
+
+	json_object_set_new(j, "fingerprint",
+			    json_sprintf("%016" PRIx64, item->fingerprint));
+	json_object_set_new(j, "state", json_string(states[item->state]));
+	return j;
+}
+
+static json_t *json_leak(const struct verdict *v, const struct item *item)
+{
+	static const char *const kinds[] = {
+		[ITEM_LEAK] = "direct",
+		[ITEM_INDIRECT] = "indirect",
+		[ITEM_POSSIBLE] = "possible",
+	};
+	json_t *j = json_item(item);
+
+	json_object_set_new(j, "kind", json_string(kinds[item->kind]));
+	json_object_set_new(j, "buffers", out_json_count(item->nbufs));
+	json_object_set_new(j, "bytes", out_json_count(item->bytes));
+	json_object_set_new(j, "direct_buffers", out_json_count(item->ndirect));
+	json_object_set_new(j, "cache", out_json_string(item->cache));
+	json_object_set_new(j, "caches", out_json_count(item->ncaches));
+	json_object_set_new(j, "type", text_or_null(item->type));
+	json_object_set_new(j, "allocated_by", text_or_null(item->call));
+	json_object_set_new(j, "addr", out_json_hex(item->addr));
+	json_object_set_new(j, "kept_buffers", out_json_count(item->kept_bufs));
+	json_object_set_new(j, "kept_bytes", out_json_count(item->kept_bytes));
+	json_object_set_new(j, "kept_by", print_or_null(v, item->kept_by));
+	json_object_set_new(j, "stack", json_stack(&item->stack));
+	return j;
+}
+
+static json_t *json_damage(const struct item *item)
+{
+	const char *kind = item->kind == ITEM_PANIC ? "reported"
+			   : item->is_structure     ? "structure"
+						    : "buffer";
+	json_t *j = json_item(item);
+
+	json_object_set_new(j, "kind", json_string(kind));
+	json_object_set_new(j, "text", text_or_null(item->text));
+	json_object_set_new(
+		j, "addr", item->addr ? out_json_hex(item->addr) : json_null());
+	json_object_set_new(j, "at",
+			    item->at ? out_json_hex(item->at) : json_null());
+	json_object_set_new(j, "cache", text_or_null(item->cache));
+	json_object_set_new(j, "last", text_or_null(item->did));
+	json_object_set_new(j, "thread",
+			    item->tid ? json_integer(item->tid) : json_null());
+	json_object_set_new(j, "stack", json_stack(&item->stack));
+	return j;
+}
+
+static json_t *json_call(const char *call, uint64_t bytes, uint32_t tid,
+			 const struct check_stack *stack)
 {
 	json_t *j = json_object();
 
 	json_object_set_new(j, "call", json_string(call));
-	json_object_set_new(j, "bytes",
-			    bytes == UINT64_MAX ? json_null()
-						: out_json_count(bytes));
-	json_object_set_new(j, "thread",
-			    a->tid ? json_integer(a->tid) : json_null());
-	json_object_set_new(j, "stack", json_stack(v, a->stack));
+	json_object_set_new(j, "bytes", count_or_null(bytes));
+	json_object_set_new(j, "thread", tid ? json_integer(tid) : json_null());
+	json_object_set_new(j, "stack", json_stack(stack));
 	return j;
 }
 
-static json_t *json_mismatches(const struct verdict *v)
+static json_t *json_mismatch(const struct item *item)
 {
-	json_t *list = json_array();
+	json_t *j = json_item(item);
 
-	for (size_t i = 0; i < v->mismatches.n; i++) {
-		const struct heap_mismatch *m = &v->mismatches.v[i];
-		json_t *j = json_object();
-
-		json_object_set_new(j, "addr", out_json_hex(m->free.buf));
-		json_object_set_new(j, "count", out_json_count(m->count));
-		json_object_set_new(j, "allocation",
-				    json_call(v, &m->alloc,
-					      heap_alloc_call(m->alloc.kind),
-					      m->size_bytes));
-		json_object_set_new(j, "free",
-				    json_call(v, &m->free,
-					      heap_free_call(m->free.kind),
-					      m->freed_bytes));
-		json_array_append_new(list, j);
-	}
-	return list;
+	json_object_set_new(j, "addr", out_json_hex(item->addr));
+	json_object_set_new(j, "count", out_json_count(item->nbufs));
+	json_object_set_new(
+		j, "allocation",
+		json_call(item->call, item->bytes, item->tid, &item->stack));
+	json_object_set_new(j, "free",
+			    json_call(item->freed_by, item->freed_bytes,
+				      item->freed_tid, &item->freed));
+	return j;
 }
 
-static json_t *json_live(const struct verdict *v)
+static json_t *json_counts(const struct check_counts *c, bool has_groups)
 {
 	json_t *j = json_object();
 
-	json_object_set_new(j, "buffers", out_json_count(v->leaks->nlive));
-	json_object_set_new(j, "bytes", out_json_count(v->leaks->live_bytes));
+	if (has_groups)
+		json_object_set_new(j, "groups", out_json_count(c->nitems));
+	json_object_set_new(j, "buffers", out_json_count(c->nbufs));
+	json_object_set_new(j, "bytes", out_json_count(c->bytes));
 	return j;
 }
 
-void check_print_json(const struct verdict *v, FILE *out)
+/* the kinds of what fails; of none, why */
+static json_t *json_verdicts(const struct verdict *v)
+{
+	bool has[3] = {false, false, false};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < v->items.n; i++) {
+		const struct item *item = &v->items.v[i];
+
+		if (item->state != ITEM_FAILS)
+			continue;
+		has[item_is_buffers(item)      ? 0
+		    : item->kind == ITEM_PANIC ? 2
+					       : 1] = true;
+	}
+	if (has[0])
+		json_array_append_new(list, json_string("leaks"));
+	if (has[1])
+		json_array_append_new(list, json_string("corruption"));
+	if (has[2])
+		json_array_append_new(list, json_string("panic"));
+	if (v->reason)
+		json_array_append_new(list, json_string("inconclusive"));
+	return list;
+}
+
+static void add_items(const struct verdict *v, json_t *j)
+{
+	json_t *leaks = json_array();
+	json_t *damage = json_array();
+	json_t *mismatches = json_array();
+
+	for (size_t i = 0; i < v->items.n; i++) {
+		const struct item *item = &v->items.v[i];
+
+		if (item_is_buffers(item))
+			json_array_append_new(leaks, json_leak(v, item));
+		else if (item->kind == ITEM_MISMATCH)
+			json_array_append_new(mismatches, json_mismatch(item));
+		else
+			json_array_append_new(damage, json_damage(item));
+	}
+	json_object_set_new(j, "leaks", leaks);
+	json_object_set_new(j, "corruption", damage);
+	json_object_set_new(j, "mismatches", mismatches);
+	json_object_set_new(j, "mismatched_frees",
+			    out_json_count(v->nmismatches));
+}
+
+static void print_verdict(const struct verdict *v, FILE *out)
 {
 	static const char *const words[] = {
 		[PMDB_CLEAN] = "clean",
 		[PMDB_FINDINGS] = "findings",
 		[PMDB_NO_VERDICT] = "no-verdict",
 	};
-	const struct target_info *info =
-		v->target ? target_info(v->target) : NULL;
 	json_t *j = json_object();
-	json_t *list = json_array();
 
 	json_object_set_new(j, "schema", json_string("pmdb.check/1"));
 	json_object_set_new(j, "status", json_string(words[v->status]));
+	json_object_set_new(j, "verdicts", json_verdicts(v));
 	json_object_set_new(j, "reason", text_or_null(v->reason));
 	json_object_set_new(j, "dump", out_json_string(v->path));
-	json_object_set_new(j, "program",
-			    text_or_null(info ? info->fname : NULL));
+	json_object_set_new(j, "program", text_or_null(v->program));
+	json_object_set_new(j, "command", text_or_null(v->psargs));
 	json_object_set_new(j, "pid",
-			    info ? json_integer(info->pid) : json_null());
-	json_object_set_new(j, "live", v->leaks ? json_live(v) : json_null());
-	for (size_t i = 0; v->leaks && i < v->leaks->n; i++)
-		json_array_append_new(list, json_leak(v, &v->leaks->v[i]));
-	json_object_set_new(j, "leaks", list);
-	json_object_set_new(j, "corruption", json_damage(v));
-	json_object_set_new(j, "mismatches", json_mismatches(v));
-	json_object_set_new(j, "mismatched_frees",
-			    out_json_count(v->nmismatches));
+			    v->program ? json_integer(v->pid) : json_null());
+	json_object_set_new(j, "live",
+			    v->has_leaks ? json_counts(&v->live, false)
+					 : json_null());
+	json_object_set_new(j, "interior",
+			    v->has_leaks ? json_counts(&v->interior, false)
+					 : json_null());
+	json_object_set_new(j, "failing",
+			    json_counts(&v->sums[ITEM_FAILS], true));
+	json_object_set_new(j, "tolerated",
+			    json_counts(&v->sums[ITEM_NOTED], true));
+	json_object_set_new(j, "known",
+			    json_counts(&v->sums[ITEM_KNOWN], true));
+	json_object_set_new(j, "suppressed",
+			    json_counts(&v->sums[ITEM_SUPPRESSED], true));
+	add_items(v, j);
 	json_dumpf(j, out, JSON_COMPACT);
 	fputc('\n', out);
 	json_decref(j);
+}
+
+void check_print_json(const struct report *r, FILE *out)
+{
+	for (size_t i = 0; i < r->n; i++)
+		print_verdict(&r->v[i], out);
 }

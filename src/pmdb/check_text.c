@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A verdict for people. */
+/* A verdict for people, in the words of LeakSanitizer where it has some. */
 #include "pmdb/check_impl.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "base/strbuf.h"
 
 /* so many findings are printed; all are counted */
 #define FINDINGS_SHOWN 100
@@ -16,214 +13,201 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
-struct print_arg {
-	const struct verdict *v;
-	FILE *out;
-	unsigned n;
-};
-
-static void print_frame(void *arg, taddr_t pc, const char *function,
-			const char *file, int line)
+void check_frame_line(struct strbuf *sb, const struct check_frame *f,
+		      unsigned n, const struct check *check)
 {
-	struct print_arg *p = arg;
-	const struct object *obj = types_object_at(p->v->types, pc);
+	strbuf_printf(sb, "    #%-2u 0x%012" PRIx64 " in %s", n, f->pc,
+		      f->function ? f->function : "??");
+	if (f->file) {
+		_free_ char *path = check->has_root ? check_path(check, f->file)
+						    : mem_strdup(f->file);
 
-	fprintf(p->out, "    #%-2u 0x%012" PRIx64 " in %s", p->n++, pc,
-		function ? function : "??");
-	if (file)
-		fprintf(p->out, " %s:%d\n", file, line);
-	else if (obj && object_is_libkmem(obj))
-		fprintf(p->out, " (%s)\n", obj->name);
-	else if (obj)
-		fprintf(p->out, " (%s+0x%" PRIx64 ")\n", obj->path,
-			pc - obj->bias);
-	else
-		fputc('\n', p->out);
-}
+		strbuf_printf(sb, " %s:%d", path, f->line);
+	} else if (f->object && f->is_own) {
+		const char *slash = strrchr(f->object, '/');
 
-static void print_stack(const struct verdict *v, FILE *out, uint32_t id)
-{
-	struct print_arg p = {v, out, 0};
-	struct heap_stack stack;
-
-	if (!check_stack(v, id, &stack)) {
-		fputs("    (no stack: auditing was off)\n", out);
-		return;
+		strbuf_printf(sb, " (%s)", slash ? slash + 1 : f->object);
+	} else if (f->object) {
+		strbuf_printf(sb, " (%s+0x%" PRIx64 ")", f->object, f->offset);
 	}
-	for (unsigned i = 0; i < stack.depth; i++)
-		types_each_function(v->types, stack.pc[i], print_frame, &p);
+	strbuf_putc(sb, '\n');
 }
 
-static void print_leak(const struct verdict *v, FILE *out, const struct leak *l)
+static void print_stack(const struct check *check, FILE *out, bool is_there,
+			const struct check_stack *s)
 {
-	const char *kind = check_alloc_kind(v, l);
+	struct strbuf sb = {0};
 
-	fprintf(out, "%s leak of %" PRIu64 " byte%s in %zu buffer%s",
-		l->is_direct ? "Direct" : "Indirect", l->bytes,
-		plural(l->bytes), l->nbufs, plural(l->nbufs));
-	if (l->is_direct && l->ndirect < l->nbufs)
-		fprintf(out, " (%zu of them indirect)", l->nbufs - l->ndirect);
-	fprintf(out, " of %s%s%s%s\n", heap_name(v->heap, l->cache),
-		*kind ? ", allocated by " : ", allocated at:", kind,
-		*kind ? " at:" : "");
-	print_stack(v, out, l->stack);
+	if (!is_there)
+		strbuf_puts(&sb, "    (no stack: auditing was off)\n");
+	for (size_t i = 0; i < s->n; i++)
+		check_frame_line(&sb, s->v[i], (unsigned)i, check);
+	fputs(strbuf_str(&sb), out);
+	strbuf_free(&sb);
+}
+
+/* what keeps an indirect leak: that is the one to look at */
+static void print_keeper(const struct check *check, const struct verdict *v,
+			 FILE *out, const struct item *item)
+{
+	const struct item *keeper = &v->items.v[item->kept_by];
+	const struct check_frame *f = check_where(check, keeper);
+	struct strbuf sb = {0};
+
+	strbuf_printf(&sb, "  kept by the %s leak of %" PRIu64 " byte%s",
+		      keeper->kind == ITEM_LEAK ? "direct" : "indirect",
+		      keeper->bytes, plural(keeper->bytes));
+	if (f) {
+		strbuf_puts(&sb, " from ");
+		check_frame_words(check, f, &sb);
+	}
+	fprintf(out, "%s [%016" PRIx64 "]\n", strbuf_str(&sb),
+		keeper->fingerprint);
+	strbuf_free(&sb);
+}
+
+static void print_buffers(const struct check *check, const struct verdict *v,
+			  FILE *out, const struct item *item)
+{
+	static const char *const kinds[] = {
+		[ITEM_LEAK] = "Direct",
+		[ITEM_INDIRECT] = "Indirect",
+		[ITEM_POSSIBLE] = "Possible",
+	};
+
+	fprintf(out, "%s leak of %" PRIu64 " byte%s in %" PRIu64 " buffer%s",
+		kinds[item->kind], item->bytes, plural(item->bytes),
+		item->nbufs, plural(item->nbufs));
+	if (item->kind == ITEM_LEAK && item->ndirect < item->nbufs)
+		fprintf(out, " (%" PRIu64 " of them indirect)",
+			item->nbufs - item->ndirect);
+	fprintf(out, " of %s", item->cache);
+	if (item->ncaches > 1)
+		fprintf(out, " and %zu other%s", item->ncaches - 1,
+			plural(item->ncaches - 1));
+	if (item->type)
+		fprintf(out, " (%s)", item->type);
+	fprintf(out,
+		*item->call ? ", allocated by %s at:" : ", allocated%s at:",
+		item->call);
+	fprintf(out, " [%016" PRIx64 "]%s\n", item->fingerprint,
+		item->state == ITEM_KNOWN   ? " known"
+		: item->state == ITEM_NOTED ? " tolerated"
+					    : "");
+	print_stack(check, out, item->has_stack, &item->stack);
+	if (item->kept_by != ITEM_NONE && item->kind == ITEM_INDIRECT)
+		print_keeper(check, v, out, item);
+	if (item->kept_bufs && item->kind == ITEM_LEAK)
+		fprintf(out,
+			"  keeps %" PRIu64 " more byte%s in %" PRIu64
+			" buffer%s\n",
+			item->kept_bytes, plural(item->kept_bytes),
+			item->kept_bufs, plural(item->kept_bufs));
 	fputc('\n', out);
 }
 
-static void print_record(const struct verdict *v, FILE *out, taddr_t addr)
+static void print_damage(const struct check *check, FILE *out,
+			 const struct item *item)
 {
-	static const char *const did[] = {
-		[HEAP_ALLOC] = "allocated",
-		[HEAP_FREE] = "freed",
-	};
-	struct heap_buf b;
-	struct heap_audit a;
-
-	if (!v->heap->ops->buf_at(v->heap, addr, &b) || !v->heap->ops->audit ||
-	    !v->heap->ops->audit(v->heap, &b, &a) ||
-	    (a.what != HEAP_ALLOC && a.what != HEAP_FREE))
-		return;
-	fprintf(out, "  last %s by thread %u at:\n", did[a.what], a.tid);
-	print_stack(v, out, a.stack);
-}
-
-/*
- * The pc of a line as the allocator prints frames: "    object+0xoffset", or
- * "    object`symbol+0xn [0xoffset]".
- */
-static bool frame_of(const struct verdict *v, const char *line, size_t len,
-		     taddr_t *ret)
-{
-	_free_ char *s = mem_strndup(line, len);
-	char *name = s + strspn(s, " ");
-	char *tick = strchr(name, '`');
-	char *number = strstr(name, tick ? " [0x" : "+0x");
-	char *end = NULL;
-
-	if (name == s || !number)
-		return false;
-	uint64_t offset = strtoull(number + (tick ? 4 : 3), &end, 16);
-
-	if (strcmp(end, tick ? "]" : "") != 0)
-		return false;
-	*(tick ? tick : number) = '\0';
-	const struct object *obj = types_object_named(v->types, name);
-
-	if (!obj)
-		return false;
-	*ret = obj->bias + offset;
-	return true;
-}
-
-/* what the allocator printed, with its frames by name */
-static void print_report(const struct verdict *v, FILE *out, const char *text)
-{
-	struct print_arg frames = {v, out, 0};
-	taddr_t pc = 0;
-
-	fprintf(out, "Heap corruption, reported by the allocator:\n");
-	for (const char *p = text; *p;) {
-		size_t len = strcspn(p, "\n");
-
-		if (frame_of(v, p, len, &pc)) {
-			types_each_function(v->types, pc, print_frame, &frames);
-		} else {
-			frames.n = 0;
-			fprintf(out, "  %.*s\n", (int)len, p);
-		}
-		p += len + (p[len] == '\n');
+	if (item->is_structure)
+		fprintf(out, "Heap corruption: %s\n", item->text);
+	else
+		fprintf(out, "Heap corruption in %s: %s\n",
+			item->cache ? item->cache : "?", item->text);
+	if (item->did) {
+		fprintf(out, "  last %s by thread %u at:\n", item->did,
+			item->tid);
+		print_stack(check, out, item->has_stack, &item->stack);
 	}
-	fputs(*text ? "\n" : "  (no message)\n\n", out);
+	fputc('\n', out);
 }
 
-static void print_damage(const struct verdict *v, FILE *out)
-{
-	const struct heap_health *h = &v->heap->health;
-
-	if (h->has_panic)
-		print_report(v, out, h->panic ? h->panic : "");
-	for (size_t i = 0; i < v->findings.n && i < FINDINGS_SHOWN; i++) {
-		const struct heap_finding *f = &v->findings.v[i];
-
-		if (f->kind == FINDING_BUFFER) {
-			fprintf(out, "Heap corruption in %s: %s\n",
-				heap_name(v->heap, f->cache), f->text);
-			print_record(v, out, f->addr);
-		} else {
-			fprintf(out, "Heap corruption: %s\n", f->text);
-		}
-		fputc('\n', out);
-	}
-	if (v->findings.n > FINDINGS_SHOWN)
-		fprintf(out, "... and %zu more\n\n",
-			v->findings.n - FINDINGS_SHOWN);
-}
-
-static void print_mismatch(const struct verdict *v, FILE *out,
-			   const struct heap_mismatch *m)
+static void print_mismatch(const struct check *check, FILE *out,
+			   const struct item *item)
 {
 	fputs("Mismatched free", out);
-	if (m->size_bytes != UINT64_MAX)
-		fprintf(out, " of %" PRIu64 " byte%s", m->size_bytes,
-			plural(m->size_bytes));
-	if (m->count > 1)
-		fprintf(out, ", %" PRIu64 " times", m->count);
-	fprintf(out, ": allocated by %s, freed by %s",
-		heap_alloc_call(m->alloc.kind), heap_free_call(m->free.kind));
-	if (m->freed_bytes != UINT64_MAX)
-		fprintf(out, " of %" PRIu64 " byte%s", m->freed_bytes,
-			plural(m->freed_bytes));
+	if (item->bytes != UINT64_MAX)
+		fprintf(out, " of %" PRIu64 " byte%s", item->bytes,
+			plural(item->bytes));
+	if (item->nbufs > 1)
+		fprintf(out, ", %" PRIu64 " times", item->nbufs);
+	fprintf(out, ": allocated by %s, freed by %s", item->call,
+		item->freed_by);
+	if (item->freed_bytes != UINT64_MAX)
+		fprintf(out, " of %" PRIu64 " byte%s", item->freed_bytes,
+			plural(item->freed_bytes));
 	fputs("\n  allocated", out);
-	if (m->alloc.tid)
-		fprintf(out, " by thread %u", m->alloc.tid);
+	if (item->tid)
+		fprintf(out, " by thread %u", item->tid);
 	fputs(" at:\n", out);
-	print_stack(v, out, m->alloc.stack);
-	fprintf(out, "  freed by thread %u at:\n", m->free.tid);
-	print_stack(v, out, m->free.stack);
+	print_stack(check, out, item->has_stack, &item->stack);
+	fprintf(out, "  freed by thread %u at:\n", item->freed_tid);
+	print_stack(check, out, item->has_freed, &item->freed);
 	fputc('\n', out);
 }
 
-static void print_mismatches(const struct verdict *v, FILE *out)
+static void print_item(const struct check *check, const struct verdict *v,
+		       FILE *out, const struct item *item)
 {
-	uint64_t shown = 0;
-
-	for (size_t i = 0; i < v->mismatches.n && i < FINDINGS_SHOWN; i++) {
-		print_mismatch(v, out, &v->mismatches.v[i]);
-		shown += v->mismatches.v[i].count;
+	switch (item->kind) {
+	case ITEM_PANIC:
+		fprintf(out, "Heap corruption, reported by the allocator:\n%s",
+			item->report);
+		fputs(*item->report ? "\n" : "  (no message)\n\n", out);
+		break;
+	case ITEM_DAMAGE:
+		print_damage(check, out, item);
+		break;
+	case ITEM_MISMATCH:
+		print_mismatch(check, out, item);
+		break;
+	case ITEM_LEAK:
+	case ITEM_INDIRECT:
+	case ITEM_POSSIBLE:
+		print_buffers(check, v, out, item);
+		break;
 	}
-	if (v->nmismatches > shown)
+}
+
+/* in the order of kinds; of damage not all */
+static void print_items(const struct check *check, const struct verdict *v,
+			FILE *out)
+{
+	size_t nshown[ITEM_POSSIBLE + 1] = {0};
+	uint64_t nfrees = v->nmismatches;
+
+	for (size_t i = 0; i < v->items.n; i++) {
+		const struct item *item = &v->items.v[i];
+
+		if (item->state == ITEM_SUPPRESSED)
+			continue;
+		if (item_is_buffers(item) ||
+		    nshown[item->kind] < FINDINGS_SHOWN) {
+			print_item(check, v, out, item);
+			if (item->kind == ITEM_MISMATCH)
+				nfrees -= item->nbufs;
+		}
+		nshown[item->kind]++;
+	}
+	if (nshown[ITEM_DAMAGE] > FINDINGS_SHOWN)
+		fprintf(out, "... and %zu more corruptions\n\n",
+			nshown[ITEM_DAMAGE] - FINDINGS_SHOWN);
+	if (nshown[ITEM_MISMATCH] > FINDINGS_SHOWN)
 		fprintf(out, "... and %" PRIu64 " more mismatched frees\n\n",
-			v->nmismatches - shown);
+			nfrees);
 }
 
-static size_t ncorruptions(const struct verdict *v)
+/* "3 leaks, 156 bytes in 8 buffers" */
+static void add_leaks(struct strbuf *sb, const struct check_counts *c,
+		      const char *what)
 {
-	return v->findings.n +
-	       (v->heap && v->heap->health.has_panic && v->findings.n == 0);
-}
-
-/* "3 leaks, 156 bytes in 8 buffers", "2 corruptions", "4 mismatched frees at 1
- * place", or all of them */
-static void add_counts(const struct verdict *v, struct strbuf *sb)
-{
-	const struct leaks *l = v->leaks;
-	size_t n = ncorruptions(v);
-
-	if (l && l->nbufs)
-		strbuf_printf(sb,
-			      "%zu leak%s, %" PRIu64 " byte%s in %" PRIu64
-			      " buffer%s",
-			      l->n, plural(l->n), l->bytes, plural(l->bytes),
-			      l->nbufs, plural(l->nbufs));
-	if (n)
-		strbuf_printf(sb, "%s%zu corruption%s", sb->n ? "; " : "", n,
-			      plural(n));
-	if (v->nmismatches)
-		strbuf_printf(sb,
-			      "%s%" PRIu64 " mismatched free%s at %zu place%s",
-			      sb->n ? "; " : "", v->nmismatches,
-			      plural(v->nmismatches), v->mismatches.n,
-			      plural(v->mismatches.n));
+	if (c->nitems == 0)
+		return;
+	strbuf_printf(sb,
+		      "%s%" PRIu64 " %sleak%s, %" PRIu64 " byte%s in %" PRIu64
+		      " buffer%s",
+		      sb->n ? "; " : "", c->nitems, what, plural(c->nitems),
+		      c->bytes, plural(c->bytes), c->nbufs, plural(c->nbufs));
 }
 
 /* the reason without the path of the dump, which stands before it anyway */
@@ -237,60 +221,72 @@ static const char *reason_alone(const struct verdict *v)
 	return v->reason;
 }
 
+/* leaks, "2 corruptions", "4 mismatched frees at 1 place" */
+static void add_counts(const struct verdict *v, struct strbuf *sb)
+{
+	size_t ncorruptions = verdict_ncorruptions(v);
+	size_t nplaces = 0;
+
+	for (size_t i = 0; i < v->items.n; i++)
+		nplaces += v->items.v[i].kind == ITEM_MISMATCH &&
+			   v->items.v[i].state != ITEM_SUPPRESSED;
+	add_leaks(sb, &v->sums[ITEM_FAILS], "");
+	if (ncorruptions)
+		strbuf_printf(sb, "%s%zu corruption%s", sb->n ? "; " : "",
+			      ncorruptions, plural(ncorruptions));
+	if (v->nmismatches && nplaces)
+		strbuf_printf(sb,
+			      "%s%" PRIu64 " mismatched free%s at %zu place%s",
+			      sb->n ? "; " : "", v->nmismatches,
+			      plural(v->nmismatches), nplaces, plural(nplaces));
+	add_leaks(sb, &v->sums[ITEM_NOTED], "tolerated ");
+	add_leaks(sb, &v->sums[ITEM_KNOWN], "known ");
+	add_leaks(sb, &v->sums[ITEM_SUPPRESSED], "suppressed ");
+}
+
 static void print_summary(const struct verdict *v, FILE *out)
 {
 	struct strbuf sb = {0};
 
-	if (v->status == PMDB_CLEAN) {
-		strbuf_printf(&sb, "clean, %" PRIu64 " buffer%s live",
-			      v->leaks->nlive, plural(v->leaks->nlive));
-	} else if (v->status == PMDB_NO_VERDICT) {
+	if (v->status == PMDB_NO_VERDICT) {
 		strbuf_printf(&sb, "no verdict: %s", reason_alone(v));
 	} else {
+		if (v->status == PMDB_CLEAN)
+			strbuf_printf(&sb, "clean, %" PRIu64 " buffer%s live",
+				      v->live.nbufs, plural(v->live.nbufs));
 		add_counts(v, &sb);
-		if (v->reason)
+		if (v->status == PMDB_FINDINGS && v->reason)
 			strbuf_printf(&sb, " (leaks uncertain: %s)", v->reason);
 	}
 	fprintf(out, "pmdb: %s: %s\n", v->path, strbuf_str(&sb));
 	strbuf_free(&sb);
 }
 
-void check_print_text(const struct verdict *v, FILE *out)
+static void print_verdict(const struct check *check, const struct verdict *v,
+			  FILE *out)
 {
-	if (v->leaks) {
-		const struct target_info *info = target_info(v->target);
+	size_t n = 0;
 
-		if (v->leaks->n || ncorruptions(v) || v->nmismatches)
-			fprintf(out, "==== %s: %s, process %u ====\n\n",
-				v->path,
-				info->psargs[0] ? info->psargs : info->fname,
-				info->pid);
-		print_damage(v, out);
-		print_mismatches(v, out);
-		for (size_t i = 0; i < v->leaks->n; i++)
-			print_leak(v, out, &v->leaks->v[i]);
-	}
+	for (size_t i = 0; i < v->items.n; i++)
+		n += v->items.v[i].state != ITEM_SUPPRESSED;
+	if (n)
+		fprintf(out, "==== %s: %s, process %u ====\n\n", v->path,
+			v->psargs[0] ? v->psargs : v->program, v->pid);
+	print_items(check, v, out);
 	if (v->status != PMDB_NO_VERDICT)
 		print_summary(v, out);
 }
 
+void check_print_text(const struct report *r, FILE *out)
+{
+	for (size_t i = 0; i < r->n; i++)
+		print_verdict(r->check, &r->v[i], out);
+}
+
 void check_print_trouble(const struct verdict *v)
 {
-	const struct object *first = NULL;
-	size_t n = 0;
-
-	if (v->status == PMDB_NO_VERDICT) {
+	if (v->status == PMDB_NO_VERDICT)
 		print_summary(v, stderr);
-		return;
-	}
-	for (size_t i = 0; v->types && i < types_nobjects(v->types); i++) {
-		const struct object *o = types_object(v->types, i);
-
-		if (o->state != OBJECT_OK && n++ == 0)
-			first = o;
-	}
-	if (first)
-		fprintf(stderr, "pmdb: %s: %s: %s%s\n", v->path, first->path,
-			first->why ? first->why : "not found",
-			n > 1 ? " (nor are others)" : "");
+	else if (v->trouble)
+		fprintf(stderr, "pmdb: %s: %s\n", v->path, v->trouble);
 }

@@ -21,8 +21,8 @@ static const struct command commands[] = {
 void pmdb_usage(FILE *out)
 {
 	fputs("usage: pmdb [-e CMDS]... [EXE] [DUMP]\n"
-	      "       pmdb run [-o DUMP] [--check] -- CMD ARGS...\n"
-	      "       pmdb check [--format text|json] DUMP...\n"
+	      "       pmdb run [OPTION]... -- CMD ARGS...\n"
+	      "       pmdb check [OPTION]... DUMP...\n"
 	      "       pmdb --help | --version\n"
 	      "\n"
 	      "pmdb DUMP            examine a core file at a prompt; commands "
@@ -32,6 +32,7 @@ void pmdb_usage(FILE *out)
 	      "when it ends\n"
 	      "pmdb check DUMP      say whether a dump shows leaks or heap "
 	      "corruption\n"
+	      "                     run and check have a --help of their own\n"
 	      "\n"
 	      "-e CMDS              run these commands, then end; repeatable\n"
 	      "-c, --core DUMP      the dump, wherever it stands\n"

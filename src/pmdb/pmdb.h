@@ -21,25 +21,61 @@ enum pmdb_status {
 	PMDB_RUN_SIGNAL = 128,   /* run: plus the signal that ended the child */
 };
 
-struct check_options {
-	int is_json; /* one JSON object instead of text */
+struct check; /* what "check", or "run --check", is asked for */
+
+/* options of check by their codes for getopt_long() */
+enum check_code {
+	CHECK_FORMAT = 0x100,
+	CHECK_FAIL_ON,
+	CHECK_MIN_BYTES,
+	CHECK_MAX_LEAKS,
+	CHECK_EXIT_CODE,
+	CHECK_SOURCE_ROOT,
 };
+#define CHECK_OPTION_ROWS                                                 \
+	{"format", required_argument, NULL, CHECK_FORMAT},                \
+		{"fail-on", required_argument, NULL, CHECK_FAIL_ON},      \
+		{"min-bytes", required_argument, NULL, CHECK_MIN_BYTES},  \
+		{"max-leaks", required_argument, NULL, CHECK_MAX_LEAKS},  \
+		{"exit-code", required_argument, NULL, CHECK_EXIT_CODE},  \
+	{                                                                 \
+		"source-root", required_argument, NULL, CHECK_SOURCE_ROOT \
+	}
+
+/**
+ * Begins a check.
+ *
+ * @out:  borrowed; what is written to that has no file
+ */
+struct check *check_create(FILE *out);
+/** Ends it; NULL allowed. */
+void check_destroy(struct check *check);
+/**
+ * Takes an option.
+ *
+ * @code:  enum check_code
+ * @arg:   borrowed as long as the check is
+ *
+ * Returns 0, or PMDB_USAGE with a line said, or -1: it is no option of check.
+ */
+int check_option(struct check *check, int code, const char *arg);
+/** Ends the options; returns 0, or the exit status with a line said. */
+int check_prepare(struct check *check);
+/** Prints the options, a line each. */
+void check_help(FILE *out);
 
 /**
  * Gives the verdict on each dump.
  *
  * @paths:  borrowed; n names of files
- * @opt:    borrowed; NULL means text
- * @out:    borrowed; what the verdicts are printed on
  *
- * Returns PMDB_CLEAN, PMDB_FINDINGS or PMDB_NO_VERDICT, the worst of all
- * dumps: no verdict outranks findings.
+ * Returns the exit status, of the worst of all dumps: no verdict outranks
+ * findings.
  */
-int check_dumps(char *const paths[], size_t n, const struct check_options *opt,
-		FILE *out);
+int check_dumps(struct check *check, char *const paths[], size_t n);
 
 /**
- * "pmdb check [--format text|json] DUMP..."
+ * "pmdb check [OPTION]... DUMP..."
  *
  * @argv:  borrowed; argv[0] is "check"
  *

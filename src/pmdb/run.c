@@ -49,6 +49,7 @@
 struct run {
 	const char *dump; /* template, as given */
 	int is_check;
+	struct check *check; /* what --check asks for */
 	char **argv;         /* the program's */
 	char prog[PATH_MAX]; /* what is executed */
 	char lib[PATH_MAX];  /* the preload library */
@@ -697,7 +698,7 @@ static int judge_run(const struct run *run)
 	if (!told.has_main)
 		complain(run->argv[0], "left no dump");
 	if (run->is_check && told.paths.n)
-		verdict = check_dumps(told.paths.v, told.paths.n, NULL, stderr);
+		verdict = check_dumps(run->check, told.paths.v, told.paths.n);
 	if (told.is_any_failed || !told.has_main) {
 		verdict = PMDB_NO_VERDICT;
 		if (run->is_check)
@@ -723,8 +724,10 @@ static int parse(int argc, char **argv, struct run *run)
 		{"output", required_argument, NULL, 'o'},
 		{"check", no_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'},
+		CHECK_OPTION_ROWS,
 		{NULL, 0, NULL, 0},
 	};
+	int status;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "+o:h", longs, NULL)) != -1) {
@@ -739,8 +742,11 @@ static int parse(int argc, char **argv, struct run *run)
 			usage(stdout);
 			return PMDB_CLEAN;
 		default:
-			usage(stderr);
-			return PMDB_USAGE;
+			status = check_option(run->check, opt, optarg);
+			if (status < 0)
+				usage(stderr);
+			if (status)
+				return PMDB_USAGE;
 		}
 	}
 	run->argv = argv + optind;
@@ -751,39 +757,53 @@ static int parse(int argc, char **argv, struct run *run)
 	return -1;
 }
 
-int run_main(int argc, char **argv)
+/* the whole of it; run->check is there */
+static int run_it(struct run *run, int argc, char **argv)
 {
-	struct run run = {.dump = DEFAULT_DUMP};
 	const char *why;
 	int started;
 	int status;
 	int verdict;
 
-	status = parse(argc, argv, &run);
+	status = parse(argc, argv, run);
 	if (status >= 0)
 		return status;
-	status = find_program(run.argv[0], run.prog);
+	status = check_prepare(run->check);
 	if (status)
 		return status;
-	why = refuse(run.prog, 0);
+	status = find_program(run->argv[0], run->prog);
+	if (status)
+		return status;
+	why = refuse(run->prog, 0);
 	if (why) {
-		complain(run.prog, "%s", why);
+		complain(run->prog, "%s", why);
 		return PMDB_RUN_FAILED;
 	}
-	if (find_library(run.lib))
+	if (find_library(run->lib))
 		return PMDB_RUN_FAILED;
-	if (find_cwd(&run))
+	if (find_cwd(run))
 		return PMDB_RUN_FAILED;
-	list_create(&run);
-	if (run.is_check && !run.list[0])
+	list_create(run);
+	if (run->is_check && !run->list[0])
 		return PMDB_RUN_FAILED;
-	status = run_and_wait(&run, &started);
-	if (started && run.list[0]) {
-		verdict = judge_run(&run);
-		if (run.is_check && status == 0)
+	status = run_and_wait(run, &started);
+	if (started && run->list[0]) {
+		verdict = judge_run(run);
+		if (run->is_check && status == 0)
 			status = verdict;
 	}
-	list_remove(&run);
-	mem_free(run.cwd);
+	list_remove(run);
+	mem_free(run->cwd);
+	return status;
+}
+
+int run_main(int argc, char **argv)
+{
+	struct run run = {.dump = DEFAULT_DUMP};
+	int status;
+
+	run.check = check_create(stderr);
+	status = run_it(&run, argc, argv);
+	check_destroy(run.check);
 	return status;
 }
