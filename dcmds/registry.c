@@ -37,6 +37,7 @@
 	X(states)   \
 	X(heapmap)  \
 	X(refs)     \
+	X(path)     \
 	X(locks)    \
 	X(history)  \
 	X(verify)   \

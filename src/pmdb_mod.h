@@ -22,6 +22,7 @@
 #include "base/progress.h"
 #include "base/strbuf.h"
 #include "graph/graph.h"
+#include "graph/reach.h"
 #include "heap/heap.h"
 #include "target/target.h"
 #include "types/disasm.h"
@@ -45,7 +46,9 @@ struct err *session_heap(struct session *s, struct heap **ret) must_use;
 struct heap *session_try_heap(struct session *s, const char **ret_why);
 /** The leaks, computed once.  Borrowed. */
 struct err *session_leaks(struct session *s, struct leaks **ret) must_use;
-/** Forgets the computed leaks. */
+/** How each buffer is reached, computed once.  Borrowed. */
+struct err *session_reach(struct session *s, struct reach **ret) must_use;
+/** Forgets the computed leaks, and that. */
 void session_drop_leaks(struct session *s);
 /** True when session_leaks() has a result already. */
 bool session_has_leaks(const struct session *s);

@@ -51,6 +51,7 @@ void session_destroy(struct session *s)
 	settings_free(&s->settings);
 	mem_free(s->own_walkers);
 	mem_free(s->why_no_heap);
+	reach_free(s->reach);
 	if (s->leaks)
 		leaks_free(s->leaks);
 	if (s->heap)
@@ -135,9 +136,23 @@ struct err *session_leaks(struct session *s, struct leaks **ret)
 
 void session_drop_leaks(struct session *s)
 {
+	reach_free(s->reach);
+	s->reach = NULL;
 	if (s->leaks)
 		leaks_free(s->leaks);
 	s->leaks = NULL;
+}
+
+struct err *session_reach(struct session *s, struct reach **ret)
+{
+	struct leaks *leaks = NULL;
+	struct err *err = session_leaks(s, &leaks);
+
+	if (!err && !s->reach)
+		err = reach_build(s->heap, leaks, &s->reach);
+	if (!err)
+		*ret = s->reach;
+	return err;
 }
 
 bool session_has_leaks(const struct session *s)

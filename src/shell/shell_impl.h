@@ -58,6 +58,7 @@ struct session {
 	struct heap *heap;
 	char *why_no_heap;
 	struct leaks *leaks;
+	struct reach *reach;
 	struct out *out; /* current; base_out at the prompt */
 	struct out base_out;
 	taddr_t dot, last_dot;

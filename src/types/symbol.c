@@ -367,23 +367,27 @@ const struct sym_entry *symtab_find_tls(struct object_impl *obj,
 	return sym ? sym : find_tls(load_dynsym(obj), name);
 }
 
-static const struct sym_entry *tls_at(const struct symtab *tab, uint64_t offset)
+static const struct sym_entry *tls_at(const struct symtab *tab, uint64_t offset,
+				      bool is_inside)
 {
 	for (size_t i = 0; i < tab->all.n; i++) {
 		const struct sym_entry *sym = &tab->all.v[i];
 
 		if (sym->type == STT_TLS && sym->shndx != SHN_UNDEF &&
-		    sym->value == offset)
+		    (sym->value == offset ||
+		     (is_inside && offset - sym->value < sym->size)))
 			return sym;
 	}
 	return NULL;
 }
 
-const struct sym_entry *symtab_tls_at(struct object_impl *obj, uint64_t offset)
+const struct sym_entry *symtab_tls_at(struct object_impl *obj, uint64_t offset,
+				      bool is_inside)
 {
-	const struct sym_entry *sym = tls_at(load_symtab(obj), offset);
+	const struct sym_entry *sym =
+		tls_at(load_symtab(obj), offset, is_inside);
 
-	return sym ? sym : tls_at(load_dynsym(obj), offset);
+	return sym ? sym : tls_at(load_dynsym(obj), offset, is_inside);
 }
 
 static bool named_in(struct object_impl *obj, const char *name,

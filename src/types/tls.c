@@ -153,7 +153,8 @@ bool types_tls_symbol(struct types *types, const struct object *object,
 /* what one thread has at addr, of one object */
 static bool variable_of(struct object_impl *obj,
 			const struct target_thread *thread, taddr_t addr,
-			struct symbol *ret, const struct type **ret_type)
+			bool is_inside, struct symbol *ret,
+			const struct type **ret_type)
 {
 	const Elf64_Phdr *ph = head_find(&obj->head, PT_TLS);
 	const struct sym_entry *sym = NULL;
@@ -163,7 +164,7 @@ static bool variable_of(struct object_impl *obj,
 	if (!ph || !find_block(obj, thread->regs.fs_base, &block) ||
 	    addr - block >= ph->p_memsz)
 		return false;
-	sym = symtab_tls_at(obj, addr - block);
+	sym = symtab_tls_at(obj, addr - block, is_inside);
 	if (!sym)
 		return false;
 	publish(sym, obj, block, ret);
@@ -174,16 +175,47 @@ static bool variable_of(struct object_impl *obj,
 	return true;
 }
 
-bool types_tls_at(struct types *types, taddr_t addr, struct symbol *ret,
-		  const struct type **ret_type)
+static bool variable_at_any(struct types *types, taddr_t addr, bool is_inside,
+			    struct symbol *ret, const struct type **ret_type)
 {
 	for (size_t i = 0; i < target_nthreads(types->target); i++) {
 		const struct target_thread *t = target_thread(types->target, i);
 
 		for (size_t j = 0; has_block(t) && j < types->objects.n; j++)
-			if (variable_of(types->objects.v[j], t, addr, ret,
-					ret_type))
+			if (variable_of(types->objects.v[j], t, addr, is_inside,
+					ret, ret_type))
 				return true;
 	}
 	return false;
+}
+
+bool types_tls_at(struct types *types, taddr_t addr, struct symbol *ret,
+		  const struct type **ret_type)
+{
+	return variable_at_any(types, addr, false, ret, ret_type);
+}
+
+bool types_tls_around(struct types *types, taddr_t addr, struct symbol *ret,
+		      const struct type **ret_type)
+{
+	return variable_at_any(types, addr, true, ret, ret_type);
+}
+
+struct err *types_tls_blocks(struct types *types,
+			     const struct target_thread *thread,
+			     tls_block_fn *fn, void *arg)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; has_block(thread) && !err && i < types->objects.n;
+	     i++) {
+		struct object_impl *obj = types->objects.v[i];
+		const Elf64_Phdr *ph = head_find(&obj->head, PT_TLS);
+		taddr_t block = 0;
+
+		if (ph && find_block(obj, thread->regs.fs_base, &block) &&
+		    block + ph->p_memsz > block)
+			err = fn(arg, &obj->pub, block, block + ph->p_memsz);
+	}
+	return err;
 }

@@ -129,6 +129,16 @@ char *types_plain_name(const char *mangled);
  */
 bool types_tls_at(struct types *types, taddr_t addr, struct symbol *ret,
 		  const struct type **ret_type);
+/** The same of the one that contains addr. */
+bool types_tls_around(struct types *types, taddr_t addr, struct symbol *ret,
+		      const struct type **ret_type);
+typedef struct err *tls_block_fn(void *arg, const struct object *object,
+				 taddr_t start, taddr_t end);
+/** Calls fn for each block of thread-local variables that a thread has.  fn
+ * returning non-NULL ends it. */
+struct err *types_tls_blocks(struct types *types,
+			     const struct target_thread *thread,
+			     tls_block_fn *fn, void *arg) must_use;
 /** Calls fn for every symbol of an object (.symtab, else .dynsym); dynamic:
  * .dynsym only.  fn returning non-NULL ends it. */
 struct err *
@@ -232,6 +242,37 @@ struct err *types_unwind(struct types *types,
 			 const struct target_thread *thread,
 			 struct err *(*fn)(void *arg, const struct frame *f),
 			 void *arg) must_use;
+
+/* a parameter or local variable where a frame has it, or a piece of one */
+struct frame_var {
+	const char *name, *function; /* borrowed for the life of types; the
+				      * function may be inlined, or NULL */
+	const struct type *type;
+	bool is_param;
+	bool is_listed; /* by a location list: it is live at this pc; false: it
+			 * has one place, set yet or not */
+	int reg;        /* the register it is in, DWARF's number; -1: memory */
+	taddr_t addr;   /* in memory */
+	uint64_t offset_bytes; /* of the piece in the variable */
+	uint64_t size_bytes;   /* of the piece */
+};
+typedef struct err *frame_var_fn(void *arg, const struct frame_var *v);
+/**
+ * Calls fn for each variable in scope at a frame's pc that has a place there,
+ * those of inlined functions first.  fn returning non-NULL ends it.
+ *
+ * @ret_is_known:  false: no debug information for the function
+ */
+struct err *types_frame_vars(struct types *types, const struct frame *frame,
+			     frame_var_fn *fn, void *arg,
+			     bool *ret_is_known) must_use;
+/**
+ * Where a frame has saved its caller's registers, by call frame information.
+ *
+ * @ret:  [DWARF's number], set where the result has a bit
+ */
+unsigned types_frame_saved(struct types *types, const struct frame *frame,
+			   taddr_t ret[16]);
 
 /* ---- types ----------------------------------------------------------- */
 

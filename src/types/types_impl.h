@@ -222,8 +222,9 @@ void symtab_free(struct symtab *tab);
 /** A thread-local variable by name; its value is its place in the block. */
 const struct sym_entry *symtab_find_tls(struct object_impl *obj,
 					const char *name);
-/** The thread-local variable at an offset in the block. */
-const struct sym_entry *symtab_tls_at(struct object_impl *obj, uint64_t offset);
+/** The thread-local variable at an offset in the block, or around it. */
+const struct sym_entry *symtab_tls_at(struct object_impl *obj, uint64_t offset,
+				      bool is_inside);
 
 /** A function's name as the user wants names, see types_set_demangling().
  * Owned. */

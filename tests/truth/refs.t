@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """::refs and ::pointees against a reading of the core's bytes: for the buffers
 of two trees, who points at whom."""
-import os, struct, sys
+import os, sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
@@ -12,19 +12,10 @@ r = T.run("leak_tree")
 t = r.truth()
 size = dict(t.live)
 size.update({a: s for a, (s, g) in t.leak.items()})
-image = open(r.dump, "rb").read()
-phoff, = struct.unpack_from("<Q", image, 32)
-phnum, = struct.unpack_from("<H", image, 56)
-loads = [struct.unpack_from("<IIQQQQQQ", image, phoff + 56 * i)
-         for i in range(phnum)]
 
 
 def words(addr, n):
-    for p in loads:
-        if p[0] == 1 and p[3] <= addr < p[3] + p[5]:
-            return struct.unpack_from("<%dQ" % (n // 8), image,
-                                      p[2] + addr - p[3])
-    return ()
+    return T.words(r.dump, addr, n // 8)
 
 
 down = {a: [(i * 8, w) for i, w in enumerate(words(a, n)) if w in size]

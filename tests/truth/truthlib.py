@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs fixtures and compares what pmdb says of a dump with what the fixture
 said of itself (fixtures/truth.h), buffer by buffer."""
-import atexit, json, os, re, shutil, signal, subprocess, sys, time
+import atexit, json, os, re, shutil, signal, struct, subprocess, sys, time
 
 B = os.environ["B"]
 WORK = os.environ["WORK"]
@@ -42,7 +42,7 @@ class Truth:
         self.live, self.interior, self.leak = {}, {}, {}
         self.free, self.gone = set(), set()
         self.corrupt, self.segment, self.stack = {}, {}, {}
-        self.by, self.held = {}, {}
+        self.by, self.held, self.path = {}, {}, {}
         self.other = None
         with open(path) as f:
             for line in f:
@@ -69,6 +69,8 @@ class Truth:
             self.by[addr] = int(w[2])
         elif w[0] == "held":
             self.held[addr] = w[2].strip()
+        elif w[0] == "path":
+            self.path[addr] = (int(w[2]), *w[3].split())
         elif w[0] == "stack":
             self.stack[addr] = w[2].strip()
         else:
@@ -331,6 +333,25 @@ def parse_json(out):
         return v if isinstance(v, list) else [v]
     except ValueError:
         return [json.loads(line) for line in out.splitlines() if line.strip()]
+
+
+_images = {}
+
+
+def words(dump, addr, n):
+    """n words of a dump, read from the file without any debugger."""
+    if dump not in _images:
+        image = open(dump, "rb").read()
+        phoff, = struct.unpack_from("<Q", image, 32)
+        phnum, = struct.unpack_from("<H", image, 56)
+        _images[dump] = image, [struct.unpack_from("<IIQQQQQQ", image,
+                                                   phoff + 56 * i)
+                                for i in range(phnum)]
+    image, loads = _images[dump]
+    for p in loads:
+        if p[0] == 1 and p[3] <= addr < p[3] + p[5]:
+            return struct.unpack_from("<%dQ" % n, image, p[2] + addr - p[3])
+    return ()
 
 
 def verify(dump):
