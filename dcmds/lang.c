@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The language's own dcmds: walks, filters, help. */
-#include "pmdb_mod.h"
+#include "bufstate.h"
 
 #include <regex.h>
 
@@ -23,6 +23,12 @@ static char *join_args(const struct dcmd_call *call, size_t first)
 struct walk_arg {
 	const struct dcmd_call *call;
 	const char *var;
+	const struct bufstates *states; /* NULL: whatever they are */
+};
+
+static const struct opt walk_opts[] = {
+	{'s', OPT_STRING, "states", "only of buffers in one of these states"},
+	{0},
 };
 
 static struct err *walk_one(void *arg, taddr_t addr)
@@ -30,6 +36,8 @@ static struct err *walk_one(void *arg, taddr_t addr)
 	struct walk_arg *w = arg;
 	struct err *err = NULL;
 
+	if (w->states && !bufstates_wants(w->states, addr))
+		return interrupt_check();
 	if (w->var)
 		err = session_bind_var(w->call->s, w->var, addr);
 	if (err)
@@ -41,13 +49,28 @@ static struct err *walk_one(void *arg, taddr_t addr)
 static struct err *dcmd_walk(struct dcmd_call *call)
 {
 	struct walk_arg w = {.call = call};
+	const char *names = NULL;
+	void *const values[] = {&names};
+	struct bufstates states = {0};
+	size_t first = 0;
+	struct err *err = dcmd_options(call, walk_opts, values, &first);
 
-	if (call->argc == 0 || call->argc > 2)
+	if (err)
+		return err;
+	if (call->argc == first || call->argc > first + 2)
 		return err_new(ERR_USAGE, "::walk needs the name of a walker");
-	if (call->argc == 2)
-		w.var = call->argv[1].str;
-	return walk_run(call->s, call->argv[0].str, call->flags & DCMD_ADDRSPEC,
-			call->addr, walk_one, &w);
+	if (call->argc == first + 2)
+		w.var = call->argv[first + 1].str;
+	if (names) {
+		err = bufstates_open(call->s, names, &states);
+		w.states = &states;
+	}
+	if (!err)
+		err = walk_run(call->s, call->argv[first].str,
+			       call->flags & DCMD_ADDRSPEC, call->addr,
+			       walk_one, &w);
+	bufstates_close(&states);
+	return err;
 }
 
 /* ---- ::dcmds, ::walkers, ::help -------------------------------------- */
@@ -308,6 +331,7 @@ static const struct dcmd dcmds[] = {
 	{.name = "walk",
 	 .addr = ADDR_OPTIONAL,
 	 .usage = "walker [variable]",
+	 .opts = walk_opts,
 	 .brief = "addresses that a walker finds",
 	 .run = dcmd_walk},
 	{.name = "walkers",

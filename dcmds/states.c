@@ -1,43 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ::kmem_states: what each buffer is, of an allocated one why, counted. */
-#include "pmdb_mod.h"
-
-enum {
-	/* first those of enum root_kind, in its order */
-	STATE_INTERIOR = ROOT_ANON + 1,
-	STATE_PAST,
-	STATE_LEAKED,
-	STATE_INDIRECT,
-	STATE_UNKNOWN,
-	STATE_FREE_SLAB,
-	STATE_NEVER_USED,
-	STATE_FREE_MAG,
-	STATE_FREE_DEPOT,
-	STATE_CONSTRUCTED,
-	STATE_TRANSIT,
-	STATE_MAX
-};
-
-/* name in JSON, and in words */
-static const char *const names[STATE_MAX][2] = {
-	[ROOT_REGISTER] = {"register", "allocated, held by a register"},
-	[ROOT_STACK] = {"stack", "allocated, held by a stack"},
-	[ROOT_DATA] = {"data", "allocated, held by data of an object"},
-	[ROOT_TLS] = {"tls", "allocated, held by a thread's descriptor"},
-	[ROOT_ANON] = {"anon", "allocated, held by mapped memory"},
-	[STATE_INTERIOR] = {"interior",
-			    "allocated, held by inner pointers only"},
-	[STATE_PAST] = {"past", "allocated, only its end is pointed at"},
-	[STATE_LEAKED] = {"leaked", "leaked"},
-	[STATE_INDIRECT] = {"indirect", "leaked with another leak"},
-	[STATE_UNKNOWN] = {"allocator", "allocated, the allocator's own"},
-	[STATE_FREE_SLAB] = {"free", "free in its slab"},
-	[STATE_NEVER_USED] = {"never_used", "free, never used"},
-	[STATE_FREE_MAG] = {"magazine", "free in a magazine"},
-	[STATE_FREE_DEPOT] = {"depot", "free in the depot"},
-	[STATE_CONSTRUCTED] = {"constructed", "free and constructed"},
-	[STATE_TRANSIT] = {"transit", "on its way, or set aside"},
-};
+/* ::kmem_states and ::state: what each buffer is, of an allocated one why. */
+#include "bufstate.h"
 
 static const struct column cols[] = {
 	{"state", NULL, CELL_TEXT, 0},
@@ -48,7 +11,7 @@ static const struct column cols[] = {
 
 struct states_arg {
 	struct heap *heap;
-	const struct leaks *leaks;
+	const struct reach *reach;
 	const struct heap_cache *cache; /* at hand; NULL: a large buffer */
 	const char *wanted;             /* name of the one cache, or NULL */
 	taddr_t wanted_addr;            /* the same, 0: not by address */
@@ -59,61 +22,10 @@ struct states_arg {
 	} sum[STATE_MAX];
 };
 
-static unsigned allocated_state(const struct states_arg *a,
-				const struct heap_buf *b)
-{
-	const struct bufset *set = a->leaks->set;
-	size_t i = bufset_find(set, b->addr);
-
-	if (i == BUFSET_NONE || set->v[i].addr != b->addr)
-		return STATE_UNKNOWN;
-	switch ((enum mark)set->mark[i]) {
-	case MARK_NONE:
-		return STATE_LEAKED;
-	case MARK_INDIRECT:
-		return STATE_INDIRECT;
-	case MARK_PAST:
-		return STATE_PAST;
-	case MARK_INTERIOR:
-		return STATE_INTERIOR;
-	case MARK_REACHABLE:
-		return set->root[i];
-	}
-	return STATE_UNKNOWN;
-}
-
-/* an audited buffer without a transaction was not used since its slab was made,
- * though it may have come to a magazine */
-static bool is_never_used(const struct states_arg *a, const struct heap_buf *b)
-{
-	struct heap_audit au;
-
-	return a->cache && a->cache->has_audit && a->cache->has_hash &&
-	       b->ctl && !a->heap->ops->audit(a->heap, b, &au);
-}
-
-static unsigned state_of(const struct states_arg *a, const struct heap_buf *b)
-{
-	bool is_made =
-		a->cache && a->cache->has_constructor && !a->cache->is_poisoned;
-
-	if (b->state == BUF_ALLOCATED)
-		return allocated_state(a, b);
-	if (b->state == BUF_TRANSIT)
-		return STATE_TRANSIT;
-	if (is_never_used(a, b))
-		return STATE_NEVER_USED;
-	if (b->state == BUF_FREE_SLAB)
-		return STATE_FREE_SLAB;
-	if (is_made)
-		return STATE_CONSTRUCTED;
-	return b->state == BUF_FREE_MAG ? STATE_FREE_MAG : STATE_FREE_DEPOT;
-}
-
 static struct err *count_buf(void *arg, const struct heap_buf *b)
 {
 	struct states_arg *a = arg;
-	unsigned state = state_of(a, b);
+	enum bufstate state = bufstate_of(a->heap, a->reach, a->cache, b);
 
 	a->sum[state].nbufs++;
 	a->sum[state].bytes += b->size_bytes;
@@ -167,8 +79,8 @@ static void print_states(const struct states_arg *a, struct out *o)
 	for (unsigned i = 0; i < STATE_MAX; i++) {
 		if (a->sum[i].nbufs == 0)
 			continue;
-		out_str(o, names[i][0]);
-		out_str(o, names[i][1]);
+		out_str(o, bufstate_name((enum bufstate)i));
+		out_str(o, bufstate_words((enum bufstate)i));
 		out_u64(o, a->sum[i].nbufs);
 		out_u64(o, a->sum[i].bytes);
 		out_end_row(o, a->sum[i].nbufs);
@@ -179,7 +91,7 @@ static void print_states(const struct states_arg *a, struct out *o)
 static struct err *dcmd_kmem_states(struct dcmd_call *call)
 {
 	struct states_arg a = {0};
-	struct leaks *leaks = NULL;
+	struct reach *reach = NULL;
 	struct err *err = NULL;
 
 	if (call->argc > 1 ||
@@ -190,24 +102,84 @@ static struct err *dcmd_kmem_states(struct dcmd_call *call)
 	else if (call->flags & DCMD_ADDRSPEC)
 		a.wanted_addr = call->addr;
 	err = session_heap(call->s, &a.heap);
-	if (!err && !a.heap->ops->audit)
-		err = err_new(ERR_NOSUP, "%s heap keeps no audit records",
-			      a.heap->ops->name);
 	if (!err)
-		err = session_leaks(call->s, &leaks);
+		err = session_reach(call->s, &reach);
 	if (err)
 		return err;
-	a.leaks = leaks;
+	a.reach = reach;
 	err = count_all(&a);
 	if (err)
 		return err;
-	if (leaks->inconclusive)
+	if (reach->leaks->inconclusive)
 		out_warn(call->out,
 			 "kmem_states: which are leaked is not "
 			 "certain: %s",
-			 leaks->inconclusive);
+			 reach->leaks->inconclusive);
 	print_states(&a, call->out);
 	return NULL;
+}
+
+/* ---- ::state --------------------------------------------------------- */
+
+static const struct column state_cols[] = {
+	{"buffer", "BUFFER", CELL_ADDR, -16},
+	{"size_bytes", "SIZE", CELL_BYTES, 10},
+	{"state", "STATE", CELL_TEXT, -12},
+	{"from", "FROM", CELL_TEXT, 0},
+	{"words", NULL, CELL_TEXT, 0},
+};
+
+static const struct opt state_opts[] = {
+	{'s', OPT_STRING, "states", "only what is in one of them"},
+	{0},
+};
+
+static void print_state(struct dcmd_call *call, const struct bufstates *b,
+			taddr_t addr)
+{
+	enum bufstate state = STATE_MAX;
+	struct out *o = call->out;
+	struct heap_buf buf;
+
+	if (!bufstates_at(b, addr, &buf, &state)) {
+		out_warn(o, "state: 0x%" PRIx64 " is of no buffer", addr);
+		return;
+	}
+	if (!(b->wanted >> state & 1))
+		return;
+	out_addr(o, buf.addr);
+	out_u64(o, buf.size_bytes);
+	out_str(o, bufstate_name(state));
+	out_str(o, heap_buf_from(b->heap, &buf));
+	out_str(o, bufstate_words(state));
+	out_end_row(o, addr);
+}
+
+/* takes all addresses of a pipeline at once */
+static struct err *dcmd_state(struct dcmd_call *call)
+{
+	const char *states = NULL;
+	void *const values[] = {&states};
+	struct bufstates b = {0};
+	size_t first = 0;
+	struct err *err = dcmd_options(call, state_opts, values, &first);
+
+	if (!err && first != call->argc)
+		err = err_new(ERR_USAGE, "unexpected argument");
+	if (!err)
+		err = bufstates_open(call->s, states, &b);
+	if (!err)
+		out_begin(call->out, state_cols, 5, NULL);
+	while (!err) {
+		print_state(call, &b, call->addr);
+		err = interrupt_check();
+		if (!session_next(call))
+			break;
+	}
+	if (!err)
+		out_end(call->out);
+	bufstates_close(&b);
+	return err;
 }
 
 static const struct dcmd dcmds[] = {
@@ -221,6 +193,12 @@ static const struct dcmd dcmds[] = {
 	 .usage = "[cache]",
 	 .brief = "alias of ::kmem_states",
 	 .run = dcmd_kmem_states},
+	{.name = "state",
+	 .addr = ADDR_REQUIRED,
+	 .usage = "",
+	 .opts = state_opts,
+	 .brief = "print what a buffer is, or choose by that",
+	 .run = dcmd_state},
 	{0},
 };
 

@@ -271,6 +271,9 @@ static void reach_again(struct search *s, size_t i, taddr_t at)
 {
 	unsigned char *how = &s->reach->how[i];
 
+	/* what is leaked says nothing of what lives */
+	if (s->hold == HOLD_LEAK && (*how & HOW_HOLD) != HOLD_LEAK)
+		return;
 	if ((*how & HOW_INTERIOR) && (*how & HOW_HOLD) == s->hold &&
 	    (*how & HOW_NEW)) {
 		s->reach->from[i] = who(s, at);

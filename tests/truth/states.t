@@ -6,7 +6,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(13)
+T.plan(19)
 
 
 def states(dump, cmd="::kmem_states"):
@@ -27,7 +27,8 @@ T.ok(len(t.leak) > 60 and got["leaked"] == 2 and
      got["indirect"] == len(t.leak) - 2, "leak_tree: two, and what they hold",
      got)
 T.ok(0 <= sum(got.get(k, 0) for k in ("register", "stack", "data", "tls",
-                                      "anon", "interior")) - len(t.live) <=
+                                      "anon", "dead", "interior")) -
+     len(t.live) <=
      t.other, "leak_tree: what lives", got)
 r = T.run("leak_ring")
 got = states(r.dump)
@@ -49,8 +50,7 @@ T.ok(got.get("stack", 0) + got.get("register", 0) == len(r.truth().live) and
      "stack_words: by stacks, or what a register has of them", got)
 r = T.run("tls")
 got = states(r.dump, "::kmem_states kmem_alloc_160")
-T.ok(sum(got.get(k, 0) for k in ("tls", "stack", "anon")) ==
-     len(r.truth().live) and got["leaked"] == 2 and not got.get("data"),
+T.ok(got.get("tls") == len(r.truth().live) and got["leaked"] == 2,
      "tls: by a thread's memory", got)
 
 # 50 buffers of each cache: 10 leaked, 10 freed, 30 kept by a table; the rest of
@@ -73,3 +73,28 @@ addr = caches(r.dump)["fix_built"]["addr"]
 T.ok(states(r.dump, addr + "::kmem_states") == got, "the same by address")
 rc, out, err = T.pmdb(r.dump, "::kmem_states nosuch")
 T.ok("unknown kmem cache: nosuch" in err, "of no cache", err)
+
+# what a buffer hangs on, and nothing surer; and by state out of any walker
+r = T.run("paths", env={"TRUTH_MODE": "abort"})
+t = r.truth()
+for how in ("dead", "anon", "past"):
+    want = {a for a, h in t.held.items() if h == how}
+    got = T.walk(r.dump, "::walk -s %s kmem" % how)
+    T.ok(len(want) == 2 and set(got) == want and len(got) == 2,
+         "paths: ::walk -s %s" % how, T.hexes(set(got) ^ want))
+ctls = set(T.walk(r.dump, "::walk -s weak bufctl"))
+bufs = T.parse_json(T.pmdb(r.dump, "::walk -s weak bufctl | ::bufctl",
+                           json_out=True)[1])
+T.ok({int(b["buffer"], 16) for b in bufs} == set(t.held) and
+     len(ctls) == len(t.held), "by their bufctls", bufs)
+every = T.parse_json(T.pmdb(r.dump, "::walk kmem | ::state",
+                            json_out=True)[1])
+n = {}
+for row in every:
+    n[row["state"]] = n.get(row["state"], 0) + 1
+live = {k: v for k, v in states(r.dump).items() if k not in
+        ("free", "never_used", "magazine", "depot", "constructed")}
+T.ok(n == live, "::state of each is what ::kmem_states counts", (n, live))
+rc, out, err = T.pmdb(r.dump, "::walk -s weka kmem")
+T.ok("no state is called \"weka\" (did you mean weak?)" in err, "no state",
+     err)
