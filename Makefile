@@ -59,7 +59,7 @@ PRELOAD_SRC := $(sort $(wildcard src/kmem/malloc*.c src/kmem/preload*.c))
 # What a program without debugging never runs is linked last, after the bit of
 # libc that comes with each library: text is brought in 64 KiB at a time.
 KMEM_COLD := $(wildcard $(patsubst %,src/kmem/%.c,depot kmalloc kmem_audit \
-	kmem_audited kmem_debug kmem_error kmem_move kmem_pattern kmem_symbol \
+	kmem_audited kmem_debug kmem_error kmem_logfile kmem_move kmem_pattern kmem_symbol \
 	rmap umem unwind unwind_*)) $(call floor_src,snap)
 KMEM_WARM := $(filter-out $(PRELOAD_SRC) $(KMEM_COLD),\
 	$(sort $(wildcard src/kmem/*.c)))

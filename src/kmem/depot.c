@@ -44,6 +44,9 @@ _Static_assert((KMEM_STACK_BUCKETS & (KMEM_STACK_BUCKETS - 1)) == 0,
 /* no lock: see (I1) to (I3) */
 __attribute__((visibility("default"))) kmem_stackdepot_t kmem_stackdepot;
 
+/* written while starting only */
+void (*kmem_stack_told)(uint32_t id, const uintptr_t *pcs, unsigned depth);
+
 static uint32_t hash_stack(const uintptr_t *pcs, unsigned depth)
 {
 	uint64_t even = depth;
@@ -160,6 +163,8 @@ static uint32_t insert(uint32_t *bucket, uint32_t head, uint32_t hash,
 		seen = head;
 	}
 	__atomic_fetch_add(&kmem_stackdepot.sd_count, 1, __ATOMIC_RELAXED);
+	if (kmem_stack_told)
+		kmem_stack_told(id, pcs, depth);
 	return id;
 }
 

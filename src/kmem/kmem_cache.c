@@ -18,7 +18,7 @@
  * objects without audit keep their bookkeeping in the slab, others outside,
  * with the number of buffers a slab that wastes least a buffer.
  */
-#include "kmem_internal.h"
+#include "kmem_logfile.h"
 
 #include <string.h>
 
@@ -325,6 +325,7 @@ kmem_cache_t *kmem_cache_create_spec(const struct kmem_spec *s)
 	init_depot(cp);
 	__atomic_fetch_add(&cp->cache_arena->vm_ncaches, 1, __ATOMIC_RELAXED);
 	link_cache(cp);
+	kmem_logfile_cache(cp);
 	if (kmem_ready == 2)
 		kmem_magazine_enable(cp);
 	return cp;

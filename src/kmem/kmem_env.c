@@ -21,6 +21,7 @@
 
 #define LOG_DEFAULT ((size_t)64 * 1024)
 #define ITEM_MAX    512
+#define FILE_PREFIX "file:"
 
 enum value_kind {
 	NO_VALUE,
@@ -28,7 +29,8 @@ enum value_kind {
 	NUMBER_OPT, /* may be left out */
 	SIZE,       /* required; suffix k, m, g or t allowed */
 	SIZE_OPT,
-	UNSUPPORTED, /* of umem, and known */
+	SIZE_OR_FILE, /* the same, or file:PATH */
+	UNSUPPORTED,  /* of umem, and known */
 };
 
 struct option {
@@ -81,7 +83,7 @@ static const struct option debug_options[] = {
 };
 
 static const struct option log_options[] = {
-	{"transaction", SIZE_OPT, 0, LOG_DEFAULT, 0, SIZE_MAX / 4,
+	{"transaction", SIZE_OR_FILE, 0, LOG_DEFAULT, 0, SIZE_MAX / 4,
 	 &kmem_options.log_transaction},
 	{"contents", SIZE_OPT, KMF_CONTENTS, LOG_DEFAULT, 0, SIZE_MAX / 4,
 	 &kmem_options.log_content},
@@ -190,6 +192,17 @@ static const char *read_number(const char *s, int has_suffix, size_t *ret)
 	return NULL;
 }
 
+/** Takes the name of the log's file; NULL, or what is wrong with it. */
+static const char *read_file(const char *path)
+{
+	size_t n = strlen(path);
+
+	if (n == 0 || n >= sizeof(kmem_options.log_file))
+		return n ? "the name is too long" : "the name is missing";
+	memcpy(kmem_options.log_file, path, n + 1);
+	return NULL;
+}
+
 /** Applies an option; NULL, or why it was dropped. */
 static const char *apply(const struct option *opt, const char *value)
 {
@@ -202,15 +215,18 @@ static const char *apply(const struct option *opt, const char *value)
 		return "does not take a value. ignored";
 	if (!value && (opt->kind == NUMBER || opt->kind == SIZE))
 		return "Required value missing";
+	if (value && opt->kind == SIZE_OR_FILE &&
+	    strncmp(value, FILE_PREFIX, strlen(FILE_PREFIX)) == 0)
+		return read_file(value + strlen(FILE_PREFIX));
 	if (value) {
-		flaw = read_number(value,
-				   opt->kind == SIZE || opt->kind == SIZE_OPT,
-				   &number);
+		flaw = read_number(value, opt->kind >= SIZE, &number);
 		if (flaw)
 			return flaw;
 		if (number < opt->min || number > opt->max)
 			return "out of range";
 	}
+	if (opt->kind == SIZE_OR_FILE)
+		kmem_options.log_file[0] = '\0';
 	if (opt->target)
 		*opt->target = number;
 	kmem_flags |= opt->flags;

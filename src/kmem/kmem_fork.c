@@ -17,7 +17,7 @@
  * meanwhile too.  A vfork child shares our memory and its parent waits, so it
  * needs nothing of this.
  */
-#include "kmem_internal.h"
+#include "kmem_logfile.h"
 
 #include <pthread.h>
 
@@ -187,6 +187,13 @@ size_t kmem_meta_ranges(struct snap_range *ranges, size_t max)
 static void before_fork(void)
 {
 	(void)kmem_lock_all(-1); /* without a limit it succeeds */
+	kmem_logfile_before_fork();
+}
+
+static void after_fork_parent(void)
+{
+	kmem_logfile_forked_parent();
+	kmem_unlock_all();
 }
 
 static void after_fork_child(void)
@@ -196,6 +203,7 @@ static void after_fork_child(void)
 	kmem_update_reset();
 	kmem_memory_reset();
 	kmem_thread_forked();
+	kmem_logfile_forked_child();
 	kmem_unlock_all();
 }
 
@@ -204,5 +212,5 @@ __attribute__((constructor)) static void register_fork(void)
 	/* its lists are those of the other library, which takes their locks */
 	if (kmem_snap_is_beside())
 		return;
-	(void)pthread_atfork(before_fork, kmem_unlock_all, after_fork_child);
+	(void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }

@@ -289,7 +289,8 @@ typedef struct kmem_cpu_log_header {
 	char *clh_current;
 	size_t clh_avail;
 	uint64_t clh_hits;
-	char clh_pad[32];
+	size_t clh_kept; /* of clh_avail while a fork is made, and 1 more */
+	char clh_pad[24];
 } kmem_cpu_log_header_t;
 
 typedef struct kmem_log_header {
@@ -301,8 +302,19 @@ typedef struct kmem_log_header {
 	int32_t lh_head;
 	int32_t lh_tail;
 	uint64_t lh_hits;
+	hrtime_t lh_lost; /* later than every record that was written over */
 	kmem_cpu_log_header_t lh_cpu[]; /* kmem_max_ncpus of them */
 } kmem_log_header_t;
+
+/* the file the transaction log is kept in (kmem_logfile.c) */
+typedef struct kmem_logfile {
+	uint64_t klf_id[2]; /* 0: there is none */
+	hrtime_t klf_start; /* it has every transaction since */
+	hrtime_t klf_stop;  /* and none since; 0: all */
+	int32_t klf_errno;  /* why */
+	uint32_t klf_pid;
+	char klf_path[512];
+} kmem_logfile_t;
 
 /*
  * The stack depot: each distinct stack is stored once.  An id is
@@ -451,6 +463,7 @@ extern kmem_log_header_t *kmem_content_log;
 extern kmem_log_header_t *kmem_failure_log;
 extern kmem_log_header_t *kmem_slab_log;
 extern kmem_log_header_t *kmem_zerosized_log;
+extern kmem_logfile_t kmem_logfile;
 extern kmem_mismatch_log_t kmem_mismatch_log;
 extern uint64_t kmem_mismatches; /* all there were, recorded or not */
 extern kmem_stackdepot_t kmem_stackdepot;
@@ -572,6 +585,9 @@ KM_HIDDEN int kmem_unwind_caller(uintptr_t past, ucontext_t *uc);
  * Returns the id, or 0 when there is no memory for a new one.
  */
 KM_HIDDEN uint32_t kmem_stack_intern(const uintptr_t *pcs, unsigned depth);
+/** Who is told of each stack that is new; NULL: nobody. */
+extern KM_HIDDEN void (*kmem_stack_told)(uint32_t id, const uintptr_t *pcs,
+					 unsigned depth);
 
 /** The stored stack of an id, or NULL. */
 KM_HIDDEN const kmem_stack_t *kmem_stack_get(uint32_t id);

@@ -19,7 +19,7 @@
  *        +- kmem_oversize
  */
 #define _GNU_SOURCE
-#include "kmem_internal.h"
+#include "kmem_logfile.h"
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -112,7 +112,11 @@ static void metadata_init(void)
 
 static void logs_init(void)
 {
-	kmem_transaction_log = kmem_log_init(kmem_options.log_transaction);
+	if (kmem_options.log_file[0])
+		kmem_transaction_log = kmem_logfile_init();
+	else
+		kmem_transaction_log =
+			kmem_log_init(kmem_options.log_transaction);
 	if (kmem_flags & (KMF_CONTENTS | KMF_RANDOMIZE))
 		kmem_content_log = kmem_log_init(kmem_options.log_content);
 	kmem_failure_log = kmem_log_init(kmem_options.log_failure);

@@ -209,6 +209,7 @@ struct kmem_options {
 	size_t heap_policy;     /* allocator=..., VM_*FIT of the heap */
 	int no_abort;           /* noabort */
 	size_t log_transaction; /* bytes, 0 no log */
+	char log_file[256];     /* transaction=file:PATH; "": none */
 	size_t log_content;
 	size_t log_failure;
 	size_t log_slab;

@@ -66,8 +66,40 @@ const struct kmem_gone *kmem_gone_find(const void *p)
 	return p && addr == p ? slot : NULL;
 }
 
+/**
+ * Logs a transaction of an oversize buffer.  In its record the arena stands for
+ * the cache, and the bytes asked for where the slab is.
+ */
+static void log_transaction(const void *p, size_t bytes,
+			    const struct kmem_event *event)
+{
+	kmem_bufctl_audit_t record = {
+		.bc_addr = (void *)(uintptr_t)p,
+		.bc_slab = (void *)bytes,
+		.bc_cache = (void *)kmem_oversize_arena,
+		.bc_timestamp = event->ev_time,
+	};
+
+	kmem_audit_put_word(&record,
+			    kmem_audit_word(event->ev_thread, event->ev_stack,
+					    event->ev_what, event->ev_kind));
+	(void)kmem_log_enter(kmem_transaction_log, &record, sizeof(record));
+}
+
+static void log_begin(const void *p, size_t bytes, int kind)
+{
+	struct kmem_event event;
+
+	if (!(kmem_flags & KMF_AUDIT) || !kmem_transaction_log)
+		return;
+	event = vmem_seg_event(kmem_oversize_arena, p);
+	event.ev_what = KMEM_WHAT_ALLOC;
+	event.ev_kind = kind;
+	log_transaction(p, bytes, &event);
+}
+
 /** Remembers the end of an oversize buffer, if anything is checked. */
-static void note_end(const void *p, int kind)
+static void note_end(const void *p, size_t bytes, int kind)
 {
 	struct kmem_gone gone = {
 		.gn_addr = p,
@@ -85,6 +117,7 @@ static void note_end(const void *p, int kind)
 			.ev_kind = kind,
 		};
 		gone.gn_event[1] = vmem_seg_event(kmem_oversize_arena, p);
+		log_transaction(p, bytes, &gone.gn_event[0]);
 	}
 	kmem_gone_note(&gone);
 }
@@ -146,6 +179,8 @@ void *kmem_oversize_alloc(size_t bytes, size_t align, int kmflag, int kind)
 			       KMEM_WHAT_FAIL, kind);
 	else if (kmem_oversize_tag)
 		put_guard(p, bytes);
+	if (p)
+		log_begin(p, bytes, kind);
 	return p;
 }
 
@@ -220,7 +255,7 @@ void kmem_oversize_free(void *p, size_t size, int kind)
 
 	if (check(p, bytes, size, kind) != 0)
 		return;
-	note_end(p, kind);
+	note_end(p, bytes, kind);
 	(void)kmem_pagemap_set(p, 1, KMEM_PAGE_FREED); /* the node is there */
 	vmem_xfree(kmem_oversize_arena, p, bytes + kmem_oversize_tag);
 	if (KM_UNLIKELY(kmem_waiters != NULL))

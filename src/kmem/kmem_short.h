@@ -122,9 +122,10 @@ static inline hrtime_t kmem_stamp_after(kmem_thread_t *th, hrtime_t after)
 
 /* ---- the log (kmem_log.c) --------------------------------------------- */
 
-/** Gives a CPU the chunk that has been full longest. */
-KM_HIDDEN void kmem_log_exchange(kmem_log_header_t *lhp,
-				 kmem_cpu_log_header_t *clhp);
+/** Gives a CPU the chunk that has been full longest; 0: there is no memory for
+ * it now. */
+KM_HIDDEN int kmem_log_exchange(kmem_log_header_t *lhp,
+				kmem_cpu_log_header_t *clhp, size_t bytes);
 
 /** kmem_spin_enter() of a lock that is most likely free. */
 static inline void kmem_spin_step_in(kmem_mutex_t *m)
@@ -171,8 +172,11 @@ static inline void *kmem_log_reserve(kmem_log_header_t *lhp, size_t bytes,
 	clhp = &lhp->lh_cpu[kmem_cpu_index()];
 	kmem_spin_step_in(&clhp->clh_lock);
 	clhp->clh_hits++;
-	if (KM_UNLIKELY(bytes > clhp->clh_avail))
-		kmem_log_exchange(lhp, clhp);
+	if (KM_UNLIKELY(bytes > clhp->clh_avail) &&
+	    KM_UNLIKELY(!kmem_log_exchange(lhp, clhp, bytes))) {
+		kmem_spin_step_out(&clhp->clh_lock);
+		return NULL;
+	}
 	record = clhp->clh_current;
 	clhp->clh_current += bytes;
 	clhp->clh_avail -= bytes;
