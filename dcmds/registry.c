@@ -38,6 +38,7 @@
 	X(heapmap)  \
 	X(refs)     \
 	X(path)     \
+	X(retained) \
 	X(locks)    \
 	X(history)  \
 	X(verify)   \

@@ -21,6 +21,7 @@
 #include "base/nearest.h"
 #include "base/progress.h"
 #include "base/strbuf.h"
+#include "graph/dominators.h"
 #include "graph/graph.h"
 #include "graph/reach.h"
 #include "heap/heap.h"

@@ -41,6 +41,7 @@
 
 #include "base/interrupt.h"
 #include "base/progress.h"
+#include "graph/dominators.h"
 
 /* from[] of what a root holds: the bit, and an index in holders */
 #define FROM_ROOT (1u << 31)
@@ -495,12 +496,25 @@ void reach_free(struct reach *reach)
 {
 	if (!reach)
 		return;
+	dominators_free(reach->dom);
 	stackmap_free(reach->stacks);
 	VEC_FREE(&reach->spans);
 	VEC_FREE(&reach->holders);
 	mem_free(reach->from);
 	mem_free(reach->how);
 	mem_free(reach);
+}
+
+struct err *reach_dominators(struct heap *heap, struct reach *reach,
+			     struct dominators **ret)
+{
+	struct err *err = NULL;
+
+	if (!reach->dom)
+		err = dominators_build(heap, reach, &reach->dom);
+	if (!err)
+		*ret = reach->dom;
+	return err;
 }
 
 /* ---- answers --------------------------------------------------------- */

@@ -6,6 +6,8 @@
 #include "graph/graph.h"
 #include "graph/stackmap.h"
 
+struct dominators;
+
 /* what a buffer hangs on, from the surest to the weakest */
 enum hold {
 	HOLD_NONE, /* on nothing: it is leaked, or no candidate */
@@ -40,6 +42,7 @@ struct reach {
 	uint32_t *from;               /* see reach.c */
 	unsigned char *how;
 	VEC(struct reach_holder) holders;
+	struct dominators *dom; /* NULL: not yet asked for */
 };
 
 /**
@@ -55,6 +58,9 @@ struct err *reach_build(struct heap *heap, const struct leaks *leaks,
 			struct reach **ret) must_use;
 void reach_free(struct reach *reach);
 
+/** The dominators, computed once.  Borrowed. */
+struct err *reach_dominators(struct heap *heap, struct reach *reach,
+			     struct dominators **ret) must_use;
 /** What the i-th buffer hangs on. */
 enum hold reach_hold(const struct reach *reach, size_t i);
 /** True when no pointer to its start is known among what is held at least as
