@@ -34,7 +34,9 @@ static char *end_text(const struct target_info *info)
 	/* gdb's gcore stops the process, which ends none */
 	if (info->signo == 0 || info->signo == SIGSTOP)
 		return mem_strdup(
-			info->is_snapshot
+			info->is_outside
+				? "process snapshot written by pmdb snap"
+			: info->is_snapshot
 				? "process snapshot written by libkmem"
 				: "process core file generated with "
 				  "gcore(1)");

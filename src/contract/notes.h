@@ -27,12 +27,19 @@ enum kmem_note_type {
 };
 
 enum kmem_snap_reason {
-	KMEM_SNAP_CALL = 1,   /* kmem_snapshot() */
-	KMEM_SNAP_EXIT = 2,   /* exit(), or return from main */
-	KMEM_SNAP__EXIT = 3,  /* _exit(), _Exit(), quick_exit() */
-	KMEM_SNAP_SIGNAL = 4, /* the signal the user asked for; goes on */
-	KMEM_SNAP_FATAL = 5,  /* a signal that ends the process */
-	KMEM_SNAP_PANIC = 6,  /* the allocator found corruption */
+	KMEM_SNAP_CALL = 1,    /* kmem_snapshot() */
+	KMEM_SNAP_EXIT = 2,    /* exit(), or return from main */
+	KMEM_SNAP__EXIT = 3,   /* _exit(), _Exit(), quick_exit() */
+	KMEM_SNAP_SIGNAL = 4,  /* the signal the user asked for; goes on */
+	KMEM_SNAP_FATAL = 5,   /* a signal that ends the process */
+	KMEM_SNAP_PANIC = 6,   /* the allocator found corruption */
+	KMEM_SNAP_OUTSIDE = 7, /* "pmdb snap -p", by ptrace */
+};
+
+enum kmem_snap_quiescent {
+	KMEM_QUIESCENT_NO = 0,
+	KMEM_QUIESCENT_YES = 1,     /* every allocator lock was held */
+	KMEM_QUIESCENT_UNKNOWN = 2, /* the writer knows no allocator */
 };
 
 struct kmem_note_snap {
@@ -42,7 +49,7 @@ struct kmem_note_snap {
 	uint64_t ns_mono_ns; /* CLOCK_MONOTONIC; the log's clock */
 	uint32_t ns_pid;
 	uint32_t ns_tid;       /* the thread that asked */
-	uint32_t ns_quiescent; /* 1: every allocator lock was held */
+	uint32_t ns_quiescent; /* enum kmem_snap_quiescent */
 	uint32_t ns_signo;     /* 0 if none */
 	uint32_t ns_nthreads;
 	uint32_t ns_nthreads_lost; /* threads whose registers are unknown */

@@ -464,8 +464,9 @@ static void read_note(struct kmem_heap *kh)
 	if (!note || note->desc_bytes < sizeof(snap))
 		return;
 	memcpy(&snap, note->desc, sizeof(snap));
-	kh->heap->health.is_quiescent_known = true;
-	kh->heap->health.is_quiescent = snap.ns_quiescent == 1;
+	kh->heap->health.is_quiescent_known =
+		snap.ns_quiescent != KMEM_QUIESCENT_UNKNOWN;
+	kh->heap->health.is_quiescent = snap.ns_quiescent == KMEM_QUIESCENT_YES;
 	kh->heap->health.nthreads_lost = snap.ns_nthreads_lost;
 	kh->heap->health.now_ns = snap.ns_mono_ns;
 }

@@ -16,6 +16,7 @@ struct command {
 static const struct command commands[] = {
 	{"run", run_main},
 	{"check", check_main},
+	{"snap", snap_main},
 };
 
 void pmdb_usage(FILE *out)
@@ -23,6 +24,7 @@ void pmdb_usage(FILE *out)
 	fputs("usage: pmdb [-e CMDS]... [EXE] [DUMP]\n"
 	      "       pmdb run [OPTION]... -- CMD ARGS...\n"
 	      "       pmdb check [OPTION]... DUMP...\n"
+	      "       pmdb snap -p PID [-o DUMP]\n"
 	      "       pmdb --help | --version\n"
 	      "\n"
 	      "pmdb DUMP            examine a core file at a prompt; commands "
@@ -32,7 +34,9 @@ void pmdb_usage(FILE *out)
 	      "when it ends\n"
 	      "pmdb check DUMP      say whether a dump shows leaks or heap "
 	      "corruption\n"
-	      "                     run and check have a --help of their own\n"
+	      "pmdb snap -p PID     write a dump of a process that goes on\n"
+	      "                     run, check and snap have a --help of "
+	      "their own\n"
 	      "\n"
 	      "-e CMDS              run these commands, then end; repeatable\n"
 	      "-c, --core DUMP      the dump, wherever it stands\n"

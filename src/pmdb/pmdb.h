@@ -6,8 +6,10 @@
 #ifndef PMDB_PMDB_H
 #define PMDB_PMDB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 /* exit statuses of pmdb itself; "run" otherwise gives the child's */
 enum pmdb_status {
@@ -91,6 +93,18 @@ int check_main(int argc, char **argv);
  * Returns the exit status.
  */
 int run_main(int argc, char **argv);
+
+/**
+ * "pmdb snap -p PID [-o DUMP]"
+ *
+ * @argv:  borrowed; argv[0] is "snap"
+ *
+ * Returns the exit status.
+ */
+int snap_main(int argc, char **argv);
+
+/** Reads a process id; false: the text is none. */
+bool parse_pid(const char *text, pid_t *ret_pid);
 
 /**
  * Everything that is no command: "pmdb [-e CMDS] [EXE] DUMP".

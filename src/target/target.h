@@ -72,6 +72,7 @@ struct target_info {
 	bool is_raw;                     /* any file: see target_open_raw() */
 	bool is_exec;            /* no process: see target_open_exec() */
 	bool is_snapshot;        /* has KMEM notes */
+	bool is_outside;         /* "pmdb snap -p" wrote them */
 	const char *snap_reason; /* why it was taken, in words; NULL unknown */
 	uint64_t snap_wall_ns;   /* when, since 1970; 0 unknown */
 	/* allocator options in effect: "NAME=value" strings, each ended by

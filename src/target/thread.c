@@ -104,6 +104,8 @@ static const char *snap_reason(uint32_t reason)
 		return "fatal signal";
 	case KMEM_SNAP_PANIC:
 		return "the allocator found corruption";
+	case KMEM_SNAP_OUTSIDE:
+		return "pmdb stopped the process";
 	}
 	return NULL;
 }
@@ -129,6 +131,7 @@ void threads_finish(struct target *t)
 	if (t->info.pid == 0)
 		t->info.pid = snap.ns_pid;
 	t->info.snap_reason = snap_reason(snap.ns_reason);
+	t->info.is_outside = snap.ns_reason == KMEM_SNAP_OUTSIDE;
 	t->info.snap_wall_ns = snap.ns_wall_ns;
 	for (i = 1; i < t->threads.n; i++) {
 		struct target_thread asked = t->threads.v[i];
