@@ -32,6 +32,8 @@ static char *end_text(const struct target_info *info)
 	struct strbuf sb = {0};
 
 	/* gdb's gcore stops the process, which ends none */
+	if (info->is_live)
+		return mem_strdup("stopped by pmdb while a command works");
 	if (info->signo == 0 || info->signo == SIGSTOP)
 		return mem_strdup(
 			info->is_outside
@@ -234,8 +236,12 @@ static void status_text(struct dcmd_call *call, const char *end)
 	const struct object *exe = main_object(session_types(call->s));
 	struct out *o = call->out;
 
-	out_text(o, "debugging core file of %s (64-bit)\n",
-		 info->fname[0] ? info->fname : "an unknown program");
+	if (info->is_live)
+		out_text(o, "debugging PID %u of %s (64-bit)\n", info->pid,
+			 info->fname[0] ? info->fname : "an unknown program");
+	else
+		out_text(o, "debugging core file of %s (64-bit)\n",
+			 info->fname[0] ? info->fname : "an unknown program");
 	if (exe)
 		out_text(o, "file: %s%s\n", exe->path,
 			 exe->state == OBJECT_OK ? ""
@@ -247,15 +253,16 @@ static void status_text(struct dcmd_call *call, const char *end)
 		out_text(o, "initial argv: %s\n", info->psargs);
 	out_text(o, "threading model: native threads\n");
 	out_text(o, "status: %s\n", end);
-	if (info->snap_reason)
+	if (info->snap_reason && !info->is_live)
 		out_text(o, "snapshot reason: %s\n", info->snap_reason);
-	if (info->snap_wall_ns) {
+	if (info->snap_wall_ns && !info->is_live) {
 		_free_ char *when = time_text(info->snap_wall_ns);
 
 		out_text(o, "snapshot time: %s\n", when);
 	}
-	out_text(o, "dump: %s\n",
-		 info->incomplete ? info->incomplete : "complete");
+	if (!info->is_live || info->incomplete)
+		out_text(o, "dump: %s\n",
+			 info->incomplete ? info->incomplete : "complete");
 	out_text(o, "threads: %zu\n", target_nthreads(t));
 	if (info->absent_bytes > 0)
 		out_text(o, "memory left out: %" PRIu64 " bytes\n",

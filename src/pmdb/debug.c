@@ -20,6 +20,7 @@
 
 struct options {
 	const char *core, *exe;
+	pid_t pid; /* -p; 0: none */
 	struct types_options types;
 	struct settings settings;
 	VEC(const char *) commands; /* of -e */
@@ -53,11 +54,16 @@ static int elf_type(const char *path)
  * another kind is the executable, anything else ought to be a core */
 static int take_operands(struct options *opt, char **v, int n)
 {
+	if (opt->pid && (opt->core || opt->is_raw))
+		return usage("-p is a process, not a dump: one at a time");
 	if (opt->is_raw && n + (opt->core ? 1 : 0) != 1)
 		return usage("-f wants one file");
 	for (int i = 0; i < n && !opt->is_raw; i++) {
 		if (elf_type(v[i]) != ET_CORE)
 			continue;
+		if (opt->pid)
+			return usage("-p is a process, not a dump: one at a "
+				     "time");
 		if (opt->core)
 			return usage("two core files: one at a time");
 		opt->core = v[i];
@@ -89,6 +95,7 @@ static const struct option long_options[] = {
 	{"sysroot", required_argument, NULL, 'R'},
 	{"json", no_argument, NULL, 'j'},
 	{"quiet", no_argument, NULL, 'q'},
+	{"pid", required_argument, NULL, 'p'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'v'},
 	{0},
@@ -105,7 +112,6 @@ static const struct {
 	{'m', "kernels are not examined"},
 	{'M', "kernels are not examined"},
 	{'O', "there is no real-time mode"},
-	{'p', "live processes are not examined: \"gcore PID\" makes a dump"},
 	{'U', "kernels are not examined"},
 	{'w', "a dump is only read"},
 	{'W', "a dump is only read"},
@@ -164,6 +170,10 @@ static int take_option(struct options *opt, int c, const char *word)
 		if (opt->core)
 			return usage("-c is given twice");
 		opt->core = optarg;
+		break;
+	case 'p':
+		if (!parse_pid(optarg, &opt->pid))
+			return usage("-p wants the id of a process");
 		break;
 	case 'R':
 		opt->types.sysroot = optarg;
@@ -279,12 +289,14 @@ static int open_session(struct options *opt, struct session **ret)
 {
 	struct session_options so = {.is_json = opt->is_json,
 				     .settings = &opt->settings};
-	struct types_options to = opt->types;
+	struct types_options *to = &so.types;
 	struct target *target = NULL;
 	struct types *types = NULL;
 	struct err *err = NULL;
 
-	if (opt->core && opt->is_raw)
+	if (opt->pid)
+		err = target_open_live(opt->pid, &target);
+	else if (opt->core && opt->is_raw)
 		err = target_open_raw(opt->core, &target);
 	else if (opt->core)
 		err = target_open_core(opt->core, &target);
@@ -298,9 +310,10 @@ static int open_session(struct options *opt, struct session **ret)
 	if (target_info(target)->incomplete)
 		fprintf(stderr, "pmdb: %s: the dump is incomplete: %s\n",
 			opt->core, target_info(target)->incomplete);
-	to.exe = opt->exe;
-	to.use_servers = true;
-	err = types_open(target, &to, &types);
+	*to = opt->types;
+	to->exe = opt->exe;
+	to->use_servers = true;
+	err = types_open(target, to, &types);
 	if (err) {
 		target_close(target);
 		return no_verdict(err);
@@ -330,7 +343,8 @@ static void banner(struct session *s, bool is_quiet)
 			info->is_raw ? "as bytes" : "not running");
 		return;
 	}
-	fprintf(stderr, "core of %s (pid %u), %zu thread%s; ::help\n",
+	fprintf(stderr, "%s %s (pid %u), %zu thread%s; ::help\n",
+		info->is_live ? "process" : "core of",
 		info->fname[0] ? info->fname : "?", info->pid,
 		target_nthreads(t), target_nthreads(t) == 1 ? "" : "s");
 }
@@ -357,10 +371,12 @@ static int run(struct options *opt)
 
 	if (rc)
 		return rc;
+	(void)session_hold(s); /* it has just been stopped */
 	if (!opt->no_start_file)
 		session_start_file(s);
 	for (size_t i = 0; i < opt->commands.n && !session_is_over(s); i++)
 		session_string(s, opt->commands.v[i]);
+	session_let_go(s);
 	if (opt->commands.n > 0)
 		return finish(s, true);
 	if (!isatty(STDIN_FILENO)) {

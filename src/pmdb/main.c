@@ -22,6 +22,7 @@ static const struct command commands[] = {
 void pmdb_usage(FILE *out)
 {
 	fputs("usage: pmdb [-e CMDS]... [EXE] [DUMP]\n"
+	      "       pmdb [-e CMDS]... -p PID [EXE]\n"
 	      "       pmdb run [OPTION]... -- CMD ARGS...\n"
 	      "       pmdb check [OPTION]... DUMP...\n"
 	      "       pmdb snap -p PID [-o DUMP]\n"
@@ -30,6 +31,9 @@ void pmdb_usage(FILE *out)
 	      "pmdb DUMP            examine a core file at a prompt; commands "
 	      "may also come\n"
 	      "                     from -e or from standard input\n"
+	      "pmdb -p PID          examine a process, which stands still "
+	      "while a command\n"
+	      "                     works\n"
 	      "pmdb run CMD         run a program under libkmem; leave a dump "
 	      "when it ends\n"
 	      "pmdb check DUMP      say whether a dump shows leaks or heap "

@@ -415,6 +415,7 @@ static struct err *run_shell(struct session *s, const struct command *cmd,
 
 	if (out_is_pipe(s->out))
 		return err_new(ERR_USAGE, "syntax error: ! in a pipe");
+	live_show(s);
 	if (cmd->shell_source && !capture)
 		return err_new(ERR_IO, "cannot make a temporary file");
 	if (capture)

@@ -20,6 +20,9 @@ struct session *session_create(struct target *target, struct types *types,
 
 	s->target = target;
 	s->types = types;
+	if (opt)
+		s->types_options = opt->types;
+	s->live.is_held = target && target_info(target)->is_live;
 	s->radix = 16;
 	out_init(&s->base_out, opt && opt->is_json ? OUT_JSON : OUT_TEXT, fp,
 		 types);
@@ -41,6 +44,8 @@ void session_destroy(struct session *s)
 {
 	if (!s)
 		return;
+	s->live.nholds = 0; /* whoever was about to */
+	session_let_go(s);
 	out_finish(&s->base_out);
 	log_close(s);
 	out_fini(&s->base_out);
@@ -263,10 +268,13 @@ void session_string(struct session *s, const char *text)
 		s->is_quit = true;
 		return;
 	}
+	if (!session_hold(s))
+		return;
 	progress_start();
 	exec_report(s, exec_text(s, text, INPUT_STRING, "(-e)", 1));
 	out_finish(&s->base_out);
 	progress_stop();
+	session_let_go(s);
 }
 
 static void run_line(struct session *s, const char *line, const char *name,
@@ -277,6 +285,9 @@ static void run_line(struct session *s, const char *line, const char *name,
 		s->is_quit = true;
 		return;
 	}
+	/* a shell command alone asks nothing of the process */
+	if (line[strspn(line, " \t")] != '!' && !session_hold(s))
+		return;
 	progress_start();
 	if (s->settings.repeatlast && line[strspn(line, " \t")] == '\0')
 		exec_report(s, exec_repeat(s));
@@ -284,6 +295,7 @@ static void run_line(struct session *s, const char *line, const char *name,
 		exec_report(s, exec_text(s, line, INPUT_LINES, name, number));
 	out_finish(&s->base_out);
 	progress_stop();
+	session_let_go(s);
 }
 
 void session_line(struct session *s, const char *line)

@@ -8,9 +8,10 @@
 #include "pmdb_mod.h"
 
 struct session_options {
-	bool is_json;              /* rows as JSON */
-	FILE *out;                 /* NULL: stdout */
-	struct settings *settings; /* moved from; NULL: defaults */
+	struct types_options types; /* to open a live target's anew */
+	bool is_json;               /* rows as JSON */
+	FILE *out;                  /* NULL: stdout */
+	struct settings *settings;  /* moved from; NULL: defaults */
 };
 
 /** The settings before anything is set. */
@@ -37,6 +38,13 @@ char *session_prompt(struct session *s);
 struct session *session_create(struct target *target, struct types *types,
 			       const struct session_options *opt);
 void session_destroy(struct session *s);
+
+/** Stops the process, if the target is one; calls nest.  False, and said: it
+ * cannot be stopped any more. */
+bool session_hold(struct session *s);
+/** Lets it go on, forgets what was computed of it, and prints what was held
+ * back. */
+void session_let_go(struct session *s);
 
 /** True once ::quit has run, or nobody reads the output any more. */
 bool session_is_over(const struct session *s);

@@ -52,9 +52,24 @@ struct macros {
 	char *next_path, *next_text; /* what it goes on with */
 };
 
+/* live.c: a process that runs */
+struct session;
+struct live_state {
+	unsigned nholds; /* session_hold() not yet answered */
+	bool is_held;    /* it stands still */
+	FILE *fp;        /* where the output goes then */
+	char *text;      /* what is kept until then; free() */
+	size_t text_bytes;
+};
+
+/** Prints what is held back, before somebody else prints. */
+void live_show(struct session *s);
+
 struct session {
 	struct target *target;
 	struct types *types;
+	struct types_options types_options;
+	struct live_state live;
 	struct heap *heap;
 	char *why_no_heap;
 	struct leaks *leaks;

@@ -26,12 +26,10 @@ void target_incomplete(struct target *t, const char *fmt, ...)
 	t->info.incomplete = t->incomplete;
 }
 
-void target_close(struct target *t)
+void target_forget(struct target *t)
 {
 	size_t i;
 
-	if (!t)
-		return;
 	for (i = 0; i < t->maps.n; i++)
 		if (t->maps.v[i].is_owned)
 			mem_free((void *)(uintptr_t)t->maps.v[i].bytes);
@@ -44,11 +42,24 @@ void target_close(struct target *t)
 	VEC_FREE(&t->absents);
 	if (t->base)
 		(void)munmap((void *)(uintptr_t)t->base, t->size_bytes);
+	t->base = NULL;
+	t->auxv = NULL;
+	t->nauxv = 0;
+	mem_free(t->incomplete);
+	t->incomplete = NULL;
+	t->info = (struct target_info){.is_live = t->info.is_live};
+}
+
+void target_close(struct target *t)
+{
+	if (!t)
+		return;
+	live_close(t);
+	target_forget(t);
 	if (t->zeros)
 		(void)munmap(t->zeros, t->zeros_bytes);
 	if (t->fd >= 0)
 		(void)close(t->fd);
-	mem_free(t->incomplete);
 	mem_free(t->path);
 	mem_free(t);
 }
@@ -97,11 +108,20 @@ const void *target_peek(const struct target *t, taddr_t addr, size_t *ret_len)
 	if (!map || addr >= map->pub.core_end)
 		return NULL;
 	*ret_len = map->pub.core_end - addr;
+	if (t->live)
+		*ret_len = live_peek(t, addr, *ret_len);
+	if (*ret_len == 0)
+		return NULL;
 	return map->bytes + (addr - map->pub.start);
 }
 
-static struct err *fault(const struct map_impl *map, taddr_t addr)
+static struct err *fault(const struct target *t, const struct map_impl *map,
+			 taddr_t addr)
 {
+	if (map && t->live)
+		return err_new(ERR_FAULT,
+			       "0x%" PRIx64 " of the process cannot be read",
+			       addr);
 	if (!map)
 		return err_new(ERR_FAULT, "no memory at 0x%" PRIx64, addr);
 	if (map->pub.path)
@@ -132,18 +152,20 @@ struct err *target_read(const struct target *t, taddr_t addr, void *buf,
 		uint64_t n;
 
 		if (!map)
-			return fault(NULL, addr);
+			return fault(t, NULL, addr);
 		if (addr < map->pub.core_end) {
 			n = map->pub.core_end - addr;
 			if (n > len)
 				n = len;
+			if (t->live && !live_fill(t, addr, n))
+				return fault(t, map, addr);
 			memcpy(to, map->bytes + (addr - map->pub.start), n);
 		} else {
 			n = map->pub.end - addr;
 			if (n > len)
 				n = len;
 			if (!read_file(t, map, addr, to, n))
-				return fault(map, addr);
+				return fault(t, map, addr);
 		}
 		addr += n;
 		to += n;

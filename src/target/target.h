@@ -73,6 +73,7 @@ struct target_info {
 	bool is_exec;            /* no process: see target_open_exec() */
 	bool is_snapshot;        /* has KMEM notes */
 	bool is_outside;         /* "pmdb snap -p" wrote them */
+	bool is_live;            /* no dump: see target_open_live() */
 	const char *snap_reason; /* why it was taken, in words; NULL unknown */
 	uint64_t snap_wall_ns;   /* when, since 1970; 0 unknown */
 	/* allocator options in effect: "NAME=value" strings, each ended by
@@ -108,6 +109,30 @@ struct err *target_open_core(const char *path,
  */
 struct err *target_open_exec(const char *path,
 			     struct target **ret_target) must_use;
+
+/**
+ * Stops a process and opens it; it is only read.
+ *
+ * @ret_target:  owned by the caller, see target_close(), which lets the process
+ *               go on, as does the end of pmdb by whatever cause
+ *
+ * Errors: ERR_NOTFOUND, ERR_IO, ERR_NOSUP as one sentence on the process.
+ */
+struct err *target_open_live(int pid, struct target **ret_target) must_use;
+
+/**
+ * Stops the process again and looks at it anew: everything borrowed from the
+ * target is void.  Nothing for other targets, and when it stands still.
+ *
+ * Errors: as target_open_live(); the target is empty then.
+ */
+struct err *target_hold(struct target *t) must_use;
+
+/** Lets the process go on.  What was read of it can still be read. */
+void target_let_go(struct target *t);
+
+/** A number for the files a live target maps, and where. */
+uint64_t target_objects_id(const struct target *t);
 
 /**
  * Opens any file as bytes: the address is the offset.
@@ -163,8 +188,10 @@ struct err *target_read_str(const struct target *t, taddr_t addr, size_t max,
  * @ret_len:  set to its length; 0 when nothing is there
  *
  * Returns a pointer into the mapped core (any alignment), or NULL.  Borrowed
- * until the target closes.  A core whose file shrinks under us raises SIGBUS,
- * which target_open_core() turns into one line and status 3.
+ * until the target closes, or target_hold().  Of a process that runs, the run
+ * is 1 MiB at least, if the memory is, but need not be the longest.  A core
+ * whose file shrinks under us raises SIGBUS, which target_open_core() turns
+ * into one line and status 3.
  */
 const void *target_peek(const struct target *t, taddr_t addr, size_t *ret_len);
 

@@ -48,7 +48,19 @@ struct target {
 
 	target_file_reader_fn *read_file;
 	void *read_file_arg;
+	struct live *live; /* NULL: not of a process that runs */
 };
+
+/** Empties a target of maps, threads and notes. */
+void target_forget(struct target *t);
+
+/** Has [addr, addr + len), which is in one map and there, copied from the
+ * process; false: it cannot be had. */
+bool live_fill(const struct target *t, taddr_t addr, uint64_t len);
+/** The same for as much of it as target_peek() shows at a time; how much. */
+uint64_t live_peek(const struct target *t, taddr_t addr, uint64_t len);
+/** Ends what target_open_live() began; nothing for other targets. */
+void live_close(struct target *t);
 
 /**
  * Unpacks the mapped file if it is compressed.

@@ -4,6 +4,7 @@
  * once it is what it shall be.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -353,6 +354,28 @@ static int leaks(void)
 	return 0;
 }
 
+/* does what it is told, a letter each: counts, loads a library, leaks */
+volatile long counter;
+
+static int obeys(void)
+{
+	char c;
+
+	ready();
+	while (read(0, &c, 1) == 1) {
+		if (c == 'c')
+			counter++;
+		if (c == 'd')
+			dlopen("libm.so.6", RTLD_NOW);
+		if (c == 'l')
+			leak();
+		printf("%c\n", c);
+		fflush(stdout);
+	}
+	printf("went on\n");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -373,5 +396,7 @@ int main(int argc, char **argv)
 		return large();
 	if (!strcmp(mode, "leaks"))
 		return leaks();
+	if (!strcmp(mode, "obeys"))
+		return obeys();
 	return 2;
 }
