@@ -8,7 +8,7 @@ DEPS_TEST := \
 	g++ libc6-dbg libcmocka-dev python3 python3-pexpect less perl sqlite3 tar \
 	xz-utils gzip zstd binutils gdb elfutils pahole dwz valgrind clang llvm \
 	clang-format-14 shellcheck codespell mandoc curl openssh-client \
-	libjemalloc2 pkgconf jq libxml2-utils cmark-gfm \
+	libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools pkgconf jq libxml2-utils cmark-gfm \
 	python3-jsonschema python3-pytest python3-yaml cmake meson ninja-build
 DEPS_BENCH := libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 lua5.4 redis-server \
 	redis-tools ghostscript

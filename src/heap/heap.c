@@ -9,6 +9,19 @@
 
 static const struct heap_ops *const backends[] = {&heap_kmem_ops};
 
+/* why: what the back ends say */
+static struct err *none_fits(struct target *t, struct types *types,
+			     const char *why)
+{
+	_free_ char *other = heap_other(types);
+	_free_ char *shape = other ? NULL : heap_shape(t, types);
+
+	if (other)
+		return err_new(ERR_NOSUP, "%s", other);
+	return err_new(ERR_NOTFOUND, "%s%s%s", why, shape ? "; " : "",
+		       shape ? shape : "");
+}
+
 struct err *heap_open(struct target *t, struct types *types,
 		      struct heap **ret_heap)
 {
@@ -18,7 +31,12 @@ struct err *heap_open(struct target *t, struct types *types,
 	for (size_t i = 0; i < sizeof(backends) / sizeof(*backends); i++) {
 		const struct heap_ops *ops = backends[i];
 		_free_ char *reason = NULL;
+		/* libkmem is sure of itself; others find glibc's malloc also
+		 * where nobody uses it */
+		_free_ char *other = i > 0 ? heap_other(types) : NULL;
 
+		if (other)
+			break;
 		if (ops->probe(t, types, &reason) == 0) {
 			strbuf_printf(&why, "%s%s", why.n ? "; " : "",
 				      reason ? reason : "does not fit");
@@ -38,7 +56,7 @@ struct err *heap_open(struct target *t, struct types *types,
 		strbuf_free(&why);
 		return err;
 	}
-	err = err_new(ERR_NOTFOUND, "%s", strbuf_str(&why));
+	err = none_fits(t, types, strbuf_str(&why));
 	strbuf_free(&why);
 	return err;
 }

@@ -113,10 +113,27 @@ static const char *file_kind(const struct target *t, const Elf64_Ehdr *eh)
 	}
 }
 
+/* what a header of another class or byte order says; both halves lie where
+ * they do in ours */
+static struct err *foreign_ident(const unsigned char *id)
+{
+	bool is_big = id[EI_DATA] == ELFDATA2MSB;
+	unsigned type = is_big ? id[16] << 8 | id[17] : id[17] << 8 | id[16];
+	unsigned machine = is_big ? id[18] << 8 | id[19] : id[19] << 8 | id[18];
+	const char *name = machine_name(machine);
+
+	return err_new(ERR_BADDATA,
+		       "%s of another architecture (%s, %d-bit%s): only x86-64 "
+		       "is supported",
+		       type == ET_CORE ? "core" : "ELF file",
+		       name ? name : "unknown",
+		       id[EI_CLASS] == ELFCLASS32 ? 32 : 64,
+		       is_big ? ", big-endian" : "");
+}
+
 static struct err *check_ident(const struct target *t)
 {
 	const unsigned char *id = t->base;
-	uint16_t machine = 0;
 
 	if (t->size_bytes < SELFMAG || memcmp(id, ELFMAG, SELFMAG) != 0)
 		return err_new(ERR_BADDATA, "%s",
@@ -126,13 +143,8 @@ static struct err *check_ident(const struct target *t)
 			       "truncated: an ELF header has 64 bytes, %" PRIu64
 			       " are there",
 			       t->size_bytes);
-	memcpy(&machine, id + offsetof(Elf64_Ehdr, e_machine), sizeof(machine));
-	if (id[EI_DATA] == ELFDATA2MSB)
-		return err_new(ERR_BADDATA,
-			       "an ELF file of the other byte order: not "
-			       "supported");
-	if (id[EI_CLASS] == ELFCLASS32)
-		return err_new(ERR_BADDATA, "32-bit ELF file: not supported");
+	if (id[EI_DATA] == ELFDATA2MSB || id[EI_CLASS] == ELFCLASS32)
+		return foreign_ident(id);
 	if (id[EI_CLASS] != ELFCLASS64 || id[EI_DATA] != ELFDATA2LSB)
 		return err_new(ERR_BADDATA, "damaged ELF header");
 	return NULL;
@@ -143,14 +155,8 @@ static struct err *check_header(const struct target *t, const Elf64_Ehdr *eh)
 	if (eh->e_type != ET_CORE)
 		return err_new(ERR_BADDATA, "%s, not a core file",
 			       file_kind(t, eh));
-	if (eh->e_machine != EM_X86_64) {
-		const char *name = machine_name(eh->e_machine);
-
-		return err_new(ERR_BADDATA,
-			       "core of another architecture (%s): not "
-			       "supported",
-			       name ? name : "unknown");
-	}
+	if (eh->e_machine != EM_X86_64)
+		return foreign_ident(t->base);
 	if (eh->e_phentsize != sizeof(Elf64_Phdr))
 		return err_new(
 			ERR_BADDATA,
