@@ -281,6 +281,18 @@ struct err *index_names(struct object_impl *obj, type_name_fn *fn, void *arg)
 	return err;
 }
 
+struct err *index_each(struct object_impl *obj,
+		       struct err *(*fn)(void *arg, Dwarf_Die *die), void *arg)
+{
+	struct type_index *index = type_index(obj);
+	struct err *err = interrupt_check();
+
+	for (size_t i = 0; index && i < index->all.n && !err; i++)
+		if (!index->all.v[i].is_declaration)
+			err = fn(arg, &index->all.v[i].die);
+	return err;
+}
+
 /* ---- the index of variables ---------------------------------------------- */
 
 /* variables of threads are among the others, by their place in the block: no
@@ -373,22 +385,49 @@ static void variables_unit(struct object_impl *obj, Dwarf_Die *unit)
 	enter_variables(obj, unit, 0);
 }
 
-static bool find_variable(struct object_impl *obj, uint64_t key, Dwarf_Die *ret)
+/* false: there are none, or Ctrl-C stopped the search */
+static bool find_variables(struct object_impl *obj)
 {
 	Dwarf *dwarf = object_dwarf(obj);
-	const uint64_t *index;
 
 	if (!dwarf)
 		return false;
-	if (!obj->variables) {
-		obj->variables = mem_zalloc(sizeof(*obj->variables));
-		hash_init(obj->variables);
-		each_unit(obj, dwarf, variables_unit);
-		if (interrupt_flag) { /* half would be taken for all */
-			variables_free(obj);
-			return false;
-		}
+	if (obj->variables)
+		return true;
+	obj->variables = mem_zalloc(sizeof(*obj->variables));
+	hash_init(obj->variables);
+	each_unit(obj, dwarf, variables_unit);
+	if (interrupt_flag) /* half would be taken for all */
+		variables_free(obj);
+	return obj->variables;
+}
+
+struct err *variables_each(struct object_impl *obj, variable_fn *fn, void *arg)
+{
+	struct err *err = NULL;
+
+	if (!find_variables(obj))
+		return interrupt_check();
+	for (size_t i = 0; !err && i < obj->variable_dies.n; i++) {
+		Dwarf_Die die = obj->variable_dies.v[i];
+		Dwarf_Addr at = 0;
+
+		if (!fixed_address(obj, &die, &at))
+			continue;
+		if (at & TLS_VARIABLE)
+			err = fn(arg, &die, at & ~TLS_VARIABLE, true);
+		else
+			err = fn(arg, &die, at + obj->dwarf_bias, false);
 	}
+	return err;
+}
+
+static bool find_variable(struct object_impl *obj, uint64_t key, Dwarf_Die *ret)
+{
+	const uint64_t *index;
+
+	if (!find_variables(obj))
+		return false;
 	index = hash_get(obj->variables, key);
 	if (!index)
 		return false;

@@ -125,6 +125,12 @@ static bool has_block(const struct target_thread *thread)
 	return thread && thread->has_regs && !thread->regs_partial;
 }
 
+bool tls_block(struct object_impl *obj, const struct target_thread *thread,
+	       taddr_t *ret)
+{
+	return has_block(thread) && find_block(obj, thread->regs.fs_base, ret);
+}
+
 bool types_tls_symbol(struct types *types, const struct object *object,
 		      const struct target_thread *thread, const char *name,
 		      struct symbol *ret)

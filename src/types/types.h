@@ -321,6 +321,32 @@ struct err *types_lookup(struct types *types, const struct object *scope,
 struct err *types_of_symbol(struct types *types, const struct symbol *sym,
 			    const struct type **ret) must_use;
 
+/* a variable with a place of its own */
+struct types_variable {
+	const char *name; /* without scope; borrowed for the life of types */
+	const struct object *object;
+	const struct type *type;
+	taddr_t addr;
+	uint32_t tid; /* of the thread that has it; 0: there is but one */
+};
+typedef struct err *types_variable_fn(void *arg,
+				      const struct types_variable *var);
+/**
+ * Calls fn for each variable with a fixed place that debug information tells
+ * of, the allocator's own left out; for one that each thread has, once a
+ * thread.  fn returning non-NULL ends it.
+ */
+struct err *types_variables(struct types *types, types_variable_fn *fn,
+			    void *arg) must_use;
+/** A number that equal types have, and different ones have not: compilers
+ * repeat a type in each unit.  Typedefs and qualifiers do not count. */
+uint64_t type_identity(const struct type *type);
+/** Calls fn for each complete struct and class that has a name, of every
+ * object but the allocator's; equal ones of different objects are repeated. */
+struct err *types_records(struct types *types,
+			  struct err *(*fn)(void *arg, const struct type *type),
+			  void *arg) must_use;
+
 /* takes a name in two parts: "struct ", "union ", "enum " or "", and the rest */
 typedef struct err *type_name_fn(void *arg, const char *tag, const char *name);
 /** Calls fn for each named type of an object; NULL: of every object.  fn

@@ -263,6 +263,16 @@ bool variable_at(struct object_impl *obj, taddr_t addr, Dwarf_Die *ret);
 /** The thread-local variable at an offset in each thread's block. */
 bool variable_in_block(struct object_impl *obj, uint64_t offset,
 		       Dwarf_Die *ret);
+typedef struct err *variable_fn(void *arg, Dwarf_Die *die, taddr_t addr,
+				bool is_in_block);
+/** Calls fn for every variable that has an address, or (is_in_block) a place
+ * in each thread's block. */
+struct err *variables_each(struct object_impl *obj, variable_fn *fn,
+			   void *arg) must_use;
+/** Calls fn for every type with a name that is complete. */
+struct err *index_each(struct object_impl *obj,
+		       struct err *(*fn)(void *arg, Dwarf_Die *die),
+		       void *arg) must_use;
 /** The function that begins at addr. */
 bool function_at(struct object_impl *obj, taddr_t addr, Dwarf_Die *ret);
 /** The compile unit that covers pc. */
@@ -271,6 +281,12 @@ bool object_cu_at(struct object_impl *obj, taddr_t pc, Dwarf_Die *ret);
 bool die_is_declaration(Dwarf_Die *die);
 /** What a tag is looked up as (see index_find()); -1: names no type. */
 int die_lookup_tag(int tag);
+
+/* ---- tls.c --------------------------------------------------------------- */
+
+/** Where a thread has an object's thread-local variables; false: nowhere. */
+bool tls_block(struct object_impl *obj, const struct target_thread *thread,
+	       taddr_t *ret);
 
 /* ---- type.c -------------------------------------------------------------- */
 
