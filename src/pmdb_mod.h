@@ -24,6 +24,7 @@
 #include "graph/dominators.h"
 #include "graph/graph.h"
 #include "graph/reach.h"
+#include "graph/typegraph.h"
 #include "heap/heap.h"
 #include "target/target.h"
 #include "types/disasm.h"
@@ -49,7 +50,12 @@ struct heap *session_try_heap(struct session *s, const char **ret_why);
 struct err *session_leaks(struct session *s, struct leaks **ret) must_use;
 /** How each buffer is reached, computed once.  Borrowed. */
 struct err *session_reach(struct session *s, struct reach **ret) must_use;
-/** Forgets the computed leaks, and that. */
+/** The types of buffers, found out once.  Borrowed. */
+struct err *session_typegraph(struct session *s,
+			      struct typegraph **ret) must_use;
+/** The same if they have been found out already, else NULL. */
+struct typegraph *session_try_typegraph(struct session *s);
+/** Forgets the computed leaks, and what was computed from them. */
 void session_drop_leaks(struct session *s);
 /** True when session_leaks() has a result already. */
 bool session_has_leaks(const struct session *s);

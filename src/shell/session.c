@@ -57,6 +57,7 @@ void session_destroy(struct session *s)
 	mem_free(s->own_walkers);
 	mem_free(s->why_no_heap);
 	reach_free(s->reach);
+	typegraph_free(s->typegraph);
 	if (s->leaks)
 		leaks_free(s->leaks);
 	if (s->heap)
@@ -139,10 +140,29 @@ struct err *session_leaks(struct session *s, struct leaks **ret)
 	return err;
 }
 
+struct err *session_typegraph(struct session *s, struct typegraph **ret)
+{
+	struct leaks *leaks = NULL;
+	struct err *err = session_leaks(s, &leaks);
+
+	if (!err && !s->typegraph)
+		err = typegraph_build(s->heap, leaks->set, &s->typegraph);
+	if (!err)
+		*ret = s->typegraph;
+	return err;
+}
+
+struct typegraph *session_try_typegraph(struct session *s)
+{
+	return s->typegraph;
+}
+
 void session_drop_leaks(struct session *s)
 {
 	reach_free(s->reach);
 	s->reach = NULL;
+	typegraph_free(s->typegraph);
+	s->typegraph = NULL;
 	if (s->leaks)
 		leaks_free(s->leaks);
 	s->leaks = NULL;

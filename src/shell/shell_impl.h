@@ -74,7 +74,8 @@ struct session {
 	char *why_no_heap;
 	struct leaks *leaks;
 	struct reach *reach;
-	struct out *out; /* current; base_out at the prompt */
+	struct typegraph *typegraph; /* of the set of leaks */
+	struct out *out;             /* current; base_out at the prompt */
 	struct out base_out;
 	taddr_t dot, last_dot;
 	uint64_t increment;
