@@ -39,6 +39,8 @@
 	X(refs)     \
 	X(path)     \
 	X(retained) \
+	X(whattype) \
+	X(typestat) \
 	X(locks)    \
 	X(history)  \
 	X(verify)   \
