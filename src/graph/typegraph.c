@@ -296,7 +296,8 @@ static enum type_reason reason_of(const struct typegraph *g, uint32_t type,
 		reason = t->size_bytes ? REASON_PART : REASON_SCALAR;
 		break;
 	case FIT_ARRAY:
-		reason = REASON_ARRAY;
+		/* an array of pointers is rarely anything else */
+		reason = t->is_record ? REASON_ARRAY : REASON_GUESS;
 		break;
 	case FIT_NEAR:
 		reason = REASON_GUESS;

@@ -1,39 +1,92 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The variables a type graph begins at: those with a fixed place, and what each
- * thread has of its own. */
+/*
+ * The variables a type graph begins at: those with a fixed place, what each
+ * thread has of its own, and those of every frame of every stack.
+ *
+ * A variable of a frame is sure when a location list has it at the frame's pc.
+ * One that has one place for its whole scope may not be set yet, or hold what it
+ * was left with.  One that lies in pieces is left out.
+ */
 #include <stdlib.h>
 #include "base/interrupt.h"
+#include "graph/stackmap.h"
 #include "graph/typegraph_impl.h"
 
-static struct err *add_var(void *arg, const struct types_variable *v)
+/* completes a variable by its type; what has no size is none */
+static void add_var(struct typegraph *g, struct tg_var var)
+{
+	struct type_info ti = type_info(var.whole);
+	const struct type *elem = var.whole;
+
+	if (ti.size_bytes == 0 || var.addr + ti.size_bytes < var.addr)
+		return;
+	var.size_bytes = ti.size_bytes;
+	var.nelems = 1;
+	while (ti.kind == TYPE_ARRAY && ti.nelems <= TG_ELEMS_MAX) {
+		if (__builtin_mul_overflow(var.nelems, ti.nelems, &var.nelems))
+			return;
+		elem = ti.elem;
+		ti = type_info(elem);
+	}
+	var.type = tg_type_of(g, elem);
+	if (var.type && var.nelems)
+		VEC_PUSH(&g->vars, var);
+}
+
+static struct err *add_fixed(void *arg, const struct types_variable *v)
 {
 	struct typegraph *g = arg;
-	struct type_info ti = type_info(v->type);
 	struct tg_var var = {
 		.addr = v->addr,
-		.size_bytes = ti.size_bytes,
-		.nelems = 1,
 		.tid = v->tid,
 		.name = v->name,
 		.whole = v->type,
 		.is_sure = true,
 	};
 
-	if (ti.size_bytes == 0 || v->addr + ti.size_bytes < v->addr)
-		return NULL;
-	const struct type *elem = v->type;
-
-	while (ti.kind == TYPE_ARRAY && ti.nelems <= TG_ELEMS_MAX) {
-		if (__builtin_mul_overflow(var.nelems, ti.nelems, &var.nelems))
-			return NULL;
-		elem = ti.elem;
-		ti = type_info(elem);
-	}
-	var.type = tg_type_of(g, elem);
 	g->nvariables++;
-	if (var.type && var.nelems)
-		VEC_PUSH(&g->vars, var);
+	add_var(g, var);
 	return interrupt_check();
+}
+
+static void add_slot(struct typegraph *g, const struct stackmap *map,
+		     const struct stack_slot *s)
+{
+	uint64_t size = s->type ? type_info(s->type).size_bytes : 0;
+	struct tg_var var = {
+		.addr = s->start,
+		.tid = s->reg ? s->tid : map->frames.v[s->frame].tid,
+		.name = s->variable,
+		.whole = s->type,
+		.is_stack = true,
+		.is_sure = s->is_listed,
+		.value = s->value,
+		.is_value = s->reg != NULL,
+	};
+
+	if (!s->variable || size == 0 || s->offset_bytes)
+		return;
+	g->nframe_variables++;
+	if (var.is_value)
+		var.addr = 0;
+	else if (s->end - s->start < size)
+		return;
+	add_var(g, var);
+}
+
+static struct err *add_frames(struct typegraph *g)
+{
+	struct stackmap *map = NULL;
+	struct err *err = stackmap_build(g->heap->target, g->heap->types, &map);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < map->slots.n; i++)
+		add_slot(g, map, &map->slots.v[i]);
+	for (size_t i = 0; i < map->in_regs.n; i++)
+		add_slot(g, map, &map->in_regs.v[i]);
+	stackmap_free(map);
+	return NULL;
 }
 
 static int by_addr(const void *a, const void *b)
@@ -72,7 +125,9 @@ struct err *tg_find_vars(struct typegraph *g)
 	struct err *err = NULL;
 
 	if (g->heap->types)
-		err = types_variables(g->heap->types, add_var, g);
+		err = types_variables(g->heap->types, add_fixed, g);
+	if (!err)
+		err = add_frames(g);
 	if (!err && g->vars.n) {
 		qsort(g->vars.v, g->vars.n, sizeof(*g->vars.v), by_addr);
 		drop_repeats(g);

@@ -69,7 +69,7 @@ def report(cases):
                      ((name,) + tuple(c)) for name, c in sorted(cases.items()))
 
 
-T.plan(17)
+T.plan(18)
 ABORT = {"TRUTH_MODE": "abort"}  # before destructors
 
 
@@ -93,7 +93,7 @@ def check(name, r, share, certain):
 
 
 r = T.run("types", env=ABORT)
-rows, got = check("C", r, 93, 35)
+rows, got = check("C", r, 96, 36)
 
 
 def grades(case):
@@ -107,6 +107,9 @@ T.ok(grades("trap-conflict") == {"conflict"},
 T.ok(grades("tls") == {"certain"} and grades("void-list") == {"probable"} and
      grades("intrusive") == {"probable"},
      "of each thread's own; in lists of void *, and through members")
+T.ok(grades("stack") == {"certain"} and grades("stack-struct") ==
+     {"probable"}, "held by variables of frames: in lists of places, and in "
+     "structs that may not be set yet", grades("stack"))
 one = next(row for row in rows if row.case == "intrusive")
 rc, out, err = T.pmdb(r.dump, "%x::whattype" % (one.addr + 0x18))
 T.ok(rc == 0 and "%x+18, probably struct job (.all.prev)" % one.addr in out,
