@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "audited.h"
+#include "typed.h"
 
 #define RULE                                                                 \
 	"------------------------------------------------------------------" \
@@ -23,6 +24,7 @@ static const struct column big_cols[] = {
 	{"caller", "CALLER", CELL_SYM, 0},
 	{"leaked_bytes", NULL, CELL_BYTES, 0},
 	{"is_direct", NULL, CELL_COUNT, 0},
+	{"type", NULL, CELL_TEXT, 0},
 	{"stack", NULL, CELL_STACK, 0},
 };
 static const struct column plain_cols[] = {
@@ -32,6 +34,7 @@ static const struct column plain_cols[] = {
 	{"caller", "CALLER", CELL_SYM, 0},
 	{"leaked_bytes", NULL, CELL_BYTES, 0},
 	{"is_direct", NULL, CELL_COUNT, 0},
+	{"type", NULL, CELL_TEXT, 0},
 	{"stack", NULL, CELL_STACK, 0},
 };
 static const struct column audited_cols[] = {
@@ -41,6 +44,7 @@ static const struct column audited_cols[] = {
 	{"caller", "CALLER", CELL_SYM, 0},
 	{"leaked_bytes", NULL, CELL_BYTES, 0},
 	{"is_direct", NULL, CELL_COUNT, 0},
+	{"type", NULL, CELL_TEXT, 0},
 	{"stack", NULL, CELL_STACK, 0},
 };
 static const struct column *const section_cols[SECTION_MAX] = {
@@ -139,6 +143,8 @@ static void leak_row(const struct find_arg *f, const struct shown *s)
 	const struct leak *l = s->leak;
 	struct out *o = f->call->out;
 	char bytes[48];
+	_free_ char *type = known_type_of_leak(f->call->s, f->leaks, l);
+	_free_ char *typed = type ? mem_printf("%s (%s)", s->name, type) : NULL;
 
 	if (l->min_bytes == l->max_bytes)
 		snprintf(bytes, sizeof(bytes), "%" PRIu64, l->max_bytes);
@@ -151,12 +157,15 @@ static void leak_row(const struct find_arg *f, const struct shown *s)
 		out_addr(o, s->rep.cache);
 	out_u64(o, l->nbufs);
 	out_addr(o, handle(s));
-	if (s->caller)
+	if (typed && !out_is_json(o))
+		out_str(o, typed);
+	else if (s->caller)
 		out_addr(o, s->caller);
 	else
 		out_str(o, "?");
 	out_u64(o, l->bytes);
 	out_u64(o, l->is_direct);
+	out_str(o, type);
 	leak_stack(f, l);
 	out_end_row(o, handle(s));
 }
@@ -189,7 +198,7 @@ static void print_section(const struct find_arg *f, enum section section,
 			if (!*is_first && !out_is_json(o) && !out_is_pipe(o))
 				out_text(o, "\n");
 			*is_first = false;
-			out_begin(o, section_cols[section], 7,
+			out_begin(o, section_cols[section], 8,
 				  section_heading[section]);
 		}
 		leak_row(f, s);
@@ -303,6 +312,7 @@ static struct err *print_leaks(struct find_arg *f)
 static struct err *dcmd_findleaks(struct dcmd_call *call)
 {
 	struct find_arg f = {.call = call};
+	struct typegraph *types = NULL;
 	bool is_forced = false;
 	void *const values[] = {&f.is_detailed, &is_forced, &f.is_verbose};
 	size_t first = 0;
@@ -316,6 +326,9 @@ static struct err *dcmd_findleaks(struct dcmd_call *call)
 		session_drop_leaks(call->s);
 	if (!err)
 		err = session_leaks(call->s, &f.leaks);
+	/* who wants to see all waits for types, too */
+	if (!err && f.is_detailed && f.leaks->n)
+		err = session_typegraph(call->s, &types);
 	if (err)
 		return err_prefix(err, "findleaks");
 	if (call->flags & DCMD_ADDRSPEC)

@@ -10,7 +10,7 @@
  * The first that knows answers, or with -a every one.
  */
 #include <stdlib.h>
-#include "pmdb_mod.h"
+#include "typed.h"
 
 struct whatis_arg {
 	struct dcmd_call *call;
@@ -18,6 +18,7 @@ struct whatis_arg {
 	taddr_t addr;
 	bool is_all, has_ctl, is_id, is_kept, is_quiet, is_verbose;
 	unsigned nfound;
+	char *type; /* of the buffer at hand, owned; NULL not known */
 	VEC(taddr_t) unknown;
 };
 
@@ -34,7 +35,7 @@ static const struct opt opts[] = {
 static const struct column cols[] = {
 	{"addr", "", CELL_HEX, 0},      {"what", "", CELL_TEXT, 0},
 	{"base", NULL, CELL_ADDR, 0},   {"offset_bytes", NULL, CELL_BYTES, 0},
-	{"source", NULL, CELL_TEXT, 0},
+	{"source", NULL, CELL_TEXT, 0}, {"type", NULL, CELL_TEXT, 0},
 };
 
 /* one answer: "A is " and the words; base 0: not known */
@@ -42,13 +43,16 @@ static void answer(struct whatis_arg *w, const char *source, taddr_t base,
 		   const char *words)
 {
 	struct out *o = w->call->out;
+	_free_ char *type = w->type;
+
+	w->type = NULL;
 
 	w->nfound++;
 	if (!out_is_json(o)) {
 		out_text(o, "%" PRIx64 " is %s\n", w->addr, words);
 		return;
 	}
-	out_begin(o, cols, 5, "");
+	out_begin(o, cols, 6, "");
 	out_addr(o, w->addr);
 	out_str(o, words);
 	if (base) {
@@ -59,6 +63,7 @@ static void answer(struct whatis_arg *w, const char *source, taddr_t base,
 		out_none(o);
 	}
 	out_str(o, source);
+	out_str(o, type);
 	out_end_row(o, w->addr);
 	out_end(o);
 }
@@ -94,7 +99,7 @@ static struct err *match_cache(void *arg, const struct heap_cache *c)
 }
 
 /* "B+off, bufctl C allocated from CACHE" */
-static char *buf_words(const struct whatis_arg *w, const struct heap_buf *b,
+static char *buf_words(struct whatis_arg *w, const struct heap_buf *b,
 		       const struct name_arg *n, bool has_record)
 {
 	struct strbuf sb = {0};
@@ -105,9 +110,15 @@ static char *buf_words(const struct whatis_arg *w, const struct heap_buf *b,
 			      w->addr - b->addr);
 	if (is_shown && b->ctl)
 		strbuf_printf(&sb, "bufctl %" PRIx64 " ", b->ctl);
-	strbuf_printf(&sb, "%s from %s%s",
+	if (b->state == BUF_ALLOCATED)
+		w->type = known_type(w->call->s, b->addr);
+	strbuf_printf(&sb, "%s from %s",
 		      b->state == BUF_ALLOCATED ? "allocated" : "freed",
-		      n->name, has_record ? ":" : "");
+		      n->name);
+	if (w->type)
+		strbuf_printf(&sb, " (%s)", w->type);
+	if (has_record)
+		strbuf_putc(&sb, ':');
 	return sb.s;
 }
 

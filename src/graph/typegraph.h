@@ -72,6 +72,10 @@ void typegraph_free(struct typegraph *g);
 bool typegraph_type_of(struct typegraph *g, taddr_t addr, struct typed *ret);
 /** The same of the i-th buffer of the set; false: nothing. */
 bool typegraph_node(struct typegraph *g, size_t i, struct typed *ret);
+/** What all members of a leak are, graded by the least sure, nelems 0 when that
+ * differs; false: of several types, or nothing is known of one. */
+bool typegraph_leak(struct typegraph *g, const struct leak *leak,
+		    struct typed *ret);
 /** True when a typed pointer points into the i-th buffer. */
 bool typegraph_is_pointed(const struct typegraph *g, size_t i);
 /** "struct foo", "probably struct foo [3]", "struct a or struct b".  Owned. */

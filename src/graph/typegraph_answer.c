@@ -39,6 +39,24 @@ bool typegraph_node(struct typegraph *g, size_t i, struct typed *ret)
 	return true;
 }
 
+bool typegraph_leak(struct typegraph *g, const struct leak *leak,
+		    struct typed *ret)
+{
+	for (size_t i = 0; i < leak->nbufs; i++) {
+		struct typed t;
+
+		if (!typegraph_node(g, leak->members[i], &t) ||
+		    (i && g->nodes[leak->members[i]].type !=
+				  g->nodes[leak->members[0]].type))
+			return false;
+		if (i && t.nelems != ret->nelems)
+			t.nelems = ret->nelems = 0;
+		if (i == 0 || t.grade < ret->grade)
+			*ret = t;
+	}
+	return leak->nbufs > 0;
+}
+
 bool typegraph_is_pointed(const struct typegraph *g, size_t i)
 {
 	return g->nodes[i].flags & NODE_POINTED;
@@ -103,7 +121,7 @@ char *typegraph_text(const struct typed *t)
 {
 	_free_ char *count = t->nelems > 1
 				     ? mem_printf(" [%" PRIu64 "]", t->nelems)
-				     : mem_strdup("");
+				     : mem_strdup(t->nelems == 0 ? " []" : "");
 
 	switch (t->grade) {
 	case GRADE_NONE:
