@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/typegraph.h"
+
 struct maker {
 	const struct check *check;
 	struct verdict *v;
@@ -22,6 +24,8 @@ struct maker {
 	struct hash pcs;   /* pc: 1 + its place in v->frames */
 	size_t *next;      /* group of leaks: the next one of the same stack */
 	uint32_t *item_of; /* buffer of the set: 1 + its item */
+	bool has_types;    /* types has been asked for */
+	struct typegraph *types; /* NULL: there is none */
 };
 
 /* ---- stacks -------------------------------------------------------------- */
@@ -106,23 +110,26 @@ static bool take_stack(struct maker *m, uint32_t id, struct check_stack *ret)
 
 /* ---- buffers ------------------------------------------------------------- */
 
-/* the class of a C++ object, which its first word tells */
+/* what a buffer is: by the type graph, which is only built when there is
+ * something to say of a buffer; without it by a virtual table */
 static char *type_of(struct maker *m, taddr_t addr)
 {
-	static const char prefix[] = "vtable for ";
-	struct symbol sym;
-	uint64_t word = 0;
+	struct typed t;
 
-	_err_free_ struct err *err = target_read_u64(m->e->target, addr, &word);
+	if (!m->has_types && m->e->leaks) {
+		m->has_types = true;
+		/* a verdict needs no types: what stops them is no trouble */
+		err_free(typegraph_build(m->e->heap, m->e->leaks->set,
+					 &m->types));
+	}
+	if (!m->types)
+		return vtable_class(m->e->types, m->e->target, addr);
+	bool is_known = typegraph_type_of(m->types, addr, &t);
 
-	if (err || !types_symbol_at(m->e->types, word, &sym) ||
-	    strncmp(sym.name, "_ZTV", 4) != 0)
-		return NULL;
-	_free_ char *name = types_demangle(sym.name);
-
-	if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
-		return NULL;
-	return mem_strdup(name + sizeof(prefix) - 1);
+	/* of others of its group there may be more or less */
+	if (is_known && t.nelems > 1)
+		t.nelems = 0;
+	return is_known ? typegraph_text(&t) : NULL;
 }
 
 static struct item *new_item(struct maker *m, enum item_kind kind)
@@ -467,6 +474,7 @@ void check_items(const struct check *check, struct verdict *v,
 		      sizeof(*v->items.v), by_kind_and_bytes);
 	find_keepers(&m);
 	hash_fini(&m.pcs);
+	typegraph_free(m.types);
 	mem_free(m.next);
 	mem_free(m.item_of);
 }
