@@ -69,7 +69,7 @@ static enum bufstate allocated_state(const struct reach *reach,
 	const struct bufset *set = reach->leaks->set;
 	size_t i = bufset_find(set, b->addr);
 
-	if (i == BUFSET_NONE || set->v[i].addr != b->addr)
+	if (i == BUFSET_NONE || bufset_at(set, i).addr != b->addr)
 		return STATE_ALLOCATOR;
 	enum hold hold = reach_hold(reach, i);
 

@@ -212,11 +212,11 @@ static struct err *find_others(struct path_arg *a)
 	taddr_t hi = 0;
 
 	for (size_t k = 0; k < a->first.n; k++) {
-		const struct bufset_buf *b = &a->set->v[a->first.buf[k]];
-		taddr_t end = b->addr + (b->size_bytes ? b->size_bytes : 1);
+		struct bufset_buf b = bufset_at(a->set, a->first.buf[k]);
+		taddr_t end = b.addr + (b.size_bytes ? b.size_bytes : 1);
 
 		*hash_put(&a->on_first, a->first.buf[k], NULL) = k + 1;
-		lo = b->addr < lo ? b->addr : lo;
+		lo = b.addr < lo ? b.addr : lo;
 		hi = end > hi ? end : hi;
 	}
 	return refs_scan(a->reach->leaks, session_target(a->call->s), lo, hi,
@@ -227,7 +227,8 @@ static struct err *find_others(struct path_arg *a)
 
 /* the word of a buffer that points at another; the best there is */
 struct word {
-	const struct bufset_buf *to;
+	size_t buf; /* that it points at */
+	struct bufset_buf to;
 	taddr_t at;
 	uint64_t value;
 	bool is_found;
@@ -244,31 +245,33 @@ static enum how how_of(const struct bufset_buf *to, uint64_t value)
 static struct err *look_at(void *arg, taddr_t at, uint64_t value)
 {
 	struct word *w = arg;
-	uint64_t size = w->to->size_bytes ? w->to->size_bytes : 1;
+	uint64_t size = w->to.size_bytes ? w->to.size_bytes : 1;
 
-	if (value < w->to->addr || value - w->to->addr > size)
+	if (value < w->to.addr || value - w->to.addr > size)
 		return NULL;
-	enum how how = how_of(w->to, value);
+	enum how how = how_of(&w->to, value);
 
 	if (w->is_found && how >= w->how)
 		return NULL;
-	*w = (struct word){w->to, at, value, true, how};
+	*w = (struct word){w->buf, w->to, at, value, true, how};
 	return how == HOW_EXACT ? err_new(ERR_STOP, "found") : NULL;
 }
 
 static struct word find_word(const struct path_arg *a, size_t from, size_t to)
 {
-	struct word w = {.to = &a->set->v[to]};
-	const struct bufset_buf *b = &a->set->v[from];
+	struct word w = {.buf = to, .to = bufset_at(a->set, to)};
+	struct bufset_buf b = bufset_at(a->set, from);
 
-	err_free(words_scan(session_target(a->call->s), b->addr,
-			    b->addr + b->size_bytes, look_at, &w, NULL));
+	err_free(words_scan(session_target(a->call->s), b.addr,
+			    b.addr + b.size_bytes, look_at, &w, NULL));
 	return w;
 }
 
 static struct word root_word(const struct path_arg *a, const struct way *way)
 {
-	struct word w = {.to = &a->set->v[way->buf[0]], .at = way->start.at};
+	struct word w = {.buf = way->buf[0],
+			 .to = bufset_at(a->set, way->buf[0]),
+			 .at = way->start.at};
 	const struct reach_span *span = way->start.span;
 
 	w.value = span->root->value;
@@ -276,7 +279,7 @@ static struct word root_word(const struct path_arg *a, const struct way *way)
 		err_free(target_read_u64(session_target(a->call->s), w.at,
 					 &w.value));
 	w.is_found = true;
-	w.how = how_of(w.to, w.value);
+	w.how = how_of(&w.to, w.value);
 	return w;
 }
 
@@ -289,7 +292,7 @@ struct known {
 /* what points at a buffer says what it is; one of char is of anything */
 static struct known what_is(const struct type *said, const struct word *w)
 {
-	struct known k = {said, w->value - w->to->addr};
+	struct known k = {said, w->value - w->to.addr};
 
 	if (said && (w->how == HOW_PAST || type_info(said).is_char))
 		k.type = NULL;
@@ -317,7 +320,7 @@ static void print_how(struct out *o, const struct word *w)
 	_free_ char *text = NULL;
 
 	if (w->how == HOW_INTERIOR)
-		text = mem_printf("+0x%" PRIx64, w->value - w->to->addr);
+		text = mem_printf("+0x%" PRIx64, w->value - w->to.addr);
 	out_str(o, text ? text : how_names[w->how]);
 }
 
@@ -336,7 +339,7 @@ static void print_step(const struct path_arg *a, const struct shown_step *st)
 	const struct word *w = st->word;
 	struct heap_buf b;
 
-	bufset_get(a->heap, a->set, (size_t)(w->to - a->set->v), &b);
+	bufset_get(a->heap, a->set, w->buf, &b);
 	_free_ char *is = is_text(a, &b, st->known);
 
 	if (w->is_found && w->at)
@@ -347,15 +350,15 @@ static void print_step(const struct path_arg *a, const struct shown_step *st)
 		print_how(o, w);
 	else
 		out_none(o);
-	out_addr(o, w->to->addr);
+	out_addr(o, w->to.addr);
 	out_str(o, is);
 	out_str(o, h->sure);
 	out_str(o, h->text);
 	out_u64(o, st->chain);
 	out_u64(o, st->step);
 	out_str(o, w->is_found ? how_names[w->how] : NULL);
-	print_number(o, w->is_found, w->value - w->to->addr);
-	out_u64(o, w->to->size_bytes);
+	print_number(o, w->is_found, w->value - w->to.addr);
+	out_u64(o, w->to.size_bytes);
 	out_str(o, st->hold == HOLD_NONE ? "buffer" : hold_name(st->hold));
 	out_u64(o, hold_is_weak(st->hold) || w->how == HOW_PAST);
 	print_number(o, h->tid, h->tid);
@@ -364,7 +367,7 @@ static void print_step(const struct path_arg *a, const struct shown_step *st)
 	out_str(o, h->variable);
 	out_str(o, heap_buf_from(a->heap, &b));
 	out_str(o, st->known->type ? type_name(st->known->type) : NULL);
-	out_end_row(o, w->to->addr);
+	out_end_row(o, w->to.addr);
 }
 
 /* ---- printing -------------------------------------------------------- */
@@ -387,8 +390,10 @@ static void start_step(const struct path_arg *a, const struct way *way,
 			       way->start.at, ret);
 		return;
 	}
-	*ret_word = (struct word){.to = &a->set->v[way->buf[0]],
-				  .value = a->set->v[way->buf[0]].addr};
+	struct bufset_buf first = bufset_at(a->set, way->buf[0]);
+
+	*ret_word = (struct word){
+		.buf = way->buf[0], .to = first, .value = first.addr};
 	*ret = (struct holder){
 		.sure = "leaked",
 		.text = mem_strdup("nobody: it is leaked"),

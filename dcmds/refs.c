@@ -73,7 +73,8 @@ static struct err *ref_row(void *arg, const struct ref *r)
 {
 	struct refs_arg *a = arg;
 	struct out *o = a->call->out;
-	taddr_t holder = r->root ? r->at : a->leaks->set->v[r->buf].addr;
+	taddr_t holder =
+		r->root ? r->at : bufset_at(a->leaks->set, r->buf).addr;
 	_free_ char *where = ref_where(a->call->s, a->heap, a->leaks, r);
 
 	if (holder)
@@ -119,10 +120,10 @@ static struct err *dcmd_refs(struct dcmd_call *call)
 
 	a.end = a.start + 1; /* what is no buffer is an address */
 	if (i != BUFSET_NONE) {
-		const struct bufset_buf *b = &a.leaks->set->v[i];
+		struct bufset_buf b = bufset_at(a.leaks->set, i);
 
-		a.start = b->addr;
-		a.end = b->addr + (b->size_bytes ? b->size_bytes : 1);
+		a.start = b.addr;
+		a.end = b.addr + (b.size_bytes ? b.size_bytes : 1);
 	}
 	out_begin(call->out, ref_cols, 6, NULL);
 	err = refs_scan(a.leaks, session_target(call->s), a.start, a.end,
@@ -141,15 +142,15 @@ static struct err *pointee_row(void *arg, taddr_t at, uint64_t value)
 
 	if (i == BUFSET_NONE)
 		return NULL;
-	const struct bufset_buf *b = &a->leaks->set->v[i];
+	struct bufset_buf b = bufset_at(a->leaks->set, i);
 	_free_ char *where = buf_where(a->heap, a->leaks, i);
 
 	out_u64(o, at - a->start);
-	out_addr(o, b->addr);
-	out_u64(o, value - b->addr);
-	out_u64(o, b->size_bytes);
+	out_addr(o, b.addr);
+	out_u64(o, value - b.addr);
+	out_u64(o, b.size_bytes);
 	out_str(o, where);
-	out_end_row(o, b->addr);
+	out_end_row(o, b.addr);
 	return NULL;
 }
 
@@ -166,8 +167,10 @@ static struct err *dcmd_pointees(struct dcmd_call *call)
 		return err_new(ERR_NOTFOUND,
 			       "0x%" PRIx64 " is in no allocated buffer",
 			       call->addr);
-	a.start = a.leaks->set->v[i].addr;
-	a.end = a.start + a.leaks->set->v[i].size_bytes;
+	struct bufset_buf b = bufset_at(a.leaks->set, i);
+
+	a.start = b.addr;
+	a.end = a.start + b.size_bytes;
 	out_begin(call->out, pointee_cols, 5, NULL);
 	err = words_scan(session_target(call->s), a.start, a.end, pointee_row,
 			 &a, NULL);

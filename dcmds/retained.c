@@ -230,7 +230,8 @@ static struct err *find_sites(struct retained_arg *a)
 	for (uint32_t w = dom->n; w > 0; w--) {
 		site[w] = site_of(a, w);
 		a->sites.v[site[w]].own_nbufs++;
-		a->sites.v[site[w]].own_bytes += set->v[dom->buf[w]].size_bytes;
+		a->sites.v[site[w]].own_bytes +=
+			bufset_at(set, dom->buf[w]).size_bytes;
 		sibling[w] = child[dom->idom[w]];
 		child[dom->idom[w]] = w;
 		if ((w & 0xffff) != 0)

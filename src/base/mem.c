@@ -3,9 +3,11 @@
 #define _GNU_SOURCE /* reallocarray, vasprintf */
 #include "base/mem.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static void *checked(void *p)
@@ -32,6 +34,22 @@ void *mem_zalloc(size_t bytes)
 void *mem_array(size_t n, size_t bytes)
 {
 	return checked(calloc(n ? n : 1, bytes ? bytes : 1));
+}
+
+#define PAGE      ((uintptr_t)4096)
+#define TABLE_MIN ((size_t)4 << 20)
+
+void *mem_table(size_t n, size_t bytes)
+{
+	void *p = mem_array(n, bytes);
+	uintptr_t start = ((uintptr_t)p + PAGE - 1) & -PAGE;
+	uintptr_t end = ((uintptr_t)p + n * bytes) & -PAGE;
+
+	/* a table of that size is fresh from the system, not touched yet */
+	if (n * bytes >= TABLE_MIN)
+		(void)madvise((void *)start, end - start,
+			      MADV_HUGEPAGE); /* small ones will do */
+	return p;
 }
 
 void *mem_realloc(void *p, size_t n, size_t bytes)

@@ -8,12 +8,17 @@
 
 #include <stddef.h>
 #include <stdarg.h>
+#include <string.h>
 
 /** Bytes of memory, as malloc and calloc give it; owned, see mem_free(). */
 void *mem_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t bytes) __attribute__((malloc, returns_nonnull));
 /** n elements of size bytes each, zeroed; an overflow is out of memory. */
 void *mem_array(size_t n, size_t bytes)
+	__attribute__((malloc, returns_nonnull));
+/** The same for a table that is large and looked up at random: in huge pages
+ * where the system has them. */
+void *mem_table(size_t n, size_t bytes)
 	__attribute__((malloc, returns_nonnull));
 void *mem_realloc(void *p, size_t n, size_t bytes)
 	__attribute__((returns_nonnull));
@@ -48,6 +53,19 @@ void mem_free_ptr(void *pp);
 					       sizeof(*(vec)->v));    \
 		}                                                     \
 		(vec)->v[(vec)->n++] = (item);                        \
+	} while (0)
+/* appends so many elements of zeros */
+#define VEC_ADD_ZEROS(vec, count)                                    \
+	do {                                                         \
+		size_t vec_count_ = (count);                         \
+		if ((vec)->cap - (vec)->n < vec_count_) {            \
+			(vec)->cap = (vec)->cap * 2 + vec_count_;    \
+			(vec)->v = mem_realloc((vec)->v, (vec)->cap, \
+					       sizeof(*(vec)->v));   \
+		}                                                    \
+		memset((vec)->v + (vec)->n, 0,                       \
+		       vec_count_ * sizeof(*(vec)->v));              \
+		(vec)->n += vec_count_;                              \
 	} while (0)
 #define VEC_FREE(vec)                      \
 	do {                               \

@@ -115,15 +115,15 @@ static struct err *find_held(struct finder *f)
 /* the next buffer that one on the path points at, or NONE */
 static size_t next_edge(struct finder *f, struct path_step *s)
 {
-	const struct bufset_buf *b = &f->set->v[f->dom->buf[s->number]];
+	struct bufset_buf b = bufset_at(f->set, f->dom->buf[s->number]);
 	const unsigned char *p = NULL;
 	size_t len = 0;
 
-	while (s->offset + 8 <= b->size_bytes) {
+	while (s->offset + 8 <= b.size_bytes) {
 		uint64_t value = 0;
 
 		if (len < 8) {
-			p = target_peek(f->heap->target, b->addr + s->offset,
+			p = target_peek(f->heap->target, b.addr + s->offset,
 					&len);
 			if (!p || len < 8)
 				return BUFSET_NONE;
@@ -283,7 +283,7 @@ static void add_up(struct finder *f)
 	struct dominators *dom = f->dom;
 
 	for (uint32_t w = dom->n; w > 0; w--) {
-		dom->bytes[w] += f->set->v[dom->buf[w]].size_bytes;
+		dom->bytes[w] += bufset_at(f->set, dom->buf[w]).size_bytes;
 		dom->nbufs[w]++;
 		dom->bytes[dom->idom[w]] += dom->bytes[w];
 		dom->nbufs[dom->idom[w]] += dom->nbufs[w];

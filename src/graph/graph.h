@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "heap/heap.h"
 
-/* a buffer, as much of it as marking needs; there may be very many */
+/* a buffer, as much of it as marking needs */
 struct bufset_buf {
 	taddr_t addr;
 	uint64_t size_bytes; /* what was asked for, if known; may be 0 */
@@ -17,11 +17,15 @@ struct bufset_buf {
 
 /* every allocated leak candidate, ascending by address, disjoint */
 struct bufset {
-	struct bufset_buf *v;
 	size_t n;
-	unsigned char *mark;     /* one enum mark each */
-	unsigned char *root;     /* enum root_kind of who reached it first */
-	struct bufset_run *runs; /* index: see bufset.c */
+	unsigned char *mark; /* one enum mark each */
+	unsigned char *root; /* of a marked one, enum root_kind: the first kind
+			      * that reaches it */
+	/* the rest is for bufset_at() and bufset_find(): see bufset.c */
+	uint64_t *v;
+	struct bufset_buf *large;
+	size_t nlarge;
+	struct bufset_run *runs;
 	size_t nruns;
 };
 
@@ -40,6 +44,8 @@ enum mark {
  * are damage: the later is left out and counted in the heap's health. */
 struct err *bufset_build(struct heap *heap, struct bufset **ret) must_use;
 void bufset_free(struct bufset *set);
+/** The i-th buffer. */
+struct bufset_buf bufset_at(const struct bufset *set, size_t i);
 /** Index of the buffer that holds addr, or BUFSET_NONE. */
 size_t bufset_find(const struct bufset *set, taddr_t addr);
 /** Index of the buffer that ends at addr, where no other begins, or

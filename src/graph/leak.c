@@ -95,15 +95,15 @@ static int by_weight(const void *a, const void *b)
 static size_t next_edge(struct finder *f, struct step *s)
 {
 	const struct bufset *set = f->leaks->set;
-	const struct bufset_buf *b = &set->v[s->buf];
+	struct bufset_buf b = bufset_at(set, s->buf);
 	size_t len = 0;
 	const unsigned char *p = NULL;
 
-	while (s->offset + 8 <= b->size_bytes) {
+	while (s->offset + 8 <= b.size_bytes) {
 		uint64_t value = 0;
 
 		if (len < 8) {
-			p = target_peek(f->heap->target, b->addr + s->offset,
+			p = target_peek(f->heap->target, b.addr + s->offset,
 					&len);
 			if (!p || len < 8)
 				return BUFSET_NONE;
@@ -186,7 +186,7 @@ static void collect_lost(struct finder *f)
 	const struct bufset *set = l->set;
 
 	for (size_t i = 0; i < set->n; i++) {
-		uint64_t bytes = set->v[i].size_bytes;
+		uint64_t bytes = bufset_at(set, i).size_bytes;
 
 		l->nlive++;
 		l->live_bytes += bytes;
@@ -202,10 +202,10 @@ static void collect_lost(struct finder *f)
 	}
 }
 
-static void add_member(struct leak *leak, const struct bufset_buf *b,
+static void add_member(struct leak *leak, const struct bufset *set,
 		       const struct lost *lost)
 {
-	uint64_t bytes = b->size_bytes;
+	uint64_t bytes = bufset_at(set, lost->buf).size_bytes;
 
 	if (leak->nbufs == 0 || bytes < leak->min_bytes)
 		leak->min_bytes = bytes;
@@ -237,8 +237,7 @@ static void group(struct finder *f)
 			n++;
 		leak.members = mem_array(n, sizeof(*leak.members));
 		for (size_t k = 0; k < n; k++)
-			add_member(&leak, &f->leaks->set->v[f->lost[i + k].buf],
-				   &f->lost[i + k]);
+			add_member(&leak, f->leaks->set, &f->lost[i + k]);
 		VEC_PUSH(&leaks, leak);
 		i += n;
 	}

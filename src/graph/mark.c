@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Conservative marking.
+ * Conservative marking, on all processors.
  *
  * Any aligned word that holds an address inside an allocated buffer, interior
  * addresses included, is a reference to it.  From the roots on, each buffer
@@ -13,251 +13,644 @@
  * limit that outlived it.  What nothing else holds is looked at last, when all
  * that is held properly is known.
  *
- * Invariants: (I1) a buffer is put on the list when its mark leaves MARK_NONE
- * or MARK_PAST, so twice at most, and the list never holds more than set->n.
- * (I2) a mark only grows: an exact pointer met later raises MARK_INTERIOR,
- * without a second scan.  (I3) only roots and marked buffers are read: what a free buffer or the
+ * Kinds of roots are gone through one after the other, in the order of enum
+ * root_kind, each to its end.  So what is found does not depend on who finds it
+ * or when: a buffer's mark says whether any reached word points at its start,
+ * its root is the first kind that reaches it, and the counts are sums.
+ *
+ *   workers   have a list each, and take from their own end of it.  One that has
+ *             many while another has none puts half of them in the pool, from
+ *             where those who have none help themselves.  In the pool, too, are
+ *             ranges: pieces of roots and of large buffers.  When all workers
+ *             wait the kind is done.
+ *   marks     a buffer's mark is a byte with a bit for "reached", set by an
+ *             atomic or: whoever finds it clear puts the buffer on its list.
+ *   pipeline  what is looked at lies anywhere in memory, and to wait for one
+ *             cache line takes as long as all the work on a buffer.  So a
+ *             buffer passes through four short queues, and in each something of
+ *             it is on its way into the cache: of one taken from the list its
+ *             entry in the set, then its words; of a word that may point at a
+ *             buffer that one's block, then its mark.
+ *   aside     words that are not mapped bytes of the dump (of files; across the
+ *             end of a map) are for the calling thread, between two rounds.
+ *
+ * Invariants: (I1) a buffer is put on a list once at most: when "reached" is set,
+ * or when its turn comes among those of which only the end is known.  (I2) a mark
+ * only grows: an exact pointer met later adds its bit, without a second scan.
+ * (I3) only roots and marked buffers are read: what a free buffer or the
  * allocator itself holds keeps nothing alive.
  *
- * Cost: each word of roots and reachable buffers once.
+ * Cost: each word of roots and reachable buffers once; 4 bytes a buffer at most
+ * for the lists.
  */
+#include <pthread.h>
 #include <string.h>
 #include "base/interrupt.h"
+#include "base/jobs.h"
 #include "base/mem.h"
 #include "base/progress.h"
-#include "graph/graph.h"
+#include "graph/bufset.h"
 
 #define WORD sizeof(uint64_t)
-/* bytes between two looks at the interrupt flag */
-#define POLL_BYTES (1u << 22)
-/* a power of two */
+/* buffers in each queue; a power of two */
 #define QUEUE 16u
+/* larger ones are cut into ranges */
+#define RANGE_BYTES 65536u
+/* a list longer than this is shared with those who have none */
+#define SHARE_MIN 64u
+/* at most so many change hands at a time */
+#define SHARE_MAX 4096u
 
-static struct err *scan_run(const unsigned char *p, size_t nwords, taddr_t at,
-			    word_fn *fn, void *arg)
-{
-	for (size_t i = 0; i < nwords; i++) {
-		uint64_t value = 0;
+/* a mark while marking goes on; enum mark after it */
+enum {
+	REACHED = 1,
+	EXACT = 2,
+	PAST = 4,   /* a word points just behind it */
+	LISTED = 8, /* it was looked at for that */
+	KIND_SHIFT = 4,
+};
 
-		memcpy(&value, p + i * WORD, WORD);
-		struct err *err = fn(arg, at + i * WORD, value);
+/* the first word that points just behind a buffer */
+struct past {
+	uint32_t buf;
+	unsigned char kind;
+};
 
-		if (err)
-			return err;
-	}
-	return NULL;
-}
+struct piece {
+	taddr_t start, end;
+	size_t buf; /* whose words these are; BUFSET_NONE: a root's */
+};
 
-/* what is not in the dump, in steps of a page, through the slow path: pages
- * of files, and words that lie across two maps */
-static struct err *scan_word(const struct target *t, taddr_t at, word_fn *fn,
-			     void *arg, bool *ret_read)
-{
-	uint64_t value = 0;
-	_err_free_ struct err *err = target_read_u64(t, at, &value);
+/* buffers on their way into the cache: their entries, or their words */
+struct stage {
+	uint32_t buf[QUEUE];
+	unsigned in, out;
+};
 
-	*ret_read = !err;
-	return err ? NULL : fn(arg, at, value);
-}
-
-struct err *words_scan(const struct target *t, taddr_t start, taddr_t end,
-		       word_fn *fn, void *arg, uint64_t *ret_unread)
-{
-	uint64_t unread = 0;
-	taddr_t at = (start + WORD - 1) & ~(taddr_t)(WORD - 1);
-	struct err *err = NULL;
-
-	while (!err && at < end && end - at >= WORD) {
-		size_t len = 0;
-		const unsigned char *p = target_peek(t, at, &len);
-
-		if (p && len >= WORD) {
-			if (len > end - at)
-				len = end - at;
-			if (len > POLL_BYTES)
-				len = POLL_BYTES;
-			err = scan_run(p, len / WORD, at, fn, arg);
-			at += len / WORD * WORD;
-			if (!err && len == POLL_BYTES)
-				err = interrupt_check();
-			continue;
-		}
-		bool ok = false;
-
-		err = scan_word(t, at, fn, arg, &ok);
-		if (ok) {
-			at += WORD;
-			continue;
-		}
-		/* nothing here: go on at the next page */
-		taddr_t next = (at | 0xfff) + 1;
-
-		if (next == 0 || next > end)
-			next = end;
-		unread += next - at;
-		at = next;
-	}
-	if (ret_unread)
-		*ret_unread = unread;
-	return err;
-}
+struct hit {
+	uint32_t buf;
+	bool is_exact;
+};
 
 struct marker {
 	struct heap *heap;
 	struct bufset *set;
-	uint32_t *todo; /* (I1) */
-	size_t ntodo;
-	VEC(uint32_t) past; /* each that was marked MARK_PAST, once */
-	taddr_t lo, hi;     /* all buffers lie in [lo, hi) */
-	struct mark_stats *stats;
-	enum root_kind kind; /* of the root at hand */
-	size_t nmarked;      /* buffers looked at, for progress */
+	taddr_t lo, span;   /* what points at a buffer is in [lo, lo + span) */
+	unsigned char kind; /* of the roots at hand */
+	uint64_t ndone;     /* buffers looked at in earlier rounds */
+
+	/* what workers share */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned nworkers, nwaiting;
+	bool is_over;
+	VEC(uint32_t) bufs;
+	VEC(struct piece) pieces;
+	VEC(struct piece) aside;
+	VEC(struct past) past;
+	struct mark_stats sum;
 };
 
-static void mark_past(struct marker *m, uint64_t value)
-{
-	size_t i = bufset_find_past(m->set, value);
+struct worker {
+	struct marker *m;
+	bool is_caller;     /* may tell of progress */
+	VEC(uint32_t) todo; /* (I1) */
+	struct stage entries, words;
+	/* pointers whose block is on its way, hits whose mark is */
+	struct {
+		uint64_t v[QUEUE];
+		unsigned in, out;
+	} values;
+	struct {
+		struct hit v[QUEUE];
+		unsigned in, out;
+	} hits;
+	const struct bufset_run *run;   /* where the last pointer led */
+	const struct target_map *map;   /* where the last buffer was */
+	const unsigned char *map_bytes; /* of map->start */
+	VEC(struct piece) aside;
+	VEC(struct piece) pieces;
+	VEC(struct past) past;
+	uint64_t nwords, nhits, nbufs;
+};
 
-	if (i == BUFSET_NONE || m->set->mark[i] != MARK_NONE)
+/* ---- one word -------------------------------------------------------- */
+
+static void mark_index(struct worker *w, uint32_t i, bool is_exact)
+{
+	struct marker *m = w->m;
+	unsigned char bits = is_exact ? REACHED | EXACT : REACHED;
+	unsigned char *mark = &m->set->mark[i];
+	unsigned char old = __atomic_load_n(mark, __ATOMIC_RELAXED);
+
+	if ((old & bits) == bits)
 		return;
-	m->set->mark[i] = MARK_PAST;
-	VEC_PUSH(&m->past, (uint32_t)i);
+	if (!(old & (REACHED | LISTED)))
+		bits |= (unsigned char)(m->kind << KIND_SHIFT);
+	old = __atomic_fetch_or(mark, bits, __ATOMIC_RELAXED);
+	if (!(old & (REACHED | LISTED)))
+		VEC_PUSH(&w->todo, i);
 }
 
-static void mark_value(struct marker *m, uint64_t value)
+static void mark_past(struct worker *w, uint32_t i)
 {
-	if (value - m->lo >= m->hi - m->lo)
-		return;
-	size_t i = bufset_find(m->set, value);
+	unsigned char *mark = &w->m->set->mark[i];
+	struct past past = {i, w->m->kind};
 
-	if (i == BUFSET_NONE) {
-		mark_past(m, value);
-		return;
-	}
-	m->stats->nhits++;
-	enum mark mark =
-		value == m->set->v[i].addr ? MARK_REACHABLE : MARK_INTERIOR;
-
-	if (m->set->mark[i] <= MARK_PAST) {
-		m->todo[m->ntodo++] = (uint32_t)i;
-		m->set->root[i] = (unsigned char)m->kind;
-	}
-	if (m->set->mark[i] < mark)
-		m->set->mark[i] = mark;
+	if (!(__atomic_load_n(mark, __ATOMIC_RELAXED) & PAST) &&
+	    !(__atomic_fetch_or(mark, PAST, __ATOMIC_RELAXED) & PAST))
+		VEC_PUSH(&w->past, past);
 }
 
-static struct err *mark_word(void *arg, taddr_t at, uint64_t value)
+/* the run of an address, or that which ends there; mostly it is that of the
+ * last one */
+static const struct bufset_run *run_of(struct worker *w, uint64_t value)
 {
-	(void)at; /* who refers is not kept */
+	const struct bufset_run *run = w->run;
+
+	if (run && value - run->start < run->end - run->start)
+		return run;
+	run = bufset_find_run(w->m->set, value);
+	if (!run)
+		run = bufset_find_run(w->m->set, value - 1);
+	if (run)
+		w->run = run;
+	return run;
+}
+
+static void mark_oldest_hit(struct worker *w)
+{
+	struct hit hit = w->hits.v[w->hits.out++ % QUEUE];
+
+	mark_index(w, hit.buf, hit.is_exact);
+}
+
+static void find_oldest_value(struct worker *w)
+{
+	uint64_t value = w->values.v[w->values.out++ % QUEUE];
+	const struct bufset *set = w->m->set;
+	const struct bufset_run *run = run_of(w, value);
+	bool is_exact = false;
+	size_t i = bufset_last_in(set, run, value, &is_exact);
+
+	if (!is_exact && value >= bufset_end(set, i)) {
+		if (value == bufset_end(set, i))
+			mark_past(w, (uint32_t)i);
+		return;
+	}
+	w->nhits++;
+	__builtin_prefetch(&set->mark[i], 1);
+	if (w->hits.in - w->hits.out == QUEUE)
+		mark_oldest_hit(w);
+	w->hits.v[w->hits.in++ % QUEUE] = (struct hit){(uint32_t)i, is_exact};
+}
+
+/* a word that may point at a buffer */
+static void add_value(struct worker *w, uint64_t value)
+{
+	const struct bufset_run *run = run_of(w, value);
+
+	if (!run)
+		return;
+	if (run->blocks && value < run->end)
+		__builtin_prefetch(bufset_block(run, value));
+	if (w->values.in - w->values.out == QUEUE)
+		find_oldest_value(w);
+	w->values.v[w->values.in++ % QUEUE] = value;
+}
+
+/* what is on its way is marked, too */
+static void flush(struct worker *w)
+{
+	while (w->values.in != w->values.out)
+		find_oldest_value(w);
+	while (w->hits.in != w->hits.out)
+		mark_oldest_hit(w);
+}
+
+static void mark_words(struct worker *w, const unsigned char *p, size_t nwords)
+{
+	taddr_t lo = w->m->lo;
+	taddr_t span = w->m->span;
+
+	for (size_t i = 0; i < nwords; i++) {
+		uint64_t value = 0;
+
+		memcpy(&value, p + i * WORD, WORD);
+		if (value - lo < span)
+			add_value(w, value);
+	}
+	w->nwords += nwords;
+}
+
+/* ---- ranges ---------------------------------------------------------- */
+
+/* where the bytes of [at, ...) are; *ret_len: how many, 0 none */
+static const unsigned char *peek(struct worker *w, taddr_t at,
+				 uint64_t *ret_len)
+{
+	size_t len = 0;
+
+	if (w->map && at - w->map->start < w->map->core_end - w->map->start) {
+		*ret_len = w->map->core_end - at;
+		return w->map_bytes + (at - w->map->start);
+	}
+	const unsigned char *p = target_peek(w->m->heap->target, at, &len);
+
+	if (p) {
+		w->map = target_map_at(w->m->heap->target, at);
+		w->map_bytes = p - (at - w->map->start);
+	}
+	*ret_len = len;
+	return p;
+}
+
+static void mark_range(struct worker *w, taddr_t start, taddr_t end, size_t buf)
+{
+	taddr_t at = (start + WORD - 1) & ~(taddr_t)(WORD - 1);
+
+	while (at < end && end - at >= WORD) {
+		uint64_t len = 0;
+		const unsigned char *p = peek(w, at, &len);
+
+		if (!p || len < WORD) {
+			struct piece rest = {at, end, buf};
+
+			VEC_PUSH(&w->aside, rest);
+			return;
+		}
+		if (len > end - at)
+			len = end - at;
+		mark_words(w, p, len / WORD);
+		at += len / WORD * WORD;
+	}
+}
+
+static void cut(struct worker *w, taddr_t start, taddr_t end, size_t buf)
+{
+	while (start < end) {
+		struct piece piece = {start, end, buf};
+
+		if (end - start > RANGE_BYTES)
+			piece.end = (start + RANGE_BYTES) & -(taddr_t)WORD;
+		VEC_PUSH(&w->pieces, piece);
+		start = piece.end;
+	}
+}
+
+static void mark_buf(struct worker *w, uint32_t i)
+{
+	struct bufset_buf b = bufset_at(w->m->set, i);
+
+	w->nbufs++;
+	if (b.size_bytes <= RANGE_BYTES)
+		mark_range(w, b.addr, b.addr + b.size_bytes, i);
+	else
+		cut(w, b.addr, b.addr + b.size_bytes, i);
+}
+
+/* ---- the list of a worker -------------------------------------------- */
+
+static unsigned held(const struct stage *s)
+{
+	return s->in - s->out;
+}
+
+/* takes buffers from the list through the stages; false: there are none */
+static bool advance(struct worker *w)
+{
+	struct stage *entries = &w->entries;
+	struct stage *words = &w->words;
+	const struct bufset *set = w->m->set;
+
+	while (w->todo.n && held(entries) < QUEUE) {
+		uint32_t i = w->todo.v[--w->todo.n];
+
+		__builtin_prefetch(&set->v[i]);
+		entries->buf[entries->in++ % QUEUE] = i;
+	}
+	while (held(entries) && held(words) < QUEUE &&
+	       (held(entries) > QUEUE / 2 || !w->todo.n)) {
+		uint32_t i = entries->buf[entries->out++ % QUEUE];
+		uint64_t len = 0;
+		const unsigned char *p = peek(w, bufset_addr(set, i), &len);
+
+		if (p) {
+			__builtin_prefetch(p);
+			__builtin_prefetch(p + (set->v[i] & SIZE_IS_LARGE) / 2);
+		}
+		words->buf[words->in++ % QUEUE] = i;
+	}
+	if (!held(words)) {
+		flush(w);
+		return w->todo.n > 0;
+	}
+	mark_buf(w, words->buf[words->out++ % QUEUE]);
+	return true;
+}
+
+/* ---- the pool -------------------------------------------------------- */
+
+/* gives others what they can use */
+static void share(struct worker *w)
+{
+	struct marker *m = w->m;
+	size_t n = w->todo.n / 2;
+
+	(void)pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < w->pieces.n; i++)
+		VEC_PUSH(&m->pieces, w->pieces.v[i]);
+	w->pieces.n = 0;
+	if (m->nwaiting && w->todo.n >= SHARE_MIN && m->bufs.n == 0) {
+		/* the oldest, of which the longest paths are to be hoped for */
+		if (n > SHARE_MAX)
+			n = SHARE_MAX;
+		for (size_t i = 0; i < n; i++)
+			VEC_PUSH(&m->bufs, w->todo.v[i]);
+		memmove(w->todo.v, w->todo.v + n,
+			(w->todo.n - n) * sizeof(*w->todo.v));
+		w->todo.n -= n;
+	}
+	if (m->bufs.n || m->pieces.n)
+		(void)pthread_cond_broadcast(&m->changed);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+static bool is_wanted(const struct worker *w)
+{
+	return w->pieces.n ||
+	       (w->todo.n >= SHARE_MIN &&
+		__atomic_load_n(&w->m->nwaiting, __ATOMIC_RELAXED));
+}
+
+static void drain(struct worker *w)
+{
+	for (unsigned n = 1; advance(w); n++) {
+		if (w->pieces.n)
+			share(w);
+		if ((n & 0xff) != 0)
+			continue;
+		if (is_wanted(w))
+			share(w);
+		if (jobs_is_stopped())
+			return;
+		if (w->is_caller && (n & 0xfff) == 0)
+			progress_set("following pointers",
+				     w->m->ndone + w->nbufs * w->m->nworkers,
+				     w->m->set->n);
+	}
+}
+
+/* work from the pool; false: there will be none */
+static bool take(struct worker *w, struct piece *ret_piece)
+{
+	struct marker *m = w->m;
+	bool is_some = false;
+
+	ret_piece->start = ret_piece->end = 0;
+	(void)pthread_mutex_lock(&m->lock);
+	__atomic_store_n(&m->nwaiting, m->nwaiting + 1, __ATOMIC_RELAXED);
+	while (!m->is_over && !m->bufs.n && !m->pieces.n &&
+	       m->nwaiting < m->nworkers)
+		(void)pthread_cond_wait(&m->changed, &m->lock);
+	if (jobs_is_stopped())
+		m->is_over = true;
+	if (!m->is_over && m->bufs.n) {
+		size_t n = m->bufs.n < SHARE_MAX ? m->bufs.n : SHARE_MAX;
+
+		for (size_t i = 0; i < n; i++)
+			VEC_PUSH(&w->todo, m->bufs.v[--m->bufs.n]);
+		is_some = true;
+	} else if (!m->is_over && m->pieces.n) {
+		*ret_piece = m->pieces.v[--m->pieces.n];
+		is_some = true;
+	} else {
+		m->is_over = true; /* all wait, and nothing is left */
+		(void)pthread_cond_broadcast(&m->changed);
+	}
+	__atomic_store_n(&m->nwaiting, m->nwaiting - 1, __ATOMIC_RELAXED);
+	(void)pthread_mutex_unlock(&m->lock);
+	return is_some;
+}
+
+static void finish(struct worker *w)
+{
+	struct marker *m = w->m;
+
+	flush(w);
+	(void)pthread_mutex_lock(&m->lock);
+	m->sum.nwords += w->nwords;
+	m->sum.nhits += w->nhits;
+	m->ndone += w->nbufs;
+	for (size_t i = 0; i < w->aside.n; i++)
+		VEC_PUSH(&m->aside, w->aside.v[i]);
+	for (size_t i = 0; i < w->past.n; i++)
+		VEC_PUSH(&m->past, w->past.v[i]);
+	for (size_t i = 0; i < w->todo.n; i++)
+		VEC_PUSH(&m->bufs, w->todo.v[i]);
+	for (size_t i = 0; i < w->pieces.n; i++)
+		VEC_PUSH(&m->pieces, w->pieces.v[i]);
+	(void)pthread_mutex_unlock(&m->lock);
+	VEC_FREE(&w->todo);
+	VEC_FREE(&w->aside);
+	VEC_FREE(&w->past);
+	VEC_FREE(&w->pieces);
+}
+
+static void work(void *arg, unsigned number)
+{
 	struct marker *m = arg;
+	struct worker w = {.m = m, .is_caller = number == 0};
+	struct piece piece = {0};
 
-	m->stats->nwords++;
-	mark_value(m, value);
+	(void)pthread_mutex_lock(&m->lock);
+	__atomic_store_n(&m->nworkers, m->nworkers + 1, __ATOMIC_RELAXED);
+	(void)pthread_mutex_unlock(&m->lock);
+	while (take(&w, &piece)) {
+		mark_range(&w, piece.start, piece.end, piece.buf);
+		drain(&w);
+	}
+	finish(&w);
+}
+
+/* ---- rounds ---------------------------------------------------------- */
+
+static struct err *mark_aside_word(void *arg, taddr_t at, uint64_t value)
+{
+	struct worker *w = arg;
+
+	(void)at; /* who refers is not kept */
+	w->nwords++;
+	if (value - w->m->lo < w->m->span)
+		add_value(w, value);
 	return NULL;
 }
 
-static struct err *mark_buf(struct marker *m, const struct bufset_buf *b)
+/* what workers could not read, in the order of addresses */
+static struct err *mark_aside(struct marker *m)
 {
-	uint64_t unread = 0;
-	struct err *err =
-		words_scan(m->heap->target, b->addr, b->addr + b->size_bytes,
-			   mark_word, m, &unread);
+	struct worker w = {.m = m};
+	struct err *err = NULL;
 
-	if (unread && !m->stats->unread_bytes)
-		m->stats->unread_at = b->addr;
-	m->stats->unread_bytes += unread;
+	for (size_t i = 0; !err && i < m->aside.n; i++) {
+		struct piece p = m->aside.v[i];
+		uint64_t unread = 0;
+
+		err = words_scan(m->heap->target, p.start, p.end,
+				 mark_aside_word, &w, &unread);
+		if (!unread || p.buf == BUFSET_NONE)
+			continue;
+		taddr_t addr = bufset_addr(m->set, p.buf);
+
+		if (!m->sum.unread_bytes || addr < m->sum.unread_at)
+			m->sum.unread_at = addr;
+		m->sum.unread_bytes += unread;
+	}
+	m->aside.n = 0;
+	finish(&w);
 	return err;
 }
 
-/* the next buffer to look at, on its way into the cache */
-static uint32_t fetch(struct marker *m)
+/* all that the pool leads to */
+static struct err *run(struct marker *m)
 {
-	uint32_t i = m->todo[--m->ntodo];
-	size_t len = 0;
-	const unsigned char *p =
-		target_peek(m->heap->target, m->set->v[i].addr, &len);
-
-	if (p)
-		__builtin_prefetch(p);
-	return i;
-}
-
-/* Buffers pass through a short queue, so that the first words of each have
- * time to arrive while those before it are looked at. */
-static struct err *drain(struct marker *m)
-{
-	uint32_t queue[QUEUE];
-	unsigned in = 0;
-	unsigned out = 0;
 	struct err *err = NULL;
 
-	while (!err && (m->ntodo || in != out)) {
-		while (m->ntodo && in - out < QUEUE)
-			queue[in++ % QUEUE] = fetch(m);
-		err = mark_buf(m, &m->set->v[queue[out++ % QUEUE]]);
-		m->nmarked++;
-		if (err || (out & 0xfff) != 0)
-			continue;
-		progress_set("following pointers", m->nmarked, m->set->n);
+	while (!err && (m->bufs.n || m->pieces.n)) {
+		m->is_over = false;
+		m->nworkers = 0;
+		jobs_run(jobs_for(m->set->n), work, m);
 		err = interrupt_check();
+		if (!err)
+			err = mark_aside(m);
 	}
 	return err;
 }
 
-/* what only the address behind it holds, and what that holds */
-static struct err *drain_past(struct marker *m)
+static void add_roots(struct marker *m, const struct roots *roots,
+		      enum root_kind kind)
+{
+	struct worker w = {.m = m};
+
+	for (size_t i = 0; i < roots->n; i++) {
+		const struct root *r = &roots->v[i];
+
+		if (r->kind != kind || r->is_shallow)
+			continue;
+		if (r->start != r->end)
+			cut(&w, r->start, r->end, BUFSET_NONE);
+		else if (r->value - m->lo < m->span)
+			add_value(&w, r->value);
+	}
+	finish(&w);
+}
+
+/* what only the address behind it holds, and what that holds: by the kind of
+ * root that led there, which is how the rest was done */
+static struct err *run_past(struct marker *m)
 {
 	struct err *err = NULL;
+	size_t done = 0;
 
-	for (size_t i = 0; !err && i < m->past.n; i++) {
-		if (m->set->mark[m->past.v[i]] != MARK_PAST)
-			continue;
-		m->todo[m->ntodo++] = m->past.v[i];
-		err = drain(m);
+	for (int kind = 0; !err && kind <= ROOT_ANON; kind++) {
+		m->kind = (unsigned char)kind;
+		do {
+			done = m->past.n;
+			for (size_t i = 0; i < done; i++) {
+				struct past p = m->past.v[i];
+				unsigned char *mark = &m->set->mark[p.buf];
+
+				if (p.kind != kind ||
+				    (*mark & (REACHED | LISTED)))
+					continue;
+				*mark |= (unsigned char)(LISTED |
+							 kind << KIND_SHIFT);
+				VEC_PUSH(&m->bufs, p.buf);
+			}
+			err = run(m);
+		} while (!err && m->past.n > done);
 	}
 	return err;
+}
+
+/* last: what is reached in another way as well is looked into */
+static void add_shallow(struct marker *m, const struct roots *roots)
+{
+	struct worker w = {.m = m};
+
+	for (size_t i = 0; i < roots->n; i++) {
+		const struct root *r = &roots->v[i];
+
+		m->kind = (unsigned char)r->kind;
+		if (r->is_shallow && r->value - m->lo < m->span)
+			add_value(&w, r->value);
+	}
+	w.todo.n = 0;
+	finish(&w);
+}
+
+#define SLICE 1048576u /* marks */
+
+static void name_marks(void *arg, size_t slice)
+{
+	static const unsigned char names[REACHED + EXACT + PAST + 1] = {
+		[PAST] = MARK_PAST,
+		[REACHED] = MARK_INTERIOR,
+		[REACHED | PAST] = MARK_INTERIOR,
+		[REACHED | EXACT] = MARK_REACHABLE,
+		[REACHED | EXACT | PAST] = MARK_REACHABLE,
+	};
+	struct bufset *set = arg;
+	size_t i = slice * SLICE;
+	size_t end = set->n - i < SLICE ? set->n : i + SLICE;
+	unsigned char *mark = set->mark;
+	unsigned char *root = set->root;
+
+	for (; i < end; i++) {
+		root[i] = mark[i] >> KIND_SHIFT;
+		mark[i] = names[mark[i] & (REACHED | EXACT | PAST)];
+	}
 }
 
 struct err *mark_all(struct heap *heap, const struct roots *roots,
 		     struct bufset *set, struct mark_stats *stats)
 {
-	struct mark_stats own = {0};
-	struct marker m = {.heap = heap, .set = set};
+	struct marker m = {
+		.heap = heap,
+		.set = set,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.changed = PTHREAD_COND_INITIALIZER,
+	};
 	struct err *err = NULL;
 
-	m.stats = stats ? stats : &own;
-	*m.stats = own;
+	if (stats)
+		*stats = m.sum;
 	if (set->n == 0)
 		return NULL;
 	if (set->n > UINT32_MAX)
 		return err_new(ERR_NOSUP, "more than 4 billion buffers");
 	memset(set->mark, MARK_NONE, set->n);
-	m.lo = set->v[0].addr;
-	m.hi = set->v[set->n - 1].addr + set->v[set->n - 1].size_bytes + 1;
-	m.todo = mem_array(set->n, sizeof(*m.todo));
-	for (size_t i = 0; !err && i < roots->n; i++) {
-		const struct root *r = &roots->v[i];
-
-		if (r->is_shallow)
-			continue;
-		m.kind = r->kind;
-		if (r->start == r->end)
-			mark_value(&m, r->value);
-		else
-			err = words_scan(heap->target, r->start, r->end,
-					 mark_word, &m, NULL);
-		if (!err)
-			err = drain(&m);
+	m.lo = set->runs[0].start;
+	/* the address just behind them, too */
+	m.span = set->runs[set->nruns - 1].end - m.lo + 1;
+	for (int kind = 0; !err && kind <= ROOT_ANON; kind++) {
+		m.kind = (unsigned char)kind;
+		add_roots(&m, roots, (enum root_kind)kind);
+		err = run(&m);
 	}
 	if (!err)
-		err = drain_past(&m);
-	/* last: what is reached in another way as well is looked into */
-	for (size_t i = 0; !err && i < roots->n; i++) {
-		m.kind = roots->v[i].kind;
-		if (roots->v[i].is_shallow)
-			mark_value(&m, roots->v[i].value);
-	}
+		err = run_past(&m);
+	if (!err)
+		add_shallow(&m, roots);
+	if (!err)
+		err = jobs_each("following pointers",
+				(set->n + SLICE - 1) / SLICE, SLICE, name_marks,
+				set);
+	if (stats)
+		*stats = m.sum;
+	VEC_FREE(&m.bufs);
+	VEC_FREE(&m.pieces);
+	VEC_FREE(&m.aside);
 	VEC_FREE(&m.past);
-	mem_free(m.todo);
 	return err;
 }

@@ -294,7 +294,7 @@ static void reach_value(struct search *s, taddr_t at, uint64_t value)
 		return;
 	}
 	unsigned char *how = &s->reach->how[i];
-	bool is_exact = value == s->set->v[i].addr;
+	bool is_exact = value == bufset_at(s->set, i).addr;
 
 	if (*how != HOLD_NONE && *how != CANDIDATE) {
 		if (is_exact && !(*how & HOW_EXACT))
@@ -320,14 +320,15 @@ static void prefetch(const struct search *s, size_t k)
 
 	if (k >= s->now.n)
 		return;
-	p = target_peek(s->heap->target, s->set->v[s->now.v[k]].addr, &len);
+	p = target_peek(s->heap->target, bufset_at(s->set, s->now.v[k]).addr,
+			&len);
 	if (p)
 		__builtin_prefetch(p);
 }
 
 static struct err *look_into(struct search *s, uint32_t i)
 {
-	const struct bufset_buf *b = &s->set->v[i];
+	struct bufset_buf b = bufset_at(s->set, i);
 
 	s->buf = i;
 	s->hold = (enum hold)(s->reach->how[i] & HOW_HOLD);
@@ -338,7 +339,7 @@ static struct err *look_into(struct search *s, uint32_t i)
 		if (err)
 			return err;
 	}
-	return words_scan(s->heap->target, b->addr, b->addr + b->size_bytes,
+	return words_scan(s->heap->target, b.addr, b.addr + b.size_bytes,
 			  reach_word, s, NULL);
 }
 
@@ -471,9 +472,10 @@ struct err *reach_build(struct heap *heap, const struct leaks *leaks,
 	if (!err)
 		err = find_spans(heap, reach);
 	if (!err && set->n) {
-		s.lo = set->v[0].addr;
-		s.hi = set->v[set->n - 1].addr + set->v[set->n - 1].size_bytes +
-		       2;
+		struct bufset_buf last = bufset_at(set, set->n - 1);
+
+		s.lo = bufset_at(set, 0).addr;
+		s.hi = last.addr + last.size_bytes + 2;
 		err = from_roots(&s);
 		if (!err)
 			err = from_past(&s);

@@ -48,11 +48,11 @@ static struct err *scan_bufs(struct scan *s, const struct bufset *set,
 	struct err *err = NULL;
 
 	for (size_t i = 0; !err && i < set->n; i++) {
-		const struct bufset_buf *b = &set->v[i];
+		struct bufset_buf b = bufset_at(set, i);
 
 		s->ref.buf = i;
-		err = words_scan(t, b->addr, b->addr + b->size_bytes, look_at,
-				 s, NULL);
+		err = words_scan(t, b.addr, b.addr + b.size_bytes, look_at, s,
+				 NULL);
 		if ((i & 0xfff) != 0)
 			continue;
 		progress_set("looking for references", i, set->n);

@@ -211,6 +211,15 @@ struct heap_status {
 	char *message; /* its last messages; owned by the caller, or NULL */
 };
 
+/* buffers at equal steps, all of the same size; many a call */
+struct heap_run {
+	taddr_t addr;                      /* of the first */
+	uint64_t stride_bytes, size_bytes; /* size: what the client asked for,
+					    * if that is known */
+	size_t n;
+};
+
+typedef void heap_run_fn(void *arg, const struct heap_run *r);
 typedef struct err *heap_cache_fn(void *arg, const struct heap_cache *c);
 typedef struct err *heap_slab_fn(void *arg, const struct heap_slab *s);
 typedef struct err *heap_buf_fn(void *arg, const struct heap_buf *b);
@@ -239,6 +248,15 @@ struct heap_ops {
 	 * not internal, then the oversize segments */
 	struct err *(*bufs)(struct heap *heap, taddr_t cache, unsigned states,
 			    heap_buf_fn *fn, void *arg);
+	/* the same for BUF_ALLOCATED of the whole heap, in parts, for many
+	 * threads at once: nparts() prepares, part() lists one part.  Parts
+	 * best follow each other by address, and so do buffers in them.  While
+	 * is_alone is false, part() runs beside others: it may look at bytes
+	 * (target_peek()), but not note damage nor read files; what needs that
+	 * it refuses by false, and is asked again alone.  NULL: there is bufs */
+	struct err *(*nparts)(struct heap *heap, size_t *ret_n);
+	bool (*part)(struct heap *heap, size_t part, bool is_alone,
+		     heap_run_fn *fn, void *arg);
 	/* false: no buffer holds addr.  Internal caches answer too. */
 	bool (*buf_at)(struct heap *heap, taddr_t addr, struct heap_buf *ret);
 	struct err *(*arenas)(struct heap *heap, heap_arena_fn *fn, void *arg);

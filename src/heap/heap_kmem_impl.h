@@ -102,7 +102,8 @@ struct kmem_cache {
 	uint64_t nhashed;
 };
 
-#define NO_INDEX ((size_t)-1)
+#define NO_INDEX      ((size_t)-1)
+#define STATE_UNKNOWN 0
 
 struct kmem_slab {
 	taddr_t addr;
@@ -114,6 +115,7 @@ struct kmem_slab {
 	bool is_nomove;
 	bool is_dropped;    /* overlaps another: not looked at */
 	bool is_torn;       /* its free list is damaged */
+	bool is_loaded;     /* the state of its buffers is known */
 	size_t first_state; /* of its buffers in state[] */
 	size_t first_ctl;   /* in ctl[], NO_INDEX for raw slabs */
 };
@@ -213,6 +215,16 @@ struct kmem_slab *kmem_slab_at(const struct kmem_heap *kh, taddr_t addr);
  * its slab; NULL when no buffer does. */
 uint8_t *kmem_state_of(struct kmem_heap *kh, size_t cache, taddr_t addr,
 		       struct kmem_slab **ret_slab);
+
+/* ---- heap_kmem_bulk.c ------------------------------------------------ */
+
+/** Reads the free lists of slabs of raw caches, on all processors; what is not
+ * as it should be is left to be looked at again (is_loaded). */
+struct err *kmem_load_raw_slabs(struct kmem_heap *kh) must_use;
+/** The slots nparts and part of struct heap_ops. */
+struct err *kmem_nparts(struct heap *heap, size_t *ret_n);
+bool kmem_part(struct heap *heap, size_t part, bool is_alone, heap_run_fn *fn,
+	       void *arg);
 
 /* ---- heap_kmem_mag.c ------------------------------------------------- */
 

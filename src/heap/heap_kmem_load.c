@@ -29,8 +29,7 @@
 #include "base/interrupt.h"
 #include "heap/heap_kmem_impl.h"
 
-#define CACHES_MAX    100000
-#define STATE_UNKNOWN 0
+#define CACHES_MAX 100000
 
 /* ---- caches ---------------------------------------------------------- */
 
@@ -293,12 +292,10 @@ static void add_slab(struct kmem_heap *kh, size_t cache, const void *raw,
 	if (!check_slab(kh, kc, &s, kmem_get(kh, F_kmem_slab_slab_cache, raw)))
 		return;
 	s.first_state = kh->state.n;
-	for (uint32_t i = 0; i < s.nbufs; i++)
-		VEC_PUSH(&kh->state, STATE_UNKNOWN);
+	VEC_ADD_ZEROS(&kh->state, s.nbufs);
 	if (kc->pub.has_hash) {
 		s.first_ctl = kh->ctl.n;
-		for (uint32_t i = 0; i < s.nbufs; i++)
-			VEC_PUSH(&kh->ctl, 0);
+		VEC_ADD_ZEROS(&kh->ctl, s.nbufs);
 	}
 	kc->pub.nfree_slab += s.nbufs - s.nused;
 	kc->pub.nslabs++;
@@ -728,7 +725,7 @@ static struct err *load_states(struct kmem_heap *kh, size_t cache)
 	for (size_t i = 0; !err && i < kc->nslabs; i++) {
 		struct kmem_slab *s = &kh->slabs.v[kc->first_slab + i];
 
-		if (s->is_dropped)
+		if (s->is_dropped || s->is_loaded)
 			continue;
 		walk_free(kh, cache, s);
 		decide_rest(kh, kc, s);
@@ -788,6 +785,8 @@ struct err *kmem_load(struct kmem_heap *kh)
 		err = err_new(ERR_NOSUP, "more than 4 billion slabs");
 	if (!err)
 		index_slabs(kh);
+	if (!err)
+		err = kmem_load_raw_slabs(kh);
 	for (size_t i = 0; !err && i < kh->caches.n; i++)
 		err = load_states(kh, i);
 	if (!err)

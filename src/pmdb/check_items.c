@@ -237,7 +237,7 @@ static void possible_items(struct maker *m)
 			*site = m->v->items.n;
 		}
 		item->nbufs++;
-		item->bytes += set->v[i].size_bytes;
+		item->bytes += bufset_at(set, i).size_bytes;
 	}
 	hash_fini(&sites);
 }
@@ -303,12 +303,12 @@ static void own_member(struct maker *m, size_t i, size_t buf, void *arg)
 
 static void scan_member(struct maker *m, size_t i, size_t buf, void *arg)
 {
-	const struct bufset_buf *b = &m->e->leaks->set->v[buf];
+	struct bufset_buf b = bufset_at(m->e->leaks->set, buf);
 	struct edges_arg *a = arg;
 
 	a->from = i;
 	/* take_word() never fails */
-	err_free(words_scan(m->e->target, b->addr, b->addr + b->size_bytes,
+	err_free(words_scan(m->e->target, b.addr, b.addr + b.size_bytes,
 			    take_word, a, NULL));
 }
 

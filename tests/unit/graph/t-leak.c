@@ -111,7 +111,7 @@ static void finds_a_buffer_nobody_points_at(void **state)
 	buf(w, 2, BUF_ALLOCATED, 5);
 	put(w, DATA, BUF(1));
 	expect(w, 1, 1);
-	assert_int_equal(w->l->set->v[w->l->v[0].buf].addr, BUF(2));
+	assert_int_equal(bufset_at(w->l->set, w->l->v[0].buf).addr, BUF(2));
 	assert_int_equal(w->l->v[0].bytes, 64);
 	assert_int_equal(w->l->v[0].stack, 5);
 	assert_true(w->l->v[0].is_direct);
@@ -300,7 +300,7 @@ static void the_stack_counts_from_the_red_zone_up(void **state)
 	put(w, SP - 136, BUF(2));    /* below */
 	put(w, TCB + 0x300, BUF(3)); /* thread-specific data */
 	expect(w, 1, 1);
-	assert_int_equal(w->l->set->v[w->l->v[0].buf].addr, BUF(2));
+	assert_int_equal(bufset_at(w->l->set, w->l->v[0].buf).addr, BUF(2));
 	assert_int_equal(w->l->roots->dead_stack_bytes, SP - 128 - STACK);
 	done(w);
 }
@@ -339,7 +339,7 @@ static void the_tls_blocks_of_an_ended_thread_are_dead_but_no_leak(void **state)
 	put(w, BUF(3), BUF(4));
 	w->is_ended = true;
 	expect(w, 1, 1);
-	assert_int_equal(w->l->set->v[w->l->v[0].buf].addr, BUF(2));
+	assert_int_equal(bufset_at(w->l->set, w->l->v[0].buf).addr, BUF(2));
 	done(w);
 }
 
@@ -431,7 +431,7 @@ static void groups_by_stack_largest_first(void **state)
 	assert_int_equal(w->l->v[0].bytes, 384);
 	assert_int_equal(w->l->v[1].nbufs, 3);
 	/* the oldest stands for its group */
-	assert_int_equal(w->l->set->v[w->l->v[1].buf].addr, BUF(0));
+	assert_int_equal(bufset_at(w->l->set, w->l->v[1].buf).addr, BUF(0));
 	done(w);
 }
 
@@ -450,7 +450,7 @@ static void finds_the_buffer_of_every_address(void **state)
 
 		assert_int_equal(i != BUFSET_NONE, is_in);
 		if (is_in)
-			assert_int_equal(w->l->set->v[i].addr,
+			assert_int_equal(bufset_at(w->l->set, i).addr,
 					 a & ~(uint64_t)63);
 	}
 	done(w);
