@@ -32,7 +32,7 @@ static char *class_of_leak(struct session *s, const struct leaks *leaks,
 	char *text = NULL;
 
 	for (size_t i = 0; i < l->nbufs && i < MEMBERS_MAX; i++) {
-		taddr_t base = leaks->set->v[l->members[i]].addr;
+		taddr_t base = bufset_at(leaks->set, l->members[i]).addr;
 		_free_ char *next = class_text(s, base);
 
 		if (!next || (text && strcmp(next, text) != 0)) {

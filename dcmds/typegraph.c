@@ -314,8 +314,8 @@ static struct err *dcmd_whattype(struct dcmd_call *call)
 		size_t i = bufset_find(leaks->set, call->addr);
 
 		if (i != BUFSET_NONE) {
-			t.base = leaks->set->v[i].addr;
-			t.size_bytes = leaks->set->v[i].size_bytes;
+			t.base = bufset_at(leaks->set, i).addr;
+			t.size_bytes = bufset_at(leaks->set, i).size_bytes;
 		}
 	}
 	_free_ char *member = member_of(call, &t);

@@ -187,7 +187,7 @@ void tg_pointers_of_var(struct typegraph *g, const struct tg_var *var,
 /** The i-th buffer. */
 static inline struct bufset_buf tg_buf(const struct typegraph *g, size_t i)
 {
-	return g->set->v[i];
+	return bufset_at(g->set, i);
 }
 /** A word of the target; false: not in the dump. */
 bool tg_word(const struct typegraph *g, taddr_t at, uint64_t *ret);
