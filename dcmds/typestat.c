@@ -222,10 +222,12 @@ static bool is_shared_name(const char *name)
 	return false;
 }
 
-static bool has_shared(const struct type *type, int depth)
+/* steps: left, whatever debug information says */
+static bool has_shared(const struct type *type, int depth, size_t *steps)
 {
-	if (depth > 8)
+	if (depth > 8 || *steps == 0)
 		return false;
+	(*steps)--;
 	struct type_info ti = type_info(type);
 
 	/* a pointer to one is not one */
@@ -234,11 +236,11 @@ static bool has_shared(const struct type *type, int depth)
 	if (is_shared_name(type_name(type)))
 		return true;
 	if (ti.kind == TYPE_ARRAY)
-		return has_shared(ti.elem, depth + 1);
+		return has_shared(ti.elem, depth + 1, steps);
 	size_t n = type_nmembers(type);
 
 	for (size_t i = 0; i < n; i++)
-		if (has_shared(type_member(type, i).type, depth + 1))
+		if (has_shared(type_member(type, i).type, depth + 1, steps))
 			return true;
 	return false;
 }
@@ -247,8 +249,10 @@ static bool is_shared(struct false_arg *a, const struct type *type)
 {
 	uint64_t *known = hash_put(&a->known, (uintptr_t)type, NULL);
 
+	size_t steps = 100000;
+
 	if (*known == 0)
-		*known = has_shared(type, 0) ? 2 : 1;
+		*known = has_shared(type, 0, &steps) ? 2 : 1;
 	return *known == 2;
 }
 

@@ -337,7 +337,7 @@ static void follow_pointer(struct typegraph *g, const struct tg_pointer *p,
 	/* a link that leads elsewhere: to the head of its list */
 	if (p->link != TG_NO_LINK && reason > REASON_PART)
 		reason = REASON_PART;
-	if (reason == REASON_PART)
+	if (reason == REASON_PART && g->types.v[p->to].is_record)
 		note_part(&g->nodes[node], p->to, 0);
 	tg_offer(g, node, p->to, reason, p->at);
 }

@@ -11,6 +11,7 @@
 enum {
 	TG_SLOTS_MAX = 4096,     /* pointers of one type that are followed */
 	TG_DEPTH_MAX = 16,       /* of members in members */
+	TG_STEPS_MAX = 1 << 18,  /* members looked at for one question */
 	TG_TYPES_MAX = 1 << 20,  /* types of pointers, distinct */
 	TG_RECORDS_MAX = 200000, /* structs, for what a struct may be in */
 	TG_ELEMS_MAX = 1 << 24,  /* elements of an array variable */
@@ -111,6 +112,7 @@ struct typegraph {
 	uint32_t *records_next; /* chain: index + 1; 0 ends */
 	struct hash subobjects; /* (type, offset, type) -> 1 no, 2 yes */
 	size_t npolled;
+	size_t nsteps; /* of tg_has_part(), left */
 };
 
 /* a pointer that was met */

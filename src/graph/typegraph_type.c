@@ -31,18 +31,21 @@ static uint32_t add_type(struct typegraph *g, const struct type *type)
 	return (uint32_t)(g->types.n - 1);
 }
 
-static bool is_virtual(const struct type *type, int depth)
+/* steps: left of those that hostile debug information (a struct that is in
+ * itself, many times) can make us take */
+static bool is_virtual(const struct type *type, int depth, size_t *steps)
 {
 	size_t n = type_nmembers(type);
 
-	for (size_t i = 0; i < n && depth < TG_DEPTH_MAX; i++) {
+	for (size_t i = 0; i < n && depth < TG_DEPTH_MAX && *steps; i++) {
 		struct type_member m = type_member(type, i);
 
+		(*steps)--;
 		if (m.offset_bits != 0 || m.vbase_bytes)
 			continue;
 		if (!m.is_base && strncmp(m.name, "_vptr", 5) == 0)
 			return true;
-		if (m.is_base && is_virtual(m.type, depth + 1))
+		if (m.is_base && is_virtual(m.type, depth + 1, steps))
 			return true;
 	}
 	return false;
@@ -60,10 +63,12 @@ static uint32_t new_type(struct typegraph *g, const struct type *type)
 	uint32_t id = add_type(g, type);
 	struct tg_type *t = &g->types.v[id];
 
+	size_t steps = TG_STEPS_MAX;
+
 	*same = id;
 	t->size_bytes = ti.size_bytes;
 	t->is_record = ti.kind == TYPE_STRUCT || ti.kind == TYPE_UNION;
-	t->is_poly = t->is_record && is_virtual(type, 0);
+	t->is_poly = t->is_record && is_virtual(type, 0, &steps);
 	return id;
 }
 
@@ -117,7 +122,9 @@ const char *tg_type_name(struct typegraph *g, uint32_t id)
 	t->name = mem_strdup(type_name(whole));
 	if (strstr(t->name, "{...}")) {
 		mem_free(t->name);
-		t->name = mem_strdup(type_name(t->type));
+		t->name = mem_strdup(
+			type_name(t->type) +
+			(strncmp(type_name(t->type), "const ", 6) ? 0 : 6));
 	}
 	return t->name;
 }
@@ -135,6 +142,7 @@ struct flat {
 	uint32_t node_base, node;
 	uint64_t fam_off;
 	uint32_t fam_elem;
+	size_t steps; /* left */
 };
 
 static void flatten(struct flat *f, const struct type *type, uint64_t off,
@@ -289,8 +297,9 @@ static void flatten(struct flat *f, const struct type *type, uint64_t off,
 	uint32_t node_base = f->node_base;
 	uint32_t node = f->node;
 
-	if (depth >= TG_DEPTH_MAX)
+	if (depth >= TG_DEPTH_MAX || f->steps == 0)
 		return;
+	f->steps--;
 	switch (ti.kind) {
 	case TYPE_POINTER:
 	case TYPE_REFERENCE:
@@ -322,7 +331,7 @@ static void flatten(struct flat *f, const struct type *type, uint64_t off,
 
 void tg_type_slots(struct typegraph *g, uint32_t id)
 {
-	struct flat f = {.g = g, .id = id};
+	struct flat f = {.g = g, .id = id, .steps = TG_STEPS_MAX};
 
 	if (g->types.v[id].has_slots)
 		return;
@@ -348,8 +357,9 @@ static bool has_part(struct typegraph *g, const struct type *outer,
 
 	if (off == 0 && tg_type_of(g, outer) == inner)
 		return true;
-	if (off >= ti.size_bytes || depth >= TG_DEPTH_MAX)
+	if (off >= ti.size_bytes || depth >= TG_DEPTH_MAX || g->nsteps == 0)
 		return false;
+	g->nsteps--;
 	if (ti.kind == TYPE_ARRAY) {
 		uint64_t size = type_info(ti.elem).size_bytes;
 
@@ -380,6 +390,7 @@ bool tg_has_part(struct typegraph *g, uint32_t outer, uint64_t off,
 		return true;
 	if (known)
 		return *known == 2;
+	g->nsteps = TG_STEPS_MAX;
 	bool is_part = g->types.v[outer].type &&
 		       has_part(g, g->types.v[outer].type, off, inner, 0);
 
