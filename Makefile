@@ -48,7 +48,7 @@ KMEM_CFLAGS := $(COMMON) $(OPT) -fPIC -fvisibility=hidden -fno-builtin \
 	-mgeneral-regs-only -Isrc -Isrc/kmem $(KSANFLAGS)
 # product 2: the debugger; only src/ is on the path, so "floor/file.h" is said
 PMDB_CFLAGS := $(COMMON) $(OPT) $(SANFLAGS) -Isrc -DPMDB_VERSION='"$(VERSION)"'
-PMDB_LIBS := -ldw -lelf -lcapstone -liberty -lreadline -ljansson -lz -llzma -lzstd \
+PMDB_LIBS := -ldw -lelf -lcapstone -liberty -lreadline -ljansson -lsqlite3 -lz -llzma -lzstd \
 	-lpthread
 
 FLOORS := base target types heap graph shell

@@ -17,6 +17,7 @@ static const struct command commands[] = {
 	{"run", run_main},
 	{"check", check_main},
 	{"snap", snap_main},
+	{"export", export_main},
 };
 
 void pmdb_usage(FILE *out)
@@ -26,6 +27,7 @@ void pmdb_usage(FILE *out)
 	      "       pmdb run [OPTION]... -- CMD ARGS...\n"
 	      "       pmdb check [OPTION]... DUMP...\n"
 	      "       pmdb snap -p PID [-o DUMP]\n"
+	      "       pmdb export --format FORMAT [-o FILE] DUMP\n"
 	      "       pmdb --help | --version\n"
 	      "\n"
 	      "pmdb DUMP            examine a core file at a prompt; commands "
@@ -39,8 +41,11 @@ void pmdb_usage(FILE *out)
 	      "pmdb check DUMP      say whether a dump shows leaks or heap "
 	      "corruption\n"
 	      "pmdb snap -p PID     write a dump of a process that goes on\n"
-	      "                     run, check and snap have a --help of "
-	      "their own\n"
+	      "pmdb export DUMP     write it for other tools: pprof, folded, "
+	      "speedscope,\n"
+	      "                     csv, sqlite\n"
+	      "                     run, check, snap and export have a --help "
+	      "of their own\n"
 	      "\n"
 	      "-e CMDS              run these commands, then end; repeatable\n"
 	      "-c, --core DUMP      the dump, wherever it stands\n"

@@ -107,6 +107,15 @@ int snap_main(int argc, char **argv);
 bool parse_pid(const char *text, pid_t *ret_pid);
 
 /**
+ * "pmdb export --format FORMAT [-o FILE] [--sample KIND] DUMP"
+ *
+ * @argv:  borrowed; argv[0] is "export"
+ *
+ * Returns the exit status.
+ */
+int export_main(int argc, char **argv);
+
+/**
  * Everything that is no command: "pmdb [-e CMDS] [EXE] DUMP".
  *
  * @argv:  borrowed; the whole command line

@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A stack on one line, for flame graphs. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "types/types.h"
+
+char *types_place_name(struct types *types, taddr_t pc)
+{
+	const struct object *o = types_object_at(types, pc);
+
+	return o ? mem_printf("%s+0x%" PRIx64, o->name, pc - o->bias)
+		 : mem_printf("0x%" PRIx64, pc);
+}
 
 struct names {
 	struct types *types;
@@ -16,7 +25,7 @@ static void take_name(void *arg, taddr_t pc, const char *function,
 {
 	struct names *names = arg;
 	char *name = function ? mem_strdup(function)
-			      : types_addr_name(names->types, pc);
+			      : types_place_name(names->types, pc);
 
 	(void)file;
 	(void)line;

@@ -197,13 +197,16 @@ void types_each_function(struct types *types, taddr_t pc, types_function_fn *fn,
 			 void *arg);
 /**
  * A stack on one line as flame graphs want it: the functions, outermost first,
- * inlined ones among them, with ";" between; the address where no function
- * is known, "?" for no stack.  A ";" or a newline in a name becomes ":".
+ * inlined ones among them, with ";" between; "object+0xoffset" where no
+ * function is known, "?" for no stack.  A ";" or a newline in a name becomes ":".
  *
  * @pcs:  return addresses, innermost first
  * Owned.
  */
 char *types_folded(struct types *types, const taddr_t *pcs, size_t n);
+/** Where code is whose function is not known: "object+0xoffset", the same in
+ * every run; else the address.  Owned. */
+char *types_place_name(struct types *types, taddr_t pc);
 /** True for the allocator's own object. */
 bool object_is_libkmem(const struct object *object);
 /** A symbol's name as people write it: C++ and Rust demangled; else as it is.
