@@ -37,11 +37,13 @@ def is_here(kind, name):
         return run("-e", "::walkers -n '^%s$'" % name)[1] != ""
     if kind == "letter":
         args = ["-" + name] + (["0"] if name in NEEDS else [])
-        word = {"o": "pager", "V": "intel", "e": "2=X"}.get(name)
+        word = {"o": "pager", "V": "intel", "e": "2=X",
+                "p": "4999999"}.get(name)
         if word:
             args = ["-" + name, word]
         rc, _, err = run(*args, "-e", "1=X")
-        return rc == 0 or "operand" in err or "wants one file" in err
+        return (rc == 0 or "operand" in err or "wants one file" in err or
+                "no such process" in err)
     if kind == "option":
         for text in (name, name + "=1"):
             rc, _, err = run("-o", text, "-e", "1=X")
