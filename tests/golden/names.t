@@ -43,7 +43,7 @@ def is_here(kind, name):
             args = ["-" + name, word]
         rc, _, err = run(*args, "-e", "1=X")
         return (rc == 0 or "operand" in err or "wants one file" in err or
-                "no such process" in err)
+                "there is no process" in err)
     if kind == "option":
         for text in (name, name + "=1"):
             rc, _, err = run("-o", text, "-e", "1=X")
