@@ -268,7 +268,7 @@ static bool follow_link(struct typegraph *g, const struct tg_pointer *p,
 
 	if (p->link == TG_NO_LINK || p->holder == 0 ||
 	    p->value - p->link != b->addr ||
-	    tg_fit(g, p->holder, node) != FIT_EXACT)
+	    tg_fit(g, p->holder, node) < FIT_NEAR)
 		return false;
 	tg_offer(g, node, p->holder, reason, p->at);
 	return true;
