@@ -12,6 +12,7 @@
  */
 #include "holder.h"
 #include "place.h"
+#include "typed.h"
 
 /* of a long way that is printed, at either end */
 #define SHOWN_STEPS 12
@@ -302,9 +303,14 @@ static struct known what_is(const struct type *said, const struct word *w)
 static char *is_text(const struct path_arg *a, const struct heap_buf *b,
 		     const struct known *k)
 {
-	if (!k->type)
-		return mem_strdup(heap_buf_from(a->heap, b));
-	return mem_strdup(type_name(k->type));
+	const char *from = heap_buf_from(a->heap, b);
+	_free_ char *known = NULL;
+
+	if (k->type)
+		return mem_strdup(type_name(k->type));
+	/* pointers on the way do not say */
+	known = known_type(a->call->s, b->addr);
+	return known ? mem_printf("%s (%s)", from, known) : mem_strdup(from);
 }
 
 struct shown_step {
