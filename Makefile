@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The one build file.  "make help" lists the targets.
 #
-#   CC=gcc|clang      compiler            SAN=asan|ubsan   sanitizer (pmdb)
+#   CC=gcc|clang      compiler            SAN=asan|ubsan|tsan   sanitizer (pmdb)
 #   KSAN=tsan|ubsan|asan   sanitizer (libkmem, for the programs of tests/stress)
 #   T=suite[/case]    which tests         V=1 K=1          show, keep work dirs
 #   BUILD=build       where output goes   DESTDIR PREFIX   where install goes
@@ -35,6 +35,7 @@ OPT ?= -O2
 , := ,
 SANFLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address$(,)undefined) \
 	$(if $(filter ubsan,$(SAN)),-fsanitize=undefined) \
+	$(if $(filter tsan,$(SAN)),-fsanitize=thread) \
 	$(if $(filter fuzz,$(SAN)),-fsanitize=address$(,)undefined$(,)fuzzer-no-link)
 
 KSANFLAGS := $(if $(filter tsan,$(KSAN)),-fsanitize=thread -Wno-tsan) \
