@@ -13,8 +13,8 @@ static const struct heap_ops *const backends[] = {&heap_kmem_ops};
 static struct err *none_fits(struct target *t, struct types *types,
 			     const char *why)
 {
-	_free_ char *other = heap_other(types);
-	_free_ char *shape = other ? NULL : heap_shape(t, types);
+	_free_ char *other = heap_other(t, types);
+	_free_ char *shape = other ? NULL : heap_shape(t);
 
 	if (other)
 		return err_new(ERR_NOSUP, "%s", other);
@@ -33,7 +33,7 @@ struct err *heap_open(struct target *t, struct types *types,
 		_free_ char *reason = NULL;
 		/* libkmem is sure of itself; others find glibc's malloc also
 		 * where nobody uses it */
-		_free_ char *other = i > 0 ? heap_other(types) : NULL;
+		_free_ char *other = i > 0 ? heap_other(t, types) : NULL;
 
 		if (other)
 			break;

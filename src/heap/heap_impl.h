@@ -7,12 +7,12 @@
 
 extern const struct heap_ops heap_kmem_ops;
 
-/** What is said of a process whose malloc is an allocator we only know by name;
- * NULL: none is known.  Owned. */
-char *heap_other(struct types *types);
+/** What is said of a process whose malloc is an allocator we only know by name,
+ * or, in a static program, not at all; NULL: neither.  Owned. */
+char *heap_other(const struct target *t, struct types *types);
 
-/** What stands in the way of every back end: a static program, memory that is
- * not in the dump; NULL: nothing that is seen.  Owned. */
-char *heap_shape(const struct target *t, const struct types *types);
+/** What stands in the way of every back end: memory that is not in the dump;
+ * NULL: nothing that is seen.  Owned. */
+char *heap_shape(const struct target *t);
 
 #endif

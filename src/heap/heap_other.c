@@ -87,7 +87,20 @@ static char *sentence(const char *name, const struct object *obj)
 			  name, obj->name);
 }
 
-char *heap_other(struct types *types)
+/* a program started by way of the loader looks the same to the kernel */
+static bool is_static(const struct target *t, const struct types *types)
+{
+	uint64_t base = 0; /* where the kernel put the loader */
+
+	if (!target_auxv(t, AT_BASE, &base) || base != 0)
+		return false;
+	for (size_t i = 0; types && i < types_nobjects(types); i++)
+		if (begins(types_object(types, i)->name, "libc."))
+			return false;
+	return true;
+}
+
+char *heap_other(const struct target *t, struct types *types)
 {
 	const struct object *exec = types ? exec_of(types) : NULL;
 	const char *name = NULL;
@@ -100,7 +113,15 @@ char *heap_other(struct types *types)
 			return sentence(name, obj);
 	}
 	name = exec ? by_symbol(types, exec) : NULL;
-	return name ? sentence(name, exec) : NULL;
+	if (name)
+		return sentence(name, exec);
+	/* its brk area holds more than malloc's chunks, and its malloc may be
+	 * anybody's */
+	if (is_static(t, types))
+		return mem_printf("a statically linked program (%s), whose "
+				  "allocator is not known: not supported",
+				  exec ? exec->name : target_info(t)->fname);
+	return NULL;
 }
 
 /* writable memory of the process, and how much of it the dump has */
@@ -118,23 +139,16 @@ static void count_memory(const struct target *t, uint64_t *ret_all,
 	}
 }
 
-char *heap_shape(const struct target *t, const struct types *types)
+char *heap_shape(const struct target *t)
 {
-	const struct object *exec = types ? exec_of(types) : NULL;
 	uint64_t all = 0;
 	uint64_t there = 0;
-	uint64_t base = 0;
 
 	count_memory(t, &all, &there);
-	if (all > 0 && there < all / 2)
-		return mem_printf("%" PRIu64 " of the %" PRIu64
-				  " bytes the process could write are not in "
-				  "the dump (see coredump_filter in core(5))",
-				  all - there, all);
-	/* where the kernel put the loader */
-	if (target_auxv(t, AT_BASE, &base) && base == 0)
-		return mem_printf("a statically linked program (%s), whose "
-				  "allocator is not known",
-				  exec ? exec->name : target_info(t)->fname);
-	return NULL;
+	if (all == 0 || there >= all / 2)
+		return NULL;
+	return mem_printf("%" PRIu64 " of the %" PRIu64
+			  " bytes the process could write are not in the dump "
+			  "(see coredump_filter in core(5))",
+			  all - there, all);
 }
