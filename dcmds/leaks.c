@@ -58,6 +58,7 @@ static const char *const section_heading[SECTION_MAX] = {
 static const struct opt leak_opts[] = {
 	{'d', OPT_FLAG, NULL, "print each leak in detail"},
 	{'f', OPT_FLAG, NULL, "look again, forget what was found before"},
+	{'r', OPT_FLAG, NULL, "print each leaked subgraph by its root"},
 	{'v', OPT_FLAG, NULL, "print statistics"},
 	{0},
 };
@@ -76,7 +77,7 @@ struct find_arg {
 	struct heap *heap;
 	struct leaks *leaks;
 	VEC(struct shown) shown;
-	bool is_detailed, is_verbose;
+	bool is_detailed, is_verbose, by_root;
 	struct pc_filter filter; /* when an address was given */
 };
 
@@ -268,6 +269,153 @@ static void statistics(const struct find_arg *f)
 		  l->stats.nwords);
 }
 
+/* ---- roots of leaks -------------------------------------------------- */
+
+static const struct column root_cols[] = {
+	{"root", "ROOT", CELL_ADDR, -16},
+	{"size_bytes", "SIZE", CELL_BYTES, 9},
+	{"held_bytes", "BEHIND", CELL_BYTES, 12},
+	{"held_buffers", "BUFFERS", CELL_COUNT, 9},
+	{NULL, "AGE", CELL_TEXT, 12},
+	{"caller", "CALLER", CELL_SYM, 0},
+	{"age_ns", NULL, CELL_COUNT, 0},
+	{"from", NULL, CELL_TEXT, 0},
+	{"log", NULL, CELL_TEXT, 0},
+	{"stack", NULL, CELL_STACK, 0},
+};
+
+/* of the log, for one buffer */
+#define RECORDS_MAX 4
+
+struct records {
+	const struct find_arg *f;
+	struct strbuf text;
+	unsigned n;
+};
+
+static uint64_t age_of(const struct find_arg *f, uint64_t stamp_ns)
+{
+	uint64_t now = f->heap->health.now_ns;
+
+	return now && stamp_ns && stamp_ns <= now ? now - stamp_ns : 0;
+}
+
+/* "alloc 1.5 s ago by 4711 in main+0x12" */
+static struct err *add_record(void *arg, const struct heap_audit *a)
+{
+	struct records *r = arg;
+	uint64_t age = age_of(r->f, a->stamp_ns);
+	taddr_t caller = heap_caller_of(r->f->heap, a->stack);
+	const char *what = what_name(a->what);
+
+	if (r->n++ == RECORDS_MAX)
+		return err_new(ERR_STOP, "enough");
+	if (r->text.n)
+		strbuf_puts(&r->text, "; ");
+	strbuf_puts(&r->text, what ? what : "?");
+	if (age) {
+		_free_ char *text = seconds_text(age);
+
+		strbuf_printf(&r->text, " %s s ago", text);
+	}
+	strbuf_printf(&r->text, " by %u", a->tid);
+	if (caller) {
+		_free_ char *name =
+			types_addr_name(session_types(r->f->call->s), caller);
+
+		strbuf_printf(&r->text, " in %s", name);
+	}
+	return NULL;
+}
+
+/* what happened to a buffer, the last first */
+static struct err *records_of(const struct find_arg *f,
+			      const struct heap_audit *last, char **ret)
+{
+	struct records r = {.f = f};
+	struct err *err = add_record(&r, last);
+
+	if (!err && f->heap->ops->audit_at)
+		err = audit_each_older(f->heap, last, add_record, &r);
+	if (err_is(err, ERR_STOP) && !interrupt_flag) {
+		err_free(err);
+		err = NULL;
+	}
+	if (err)
+		strbuf_free(&r.text);
+	else
+		*ret = r.text.s;
+	return err;
+}
+
+static void age_cells(struct out *o, uint64_t age, const char *text)
+{
+	if (age)
+		out_str(o, text);
+	else
+		out_none(o);
+}
+
+static struct err *root_row(const struct find_arg *f,
+			    const struct leak_root *root)
+{
+	struct out *o = f->call->out;
+	struct heap_audit a = {0};
+	struct heap_stack stack = {0};
+	struct heap_buf b;
+	_free_ char *age = NULL;
+	_free_ char *log = NULL;
+	struct err *err = NULL;
+
+	bufset_get(f->heap, f->leaks->set, root->buf, &b);
+	bool has_audit =
+		f->heap->ops->audit && f->heap->ops->audit(f->heap, &b, &a);
+
+	heap_stack_of(f->heap, a.stack, &stack);
+	if (!pc_filter_passes(&f->filter, &stack))
+		return NULL;
+	age = seconds_text(age_of(f, a.stamp_ns));
+	if (has_audit)
+		err = records_of(f, &a, &log);
+	if (err)
+		return err;
+	out_addr(o, b.addr);
+	out_u64(o, b.req_bytes < b.size_bytes ? b.req_bytes : b.size_bytes);
+	out_u64(o, root->bytes);
+	out_u64(o, root->nbufs);
+	age_cells(o, age_of(f, a.stamp_ns), age);
+	caller_or_blank(o, heap_caller(f->heap, &stack));
+	if (age_of(f, a.stamp_ns))
+		out_u64(o, age_of(f, a.stamp_ns));
+	else
+		out_none(o);
+	out_str(o, heap_buf_from(f->heap, &b));
+	out_str(o, log);
+	if (out_is_json(o) && stack.depth)
+		out_stack(o, stack.pc, stack.depth);
+	else
+		out_none(o);
+	out_end_row(o, b.addr);
+	if (log && f->is_detailed && !out_is_json(o) && !out_is_pipe(o))
+		out_text(o, "    %s\n", log);
+	return interrupt_check();
+}
+
+static struct err *print_roots(const struct find_arg *f)
+{
+	struct out *o = f->call->out;
+	struct err *err = NULL;
+
+	if (f->leaks->inconclusive)
+		out_warn(o, "findleaks: this is no verdict: %s",
+			 f->leaks->inconclusive);
+	out_begin(o, root_cols, 10, NULL);
+	for (size_t i = 0; !err && i < f->leaks->nlost; i++)
+		err = root_row(f, &f->leaks->lost[i]);
+	out_end(o);
+	return err;
+}
+
 /* ---- ::findleaks ----------------------------------------------------- */
 
 static struct err *print_leaks(struct find_arg *f)
@@ -314,7 +462,8 @@ static struct err *dcmd_findleaks(struct dcmd_call *call)
 	struct find_arg f = {.call = call};
 	struct typegraph *types = NULL;
 	bool is_forced = false;
-	void *const values[] = {&f.is_detailed, &is_forced, &f.is_verbose};
+	void *const values[] = {&f.is_detailed, &is_forced, &f.by_root,
+				&f.is_verbose};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, leak_opts, values, &first);
 
@@ -333,7 +482,7 @@ static struct err *dcmd_findleaks(struct dcmd_call *call)
 		return err_prefix(err, "findleaks");
 	if (call->flags & DCMD_ADDRSPEC)
 		f.filter = pc_filter_of(session_types(call->s), call->addr);
-	err = print_leaks(&f);
+	err = f.by_root ? print_roots(&f) : print_leaks(&f);
 	for (size_t i = 0; i < f.shown.n; i++)
 		mem_free(f.shown.v[i].name);
 	VEC_FREE(&f.shown);

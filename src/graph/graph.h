@@ -127,11 +127,20 @@ struct leak {
 	size_t *members; /* indices in bufset, oldest first */
 };
 
+/* a buffer that is leaked directly, and what is leaked with it */
+struct leak_root {
+	size_t buf;            /* index in bufset */
+	uint64_t nbufs, bytes; /* behind it, itself left out; what is behind
+				* several is with one of them */
+};
+
 struct leaks {
 	struct bufset *set;
 	struct roots *roots;
 	struct leak *v; /* direct ones first, then by bytes, largest first */
 	size_t n;
+	struct leak_root *lost; /* those that hold most first */
+	size_t nlost;
 	uint64_t nbufs, bytes;      /* leaked */
 	uint64_t nlive, live_bytes; /* allocated candidates, leaks included */
 	uint64_t ninterior, interior_bytes; /* kept by interior pointers only */

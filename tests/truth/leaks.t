@@ -9,7 +9,7 @@ import truthlib as T
 NAMES = ("leak_one", "leak_chain", "leak_ring", "leak_tree", "leak_shared",
          "leak_groups", "leak_main", "exit_deep", "clean",
          "deep_list")
-T.plan(len(NAMES) * (T.COMPARE + 1) + 9)
+T.plan(len(NAMES) * (T.COMPARE + 1) + 15)
 runs = {}
 for name in NAMES:
     r = runs[name] = T.run(name)
@@ -64,3 +64,32 @@ frames = [[(f["pc"], f["function"], f["file"], f["line"]) for f in s]
           for s in rows]
 T.ok([(f["pc"], f["function"], f["file"], f["line"]) for f in leak] in frames,
      "::findleaks --json: the frames are those of check", frames)
+
+
+# each leaked subgraph by its root: what is behind it, read from the core
+def behind(r, size, root):
+    seen, todo = {root}, [root]
+    while todo:
+        a = todo.pop()
+        new = {w for w in T.words(r.dump, a, size[a] // 8) if w in size}
+        todo.extend(new - seen)
+        seen |= new
+    return seen - {root}
+
+
+for name in ("leak_tree", "leak_chain", "leak_ring"):
+    r = runs[name]
+    size = {a: s for a, (s, g) in r.truth().leak.items()}
+    rows = T.parse_json(T.pmdb(r.dump, "::findleaks -r", json_out=True)[1])
+    roots = {int(v["root"], 16): v for v in rows}
+    bad = []
+    for a, v in roots.items():
+        b = behind(r, size, a)
+        if v["held_buffers"] != len(b) or v["size_bytes"] != size[a] or \
+                v["held_bytes"] != sum(size[x] for x in b):
+            bad.append((v, len(b)))
+    T.ok(roots and not bad and sum(v["held_buffers"] + 1 for v in rows) ==
+         len(size), name + ": -r: roots, and what is behind each", bad[:3])
+    T.ok(all(0 < v["age_ns"] < 10 ** 11 and v["log"].startswith("alloc ") and
+             v["stack"] for v in rows), name + ": -r: age, log and stack",
+         rows[:2])
