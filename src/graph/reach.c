@@ -52,10 +52,22 @@
 #define HOW_INTERIOR 0x10 /* the last step of its way is not exact */
 #define HOW_EXACT    0x20 /* somebody points at its start */
 #define HOW_NEW      0x40 /* it waits to be looked into at the next level */
-/* buffers looked ahead for what is to be read */
-#define AHEAD 8
+/* buffers looked ahead for what is to be read: entries, then words */
+#define AHEAD_ENTRY 24
+#define AHEAD_WORDS 12
+/* pointers found whose buffer's state is on its way; a power of two */
+#define HITS 16u
 /* of a thread's descriptor, if glibc does not say */
 #define DESCRIPTOR_BYTES 2304u
+
+/* a pointer to a buffer */
+struct hit {
+	taddr_t at;
+	uint32_t to;
+	uint32_t by, span; /* as in struct search */
+	enum hold hold;
+	bool is_exact;
+};
 
 struct search {
 	struct heap *heap;
@@ -70,6 +82,8 @@ struct search {
 	uint32_t buf; /* FROM_NONE: the root */
 	uint32_t span;
 	size_t nseen;
+	struct hit hits[HITS];
+	unsigned in, out;
 };
 
 /* ---- what the roots are ---------------------------------------------- */
@@ -246,41 +260,71 @@ static struct err *find_spans(const struct heap *heap, struct reach *reach)
 
 /* ---- the search ------------------------------------------------------ */
 
-static uint32_t who(struct search *s, taddr_t at)
+static uint32_t who(struct search *s, const struct hit *hit)
 {
-	struct reach_holder h = {at, s->span};
+	struct reach_holder h = {hit->at, hit->span};
 
-	if (s->buf != FROM_NONE)
-		return s->buf;
+	if (hit->by != FROM_NONE)
+		return hit->by;
 	VEC_PUSH(&s->reach->holders, h);
 	return FROM_ROOT | (uint32_t)(s->reach->holders.n - 1);
 }
 
+/* somebody who was there before points at it, too */
+static void reach_again(struct search *s, const struct hit *hit)
+{
+	unsigned char *how = &s->reach->how[hit->to];
+
+	/* what is leaked says nothing of what lives */
+	if (hit->hold == HOLD_LEAK && (*how & HOW_HOLD) != HOLD_LEAK)
+		return;
+	if ((*how & HOW_INTERIOR) && (*how & HOW_HOLD) == hit->hold &&
+	    (*how & HOW_NEW)) {
+		s->reach->from[hit->to] = who(s, hit);
+		*how &= (unsigned char)~HOW_INTERIOR;
+	}
+	*how |= HOW_EXACT;
+}
+
+static void reach_hit(struct search *s, const struct hit *hit)
+{
+	unsigned char *how = &s->reach->how[hit->to];
+
+	if (*how != HOLD_NONE && *how != CANDIDATE) {
+		if (hit->is_exact && !(*how & HOW_EXACT))
+			reach_again(s, hit);
+		return;
+	}
+	s->reach->from[hit->to] = who(s, hit);
+	*how = (unsigned char)(hit->hold | HOW_NEW |
+			       (hit->is_exact ? HOW_EXACT : HOW_INTERIOR));
+	VEC_PUSH(&s->next, hit->to);
+}
+
+/* in the order they were found */
+static void flush(struct search *s)
+{
+	while (s->in != s->out)
+		reach_hit(s, &s->hits[s->out++ % HITS]);
+}
+
+static struct hit hit_of(const struct search *s, taddr_t at, size_t to)
+{
+	return (struct hit){at, (uint32_t)to, s->buf, s->span, s->hold, false};
+}
+
+/* only what nobody points at otherwise: that it is on its way does not count */
 static void reach_past(struct search *s, taddr_t at, uint64_t value)
 {
 	size_t i = bufset_find_past(s->set, value);
 
 	if (i == BUFSET_NONE || s->reach->how[i] != HOLD_NONE)
 		return;
+	struct hit hit = hit_of(s, at, i);
+
 	s->reach->how[i] = CANDIDATE;
-	s->reach->from[i] = who(s, at);
+	s->reach->from[i] = who(s, &hit);
 	VEC_PUSH(&s->past, (uint32_t)i);
-}
-
-/* somebody who was there before points at it, too */
-static void reach_again(struct search *s, size_t i, taddr_t at)
-{
-	unsigned char *how = &s->reach->how[i];
-
-	/* what is leaked says nothing of what lives */
-	if (s->hold == HOLD_LEAK && (*how & HOW_HOLD) != HOLD_LEAK)
-		return;
-	if ((*how & HOW_INTERIOR) && (*how & HOW_HOLD) == s->hold &&
-	    (*how & HOW_NEW)) {
-		s->reach->from[i] = who(s, at);
-		*how &= (unsigned char)~HOW_INTERIOR;
-	}
-	*how |= HOW_EXACT;
 }
 
 static void reach_value(struct search *s, taddr_t at, uint64_t value)
@@ -293,18 +337,14 @@ static void reach_value(struct search *s, taddr_t at, uint64_t value)
 		reach_past(s, at, value);
 		return;
 	}
-	unsigned char *how = &s->reach->how[i];
-	bool is_exact = value == bufset_at(s->set, i).addr;
+	__builtin_prefetch(&s->reach->how[i], 1);
+	__builtin_prefetch(&s->reach->from[i], 1);
+	if (s->in - s->out == HITS)
+		reach_hit(s, &s->hits[s->out++ % HITS]);
+	struct hit *hit = &s->hits[s->in++ % HITS];
 
-	if (*how != HOLD_NONE && *how != CANDIDATE) {
-		if (is_exact && !(*how & HOW_EXACT))
-			reach_again(s, i, at);
-		return;
-	}
-	s->reach->from[i] = who(s, at);
-	*how = (unsigned char)(s->hold | HOW_NEW |
-			       (is_exact ? HOW_EXACT : HOW_INTERIOR));
-	VEC_PUSH(&s->next, (uint32_t)i);
+	*hit = hit_of(s, at, i);
+	hit->is_exact = value == bufset_at(s->set, i).addr;
 }
 
 static struct err *reach_word(void *arg, taddr_t at, uint64_t value)
@@ -313,17 +353,46 @@ static struct err *reach_word(void *arg, taddr_t at, uint64_t value)
 	return NULL;
 }
 
+/* what is to be looked into soon, on its way into the cache */
 static void prefetch(const struct search *s, size_t k)
 {
+	const unsigned char *p = NULL;
 	size_t len = 0;
-	const void *p = NULL;
 
-	if (k >= s->now.n)
+	if (k + AHEAD_ENTRY < s->now.n)
+		__builtin_prefetch(&s->set->v[s->now.v[k + AHEAD_ENTRY]]);
+	if (k + AHEAD_WORDS >= s->now.n)
 		return;
-	p = target_peek(s->heap->target, bufset_at(s->set, s->now.v[k]).addr,
+	p = target_peek(s->heap->target,
+			bufset_at(s->set, s->now.v[k + AHEAD_WORDS]).addr,
 			&len);
-	if (p)
+	if (p) {
 		__builtin_prefetch(p);
+		__builtin_prefetch(p + 64);
+	}
+}
+
+/* the words of a buffer, where they lie in one piece */
+static bool look_at_words(struct search *s, const struct bufset_buf *b)
+{
+	taddr_t at = (b->addr + 7) & ~(taddr_t)7;
+	taddr_t end = b->addr + b->size_bytes;
+	const unsigned char *p = NULL;
+	size_t len = 0;
+
+	if (at >= end)
+		return true;
+	p = target_peek(s->heap->target, at, &len);
+	if (!p || len < end - at)
+		return false;
+	for (; end - at >= 8; at += 8, p += 8) {
+		uint64_t value = 0;
+
+		memcpy(&value, p, sizeof(value));
+		if (value - s->lo < s->hi - s->lo)
+			reach_value(s, at, value);
+	}
+	return true;
 }
 
 static struct err *look_into(struct search *s, uint32_t i)
@@ -339,6 +408,8 @@ static struct err *look_into(struct search *s, uint32_t i)
 		if (err)
 			return err;
 	}
+	if (look_at_words(s, &b))
+		return NULL;
 	return words_scan(s->heap->target, b.addr, b.addr + b.size_bytes,
 			  reach_word, s, NULL);
 }
@@ -348,7 +419,7 @@ static struct err *search_on(struct search *s)
 {
 	struct err *err = NULL;
 
-	while (!err && s->next.n) {
+	for (flush(s); !err && s->next.n; flush(s)) {
 		uint32_t *spare = s->now.v;
 		size_t cap = s->now.cap;
 
@@ -361,7 +432,7 @@ static struct err *search_on(struct search *s)
 		for (size_t k = 0; k < s->now.n; k++)
 			s->reach->how[s->now.v[k]] &= (unsigned char)~HOW_NEW;
 		for (size_t k = 0; !err && k < s->now.n; k++) {
-			prefetch(s, k + AHEAD);
+			prefetch(s, k);
 			err = look_into(s, s->now.v[k]);
 		}
 	}
@@ -437,6 +508,7 @@ static void from_shallow(struct search *s)
 		s->hold = span->hold;
 		reach_value(s, 0, span->root->value);
 	}
+	flush(s);
 	s->next.n = 0;
 }
 
