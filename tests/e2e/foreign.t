@@ -99,7 +99,7 @@ gcc -static -s -o static prog.c && core_of a.core ./static
 no_verdict "a static, stripped program" "statically linked program \(static\)" a.core
 core_of a.core /lib64/ld-linux-x86-64.so.2 ./prog
 timeout 30 "$P" check a.core > out 2> err < /dev/null
-if grep -q 'pmdb: a.core: ' err && ! grep -q static err; then
+if cat out err | grep -q 'pmdb: a.core: ' && ! grep -q static err; then
 	ok "one that the loader was asked to run is not static"
 else
 	nok "one that the loader was asked to run is not static" "$(cat err)"
