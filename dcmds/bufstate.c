@@ -31,6 +31,9 @@ static const char *const names[STATE_MAX][2] = {
 	[STATE_FREE_DEPOT] = {"depot", "free in the depot"},
 	[STATE_CONSTRUCTED] = {"constructed", "free and constructed"},
 	[STATE_TRANSIT] = {"transit", "on its way, or set aside"},
+	[STATE_THEN] = {"then", "allocated then"},
+	[STATE_FREE_THEN] = {"free_then", "not allocated then"},
+	[STATE_NOT_KNOWN] = {"unknown", "not known: no log of that time"},
 };
 
 #define BIT(state)  (1ull << (state))
@@ -47,7 +50,8 @@ static const struct {
 	{"weak", WEAK_STATES},
 	{"leak", LEAK_STATES},
 	{"reachable", LIVE_STATES},
-	{"allocated", LIVE_STATES | LEAK_STATES | BIT(STATE_ALLOCATOR)},
+	{"allocated",
+	 LIVE_STATES | LEAK_STATES | BIT(STATE_ALLOCATOR) | BIT(STATE_THEN)},
 	{"freed", FREE_STATES},
 };
 
@@ -99,9 +103,14 @@ enum bufstate bufstate_of(struct heap *heap, const struct reach *reach,
 	bool is_made = cache && cache->has_constructor && !cache->is_poisoned;
 
 	if (b->state == BUF_ALLOCATED)
-		return allocated_state(reach, b);
+		return heap->health.moment_ns ? STATE_THEN
+					      : allocated_state(reach, b);
 	if (b->state == BUF_TRANSIT)
 		return STATE_TRANSIT;
+	if (b->state == BUF_FREE_THEN)
+		return STATE_FREE_THEN;
+	if (b->state == BUF_UNKNOWN)
+		return STATE_NOT_KNOWN;
 	if (is_never_used(heap, cache, b))
 		return STATE_NEVER_USED;
 	if (b->state == BUF_FREE_SLAB)

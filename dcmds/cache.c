@@ -4,6 +4,15 @@
 #include <stdio.h>
 #include "dist.h"
 
+/* of an earlier moment not all is known */
+static void out_known(struct out *o, uint64_t n)
+{
+	if (n == HEAP_NOT_KNOWN)
+		out_none(o);
+	else
+		out_u64(o, n);
+}
+
 /* ---- ::kmem_cache ---------------------------------------------------- */
 
 static const struct column cache_cols[] = {
@@ -40,7 +49,7 @@ static struct err *cache_row(void *arg, const struct heap_cache *c)
 	out_str(o, flags);
 	out_str(o, cflags);
 	out_u64(o, c->bufsize_bytes);
-	out_u64(o, c->buftotal);
+	out_known(o, c->buftotal);
 	out_end_row(o, c->addr);
 	return NULL;
 }
@@ -124,7 +133,23 @@ static uint64_t cache_memory(const struct heap_cache *c)
 {
 	uint64_t nslabs = c->slabs_created - c->slabs_destroyed;
 
-	return nslabs * c->slab_bytes;
+	return c->slabs_created == HEAP_NOT_KNOWN ? HEAP_NOT_KNOWN
+						  : nslabs * c->slab_bytes;
+}
+
+static uint64_t in_use(const struct heap_cache *c)
+{
+	uint64_t nfree = c->nfree_mag + c->nfree_slab;
+
+	if (c->buftotal == HEAP_NOT_KNOWN)
+		return c->nlive;
+	return c->buftotal > nfree ? c->buftotal - nfree : 0;
+}
+
+static void add_known(uint64_t *sum, uint64_t n)
+{
+	*sum = n == HEAP_NOT_KNOWN || *sum == HEAP_NOT_KNOWN ? HEAP_NOT_KNOWN
+							     : *sum + n;
 }
 
 static void add_total(struct stat_arg *a, const struct heap_cache *c)
@@ -138,23 +163,22 @@ static void add_total(struct stat_arg *a, const struct heap_cache *c)
 
 		VEC_PUSH(&a->totals, t);
 	}
-	a->totals.v[i].bytes += cache_memory(c);
-	a->totals.v[i].nalloc += c->nalloc;
-	a->totals.v[i].nfail += c->nalloc_fail;
+	add_known(&a->totals.v[i].bytes, cache_memory(c));
+	add_known(&a->totals.v[i].nalloc, c->nalloc);
+	add_known(&a->totals.v[i].nfail, c->nalloc_fail);
 }
 
 static struct err *stat_row(void *arg, const struct heap_cache *c)
 {
 	struct stat_arg *a = arg;
-	uint64_t nfree = c->nfree_mag + c->nfree_slab;
 
 	out_str(a->out, c->name);
 	out_u64(a->out, c->bufsize_bytes);
-	out_u64(a->out, c->buftotal > nfree ? c->buftotal - nfree : 0);
-	out_u64(a->out, c->buftotal);
-	out_u64(a->out, cache_memory(c));
-	out_u64(a->out, c->nalloc);
-	out_u64(a->out, c->nalloc_fail);
+	out_known(a->out, in_use(c));
+	out_known(a->out, c->buftotal);
+	out_known(a->out, cache_memory(c));
+	out_known(a->out, c->nalloc);
+	out_known(a->out, c->nalloc_fail);
 	out_end_row(a->out, c->addr);
 	add_total(a, c);
 	return NULL;
@@ -175,9 +199,9 @@ static struct err *total_row(void *arg, const struct heap_arena *arena)
 		out_str(a->out, "");
 		out_str(a->out, "");
 		out_str(a->out, "");
-		out_u64(a->out, t->bytes);
-		out_u64(a->out, t->nalloc);
-		out_u64(a->out, t->nfail);
+		out_known(a->out, t->bytes);
+		out_known(a->out, t->nalloc);
+		out_known(a->out, t->nfail);
 		out_end_row(a->out, arena->addr);
 	}
 	return NULL;
@@ -190,11 +214,11 @@ static struct err *arena_row(void *arg, const struct heap_arena *arena)
 		mem_printf("%*s%s", 4 * arena->depth, "", arena->name);
 
 	out_str(a->out, name);
-	out_u64(a->out, arena->inuse_bytes);
-	out_u64(a->out, arena->total_bytes);
-	out_u64(a->out, arena->import_bytes);
-	out_u64(a->out, arena->nalloc);
-	out_u64(a->out, arena->nfail);
+	out_known(a->out, arena->inuse_bytes);
+	out_known(a->out, arena->total_bytes);
+	out_known(a->out, arena->import_bytes);
+	out_known(a->out, arena->nalloc);
+	out_known(a->out, arena->nfail);
 	out_end_row(a->out, arena->addr);
 	return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* ::history: the life of one buffer, from the transaction log and its record. */
 #include <stdlib.h>
-#include "audited.h"
+#include "churn.h"
 
 static const struct column cols[] = {
 	{"timestamp", "TIMESTAMP", CELL_TIME, 12},
@@ -25,6 +25,7 @@ struct history_arg {
 	struct heap *heap;
 	bool is_verbose;
 	taddr_t buf;
+	struct record_sizes sizes;
 	uint64_t nseen;
 	VEC(struct heap_audit) list;
 };
@@ -32,10 +33,12 @@ struct history_arg {
 static struct err *take_record(void *arg, const struct heap_audit *a)
 {
 	struct history_arg *h = arg;
+	uint64_t bytes = 0;
 
 	progress_set("reading the log", h->nseen++, 0);
-	/* of a failure it is the size that stands there, of a slab its start */
-	if (a->buf == h->buf && (a->what == HEAP_ALLOC || a->what == HEAP_FREE))
+	/* of a failure it is the size that stands there, of a slab its start;
+	 * the memory of a slab is a buffer of the allocator's own */
+	if (a->buf == h->buf && record_size(&h->sizes, a, &bytes))
 		VEC_PUSH(&h->list, *a);
 	return NULL;
 }
@@ -125,8 +128,10 @@ static struct err *dcmd_history(struct dcmd_call *call)
 
 	if (is_buf)
 		h.buf = b.addr;
-	err = h.heap->ops->log(h.heap, HEAP_LOG_TRANSACTION, 0, take_record,
-			       &h);
+	err = record_sizes_open(h.heap, &h.sizes);
+	if (!err)
+		err = h.heap->ops->log(h.heap, HEAP_LOG_TRANSACTION, 0,
+				       take_record, &h);
 	if (err_is(err, ERR_NOTFOUND)) { /* off: the last one may be known */
 		err_free(err);
 		err = NULL;
@@ -136,6 +141,7 @@ static struct err *dcmd_history(struct dcmd_call *call)
 			take_live(&h, &b);
 		print_history(&h);
 	}
+	record_sizes_close(&h.sizes);
 	VEC_FREE(&h.list);
 	return err;
 }

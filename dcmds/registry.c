@@ -43,6 +43,8 @@
 	X(typestat) \
 	X(locks)    \
 	X(history)  \
+	X(replay)   \
+	X(churn)    \
 	X(verify)   \
 	X(leaks)    \
 	X(whatis)

@@ -110,7 +110,10 @@ static struct err *dcmd_kmem_states(struct dcmd_call *call)
 	err = count_all(&a);
 	if (err)
 		return err;
-	if (reach->leaks->inconclusive)
+	if (a.heap->health.moment_ns)
+		out_warn(call->out, "kmem_states: what held a buffer then is "
+				    "not recorded");
+	else if (reach->leaks->inconclusive)
 		out_warn(call->out,
 			 "kmem_states: which are leaked is not "
 			 "certain: %s",

@@ -112,9 +112,7 @@ static char *buf_words(struct whatis_arg *w, const struct heap_buf *b,
 		strbuf_printf(&sb, "bufctl %" PRIx64 " ", b->ctl);
 	if (b->state == BUF_ALLOCATED)
 		w->type = known_type(w->call->s, b->addr);
-	strbuf_printf(&sb, "%s from %s",
-		      b->state == BUF_ALLOCATED ? "allocated" : "freed",
-		      n->name);
+	strbuf_printf(&sb, "%s from %s", heap_state_word(b->state), n->name);
 	if (w->type)
 		strbuf_printf(&sb, " (%s)", w->type);
 	if (has_record)
@@ -185,7 +183,8 @@ static struct err *ask_arena(void *arg, const struct heap_arena *arena)
 		w->heap, arena->addr, 1u << SEG_ALLOC | 1u << SEG_FREE,
 		match_segment, a);
 
-	if (a->is_found) {
+	/* a heap of an earlier moment does not know those of every arena */
+	if (a->is_found || err_is(err, ERR_NOSUP)) {
 		err_free(err);
 		err = NULL;
 	}

@@ -59,6 +59,13 @@ struct typegraph *session_try_typegraph(struct session *s);
 void session_drop_leaks(struct session *s);
 /** True when session_leaks() has a result already. */
 bool session_has_leaks(const struct session *s);
+/** The heap at an earlier moment, made at first use.  Borrowed.
+ * Errors: ERR_NOSUP, ERR_NOTFOUND: there is no log. */
+struct err *session_replay(struct session *s, struct heap **ret) must_use;
+/** Has every command ask that heap, or the dump's again.  What was computed of
+ * the other is forgotten. */
+void session_set_replaying(struct session *s, bool is_on);
+bool session_is_replaying(const struct session *s);
 struct out *session_out(struct session *s);
 taddr_t session_dot(const struct session *s);
 void session_set_dot(struct session *s, taddr_t dot);

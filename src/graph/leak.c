@@ -325,6 +325,10 @@ static char *first_doubt(const struct heap *heap, const struct leaks *leaks)
 	const struct target_info *info = target_info(heap->target);
 	const struct heap_health *h = &heap->health;
 
+	if (h->moment_ns)
+		return mem_strdup(
+			"contents and pointers are those of the dump, "
+			"not of that moment");
 	if (info->incomplete)
 		return mem_printf("the dump is incomplete: %s",
 				  info->incomplete);

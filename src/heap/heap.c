@@ -227,6 +227,13 @@ const char *heap_free_call(const char *kind)
 	return "?";
 }
 
+const char *heap_state_word(enum buf_state state)
+{
+	if (state == BUF_UNKNOWN)
+		return "unknown";
+	return state == BUF_ALLOCATED ? "allocated" : "freed";
+}
+
 const char *heap_name(struct heap *heap, taddr_t addr)
 {
 	struct name_arg n = {addr, NULL};

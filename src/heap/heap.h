@@ -26,8 +26,13 @@ enum buf_state {
 	/* no layer has it, nor has the program: on its way between the two, or
 	 * set aside because it is damaged */
 	BUF_TRANSIT = 1 << 4,
-	BUF_FREE = BUF_FREE_SLAB | BUF_FREE_MAG | BUF_FREE_DEPOT | BUF_TRANSIT,
-	BUF_ANY = BUF_ALLOCATED | BUF_FREE,
+	/* of an earlier moment: not allocated; which layer had it, or whether
+	 * its slab was there, no log tells */
+	BUF_FREE_THEN = 1 << 5,
+	BUF_UNKNOWN = 1 << 6, /* of an earlier moment: nobody knows */
+	BUF_FREE = BUF_FREE_SLAB | BUF_FREE_MAG | BUF_FREE_DEPOT | BUF_TRANSIT |
+		   BUF_FREE_THEN,
+	BUF_ANY = BUF_ALLOCATED | BUF_FREE | BUF_UNKNOWN,
 };
 
 enum buf_kind {
@@ -63,12 +68,15 @@ struct heap_cache {
 	bool is_notouch; /* its buffers are slabs of other caches, or no memory;
 			  * walks over all caches leave it out */
 	uint64_t nslabs;
-	/* statistics */
+	/* statistics; HEAP_NOT_KNOWN of an earlier moment */
 	uint64_t buftotal, slabs_created, slabs_destroyed;
 	uint64_t nalloc, nalloc_fail;
 	uint64_t nfree_mag; /* in magazines and depot */
 	uint64_t nfree_slab;
+	uint64_t nlive; /* allocated, when buftotal is not known */
 };
+
+#define HEAP_NOT_KNOWN UINT64_MAX
 
 struct heap_slab {
 	taddr_t addr, cache, base;
@@ -128,6 +136,20 @@ struct heap_audit {
 	taddr_t lastlog, contents;
 	uint32_t stack; /* 0 none */
 	int cpu; /* whose chunk of the log the record is in; -1 not known */
+	/* of a large buffer, whose arena stands in cache; else 0 */
+	uint64_t large_bytes;
+};
+
+/* the transactions that log tells: of these times it tells all */
+struct heap_coverage {
+	/* every one later than this; HEAP_NOT_KNOWN: no time is covered */
+	uint64_t since_ns;
+	uint64_t until_ns; /* the last record, or the dump */
+	/* where a log was or is kept whole; borrowed, NULL: nowhere */
+	const char *path;
+	bool is_open;     /* that file is read, too */
+	uint64_t stop_ns; /* it holds none since; 0: all */
+	int stop_errno;   /* why */
 };
 
 #define HEAP_STACK_MAX 128
@@ -279,6 +301,14 @@ struct heap_ops {
 	/* raw hash table of a cache: audit filled as far as it is known */
 	struct err *(*hash)(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
 			    void *arg);
+	/* what the transaction log covers; false: there is none */
+	bool (*coverage)(struct heap *heap, struct heap_coverage *ret);
+	/* what is told of a cache that was at an address then and is gone;
+	 * false: nothing */
+	bool (*cache_then)(struct heap *heap, taddr_t addr, uint64_t stamp_ns,
+			   struct heap_cache *ret);
+	/* reads a log that was kept whole in a file, too */
+	struct err *(*open_log)(struct heap *heap, const char *path);
 	bool (*stack)(struct heap *heap, uint32_t id, struct heap_stack *ret);
 	/* every finding; cache 0: all caches and arenas */
 	struct err *(*verify)(struct heap *heap, taddr_t cache,
@@ -324,6 +354,8 @@ struct heap_health {
 	char *first_finding;    /* owned by the heap; NULL none */
 	char *panic;    /* the allocator's own last message; NULL none */
 	bool has_panic; /* it found corruption by itself; panic may be "" */
+	uint64_t
+		moment_ns; /* it answers for this earlier moment; 0: the dump */
 	struct heap_panic panic_of;
 };
 
@@ -365,9 +397,39 @@ const char *heap_free_call(const char *kind);
 const char *heap_name(struct heap *heap, taddr_t addr);
 /** The same of what a buffer is from: its cache, or a large one's arena. */
 const char *heap_buf_from(struct heap *heap, const struct heap_buf *b);
+/** What a buffer is, in a word: "allocated", "freed", "unknown". */
+const char *heap_state_word(enum buf_state state);
 /** Notes damage met while walking: counted, the first kept as text. */
 void heap_damage(struct heap *heap, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* ---- the heap as it was (heap_replay.c) ------------------------------ */
+
+struct heap_moment {
+	uint64_t stamp_ns; /* what it answers for */
+	uint64_t dump_ns;
+	uint64_t first_ns; /* the oldest record */
+	struct heap_coverage covered;
+	uint64_t nevents, nbefore; /* transactions, and those up to stamp_ns */
+	uint64_t nlive, live_bytes;
+	uint64_t nunknown;   /* buffers whose state then is not known */
+	uint64_t nunaudited; /* of them, of caches that are not audited */
+};
+
+/**
+ * Makes a heap that stands for another one at any moment its log tells of;
+ * at first that of the dump.
+ *
+ * @base:  borrowed; must outlive it
+ * @ret:   owned, see heap_close()
+ * Errors: ERR_NOSUP the heap keeps no log; ERR_NOTFOUND there is none.
+ */
+struct err *heap_replay_open(struct heap *base, struct heap **ret) must_use;
+/** Goes to a moment; ERR_NOTFOUND when no record is as old. */
+struct err *heap_replay_to(struct heap *replay, uint64_t stamp_ns) must_use;
+/** The moment right after the n-th transaction, from 1, by time. */
+uint64_t heap_replay_nth(struct heap *replay, uint64_t n);
+void heap_replay_moment(struct heap *replay, struct heap_moment *ret);
 
 /* a heap from a table, for tests of what stands above */
 struct heap_fake_buf {

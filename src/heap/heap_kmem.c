@@ -77,6 +77,7 @@ static const char *const struct_names[K_MAX] = {
 	[K_map] = "map",
 	[K_mapent] = "mapent",
 	[K_kmem_mismatch] = "kmem_mismatch",
+	[K_kmem_logfile] = "kmem_logfile",
 };
 
 /* ---- reading --------------------------------------------------------- */
@@ -527,6 +528,7 @@ struct err *kmem_open_named(struct heap *heap, struct kmem_names *names)
 	    kh->seg_bytes < 8)
 		return err_new(ERR_BADDATA, "vmem_seg_size is %" PRIu64,
 			       kh->seg_bytes);
+	kh->oversize = kmem_global(kh, S_kmem_oversize_arena, 8);
 	read_note(kh);
 	read_panic(kh);
 	return NULL;
@@ -552,6 +554,8 @@ static void kmem_close(struct heap *heap)
 	VEC_FREE(&kh->bigs);
 	VEC_FREE(&kh->numbers);
 	VEC_FREE(&kh->findings);
+	kmem_logfile_close(kh->logfile);
+	mem_free(kh->log_path);
 	mem_free(kh->by_base);
 	mem_free(kh->order);
 	names_fini(&kh->names);
@@ -780,6 +784,9 @@ const struct heap_ops heap_kmem_ops = {
 	.audit = kmem_audit_of,
 	.audit_at = kmem_audit_at,
 	.log = kmem_log,
+	.coverage = kmem_coverage,
+	.open_log = kmem_open_log,
+	.cache_then = kmem_cache_then,
 	.hash = kmem_hash,
 	.stack = kmem_stack,
 	.verify = kmem_verify,

@@ -56,6 +56,7 @@ enum kmem_struct {
 	K_map,
 	K_mapent,
 	K_kmem_mismatch,
+	K_kmem_logfile,
 	K_MAX
 };
 
@@ -134,8 +135,13 @@ struct kmem_big {
 	bool has_guard; /* its last page is filled behind end */
 };
 
+struct kmem_logfile;
+
 struct kmem_heap {
 	struct heap *heap;
+	struct kmem_logfile *logfile; /* NULL: none was opened */
+	char *log_path;               /* as the process says; owned */
+	taddr_t oversize;             /* its arena */
 	struct target *t;
 	struct types *types;
 	struct kmem_names names;
@@ -257,6 +263,8 @@ struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
 		     heap_audit_fn *fn, void *arg);
 struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
 		      void *arg);
+/** The slot coverage of struct heap_ops. */
+bool kmem_coverage(struct heap *heap, struct heap_coverage *ret);
 bool kmem_stack(struct heap *heap, uint32_t id, struct heap_stack *ret);
 /** The slot status: the logs there are, their sizes, the last messages. */
 void kmem_status(struct heap *heap, struct heap_status *ret);
@@ -266,6 +274,33 @@ void kmem_status(struct heap *heap, struct heap_status *ret);
 /** The slot mismatches of struct heap_ops. */
 struct err *kmem_mismatches(struct heap *heap, uint64_t *ret_total,
 			    heap_mismatch_fn *fn, void *arg);
+
+/* ---- heap_kmem_logfile.c --------------------------------------------- */
+
+/* a cache as the log's file tells of it */
+struct kmem_file_cache {
+	taddr_t addr;
+	uint64_t stamp_ns; /* when it was made */
+	uint64_t bufsize_bytes;
+	char name[32];
+};
+
+typedef void kmem_raw_fn(void *arg, const void *raw);
+
+/** The slot open_log of struct heap_ops. */
+struct err *kmem_open_log(struct heap *heap, const char *path);
+void kmem_logfile_close(struct kmem_logfile *lf);
+/** Each record of the file that is open, written or not; none: no call. */
+struct err *kmem_logfile_records(struct kmem_heap *kh, kmem_raw_fn *fn,
+				 void *arg);
+/** A stack the file tells. */
+bool kmem_logfile_stack(struct kmem_heap *kh, uint32_t id,
+			struct heap_stack *ret);
+/** The slot cache_then of struct heap_ops. */
+bool kmem_cache_then(struct heap *heap, taddr_t addr, uint64_t stamp_ns,
+		     struct heap_cache *ret);
+/** Adds what the file covers to what the log in memory does. */
+void kmem_logfile_covers(struct kmem_heap *kh, struct heap_coverage *ret);
 
 /* ---- heap_kmem_wait.c ------------------------------------------------ */
 

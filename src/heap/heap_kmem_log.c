@@ -60,13 +60,13 @@ bool kmem_stack(struct heap *heap, uint32_t id, struct heap_stack *ret)
 
 	if (err || !chunk) {
 		err_free(err);
-		return false;
+		return kmem_logfile_stack(kh, id, ret);
 	}
 	taddr_t at = chunk + (id & ((1u << shift) - 1)) * (uint64_t)8;
 	const void *raw = kmem_peek(kh, K_kmem_stack, at);
 
 	if (!raw)
-		return false;
+		return kmem_logfile_stack(kh, id, ret);
 	return read_pcs(kh, at, kmem_get(kh, F_kmem_stack_st_depth, raw), ret);
 }
 
@@ -108,6 +108,11 @@ static void read_record(struct kmem_heap *kh, taddr_t addr, const void *raw,
 #undef B
 	if (kind < 16 && kh->names.kind[kind])
 		ret->kind = kh->names.kind[kind];
+	/* of a large buffer: its arena, and what was asked for */
+	if (ret->cache && ret->cache == kh->oversize) {
+		ret->large_bytes = ret->slab;
+		ret->slab = 0;
+	}
 }
 
 struct err *kmem_audit_at(struct heap *heap, taddr_t addr,
@@ -173,7 +178,8 @@ bool kmem_audit_of(struct heap *heap, const struct heap_buf *buf,
 
 struct stamp {
 	uint64_t ns;
-	taddr_t addr;
+	taddr_t addr;    /* 0: it is in the file only */
+	const void *raw; /* there, else NULL */
 	int cpu;
 };
 
@@ -184,7 +190,9 @@ static int newest_first(const void *a, const void *b)
 
 	if (x->ns != y->ns)
 		return x->ns > y->ns ? -1 : 1;
-	return x->addr > y->addr ? -1 : x->addr < y->addr;
+	if (x->addr != y->addr)
+		return x->addr > y->addr ? -1 : 1;
+	return x->raw > y->raw ? -1 : x->raw < y->raw;
 }
 
 static taddr_t header_of(struct kmem_heap *kh, enum heap_log which)
@@ -265,30 +273,122 @@ static struct err *read_stamps(struct kmem_heap *kh, taddr_t log,
 	return NULL;
 }
 
+struct from_file {
+	struct kmem_heap *kh;
+	struct stamps *st;
+};
+
+static void take_raw(void *arg, const void *raw)
+{
+	struct from_file *f = arg;
+	struct stamp s = {.raw = raw, .cpu = -1};
+
+	s.ns = kmem_get(f->kh, F_kmem_bufctl_audit_bc_timestamp, raw);
+	/* a record that was being written has no "what" yet */
+	if (s.ns && kmem_get(f->kh, F_kmem_bufctl_audit_bc_what, raw))
+		VEC_PUSH(&f->st->list, s);
+}
+
+/* what is in memory and in the file comes twice, that in memory first */
+static struct err *tell_records(struct kmem_heap *kh, const struct stamps *st,
+				heap_audit_fn *fn, void *arg)
+{
+	struct heap_audit last = {0};
+	struct err *err = NULL;
+
+	for (size_t i = 0; !err && i < st->list.n; i++) {
+		const struct stamp *s = &st->list.v[i];
+		struct heap_audit a = {0};
+
+		if (s->raw)
+			read_record(kh, 0, s->raw, &a);
+		else
+			err = kmem_audit_at(kh->heap, s->addr, &a);
+		a.cpu = s->cpu;
+		if (err || (s->raw && last.stamp_ns == a.stamp_ns &&
+			    last.buf == a.buf && last.cache == a.cache))
+			continue;
+		last = a;
+		err = fn(arg, &a);
+	}
+	return err;
+}
+
 struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
 		     heap_audit_fn *fn, void *arg)
 {
 	struct kmem_heap *kh = heap->priv;
 	struct stamps st = {0};
+	struct from_file file = {kh, &st};
+	struct err *err = NULL;
+	bool is_whole = !log && which == HEAP_LOG_TRANSACTION && kh->logfile;
 
 	if (!log)
 		log = header_of(kh, which);
-	if (!log)
+	if (!log && !is_whole)
 		return err_new(ERR_NOTFOUND, "log is disabled");
-	struct err *err = read_stamps(kh, log, &st);
-
+	if (log)
+		err = read_stamps(kh, log, &st);
+	if (!err && is_whole)
+		err = kmem_logfile_records(kh, take_raw, &file);
 	if (!err && st.list.n)
 		qsort(st.list.v, st.list.n, sizeof(*st.list.v), newest_first);
-	for (size_t i = 0; !err && i < st.list.n; i++) {
-		struct heap_audit a = {0};
-
-		err = kmem_audit_at(heap, st.list.v[i].addr, &a);
-		a.cpu = st.list.v[i].cpu;
-		if (!err)
-			err = fn(arg, &a);
-	}
+	if (!err)
+		err = tell_records(kh, &st, fn, arg);
 	VEC_FREE(&st.list);
 	return err;
+}
+
+/* the file the process says it keeps its log in */
+static const char *path_of_file(struct kmem_heap *kh)
+{
+	taddr_t at = kh->names.sym[S_kmem_logfile];
+	const struct view_row *path = &kh->names.row[F_kmem_logfile_klf_path];
+	const void *raw = kmem_peek(kh, K_kmem_logfile, at);
+	uint64_t id = 0;
+
+	if (!raw || !path->is_bound ||
+	    !kh->names.row[F_kmem_logfile_klf_id].is_bound)
+		return NULL;
+	memcpy(&id,
+	       (const char *)raw +
+		       kh->names.row[F_kmem_logfile_klf_id].offset_bytes,
+	       sizeof(id));
+	if (id == 0)
+		return NULL;
+	if (!kh->log_path)
+		kh->log_path = mem_strndup(
+			(const char *)raw + path->offset_bytes,
+			strnlen((const char *)raw + path->offset_bytes,
+				path->size_bytes));
+	for (char *c = kh->log_path; *c; c++)
+		if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
+			*c = '?';
+	return kh->log_path;
+}
+
+bool kmem_coverage(struct heap *heap, struct heap_coverage *ret)
+{
+	struct kmem_heap *kh = heap->priv;
+	taddr_t log = header_of(kh, HEAP_LOG_TRANSACTION);
+	const void *raw = kmem_peek(kh, K_kmem_log_header, log);
+	const struct view_row *lost = &kh->names.row[F_kmem_log_header_lh_lost];
+
+	*ret = (struct heap_coverage){.since_ns = HEAP_NOT_KNOWN};
+	if (!raw && !kh->logfile)
+		return false;
+	if (raw && lost->is_bound)
+		ret->since_ns = kmem_get(kh, F_kmem_log_header_lh_lost, raw);
+	ret->path = path_of_file(kh);
+	if (ret->path) {
+		taddr_t at = kh->names.sym[S_kmem_logfile];
+
+		ret->stop_ns = kmem_get_at(kh, F_kmem_logfile_klf_stop, at);
+		ret->stop_errno =
+			(int)kmem_get_at(kh, F_kmem_logfile_klf_errno, at);
+	}
+	kmem_logfile_covers(kh, ret);
+	return true;
 }
 
 /* ---- the allocator as a whole ---------------------------------------- */

@@ -19,7 +19,7 @@
 #include "types/disasm.h"
 
 struct options {
-	const char *core, *exe;
+	const char *core, *exe, *log;
 	pid_t pid; /* -p; 0: none */
 	struct types_options types;
 	struct settings settings;
@@ -50,10 +50,44 @@ static int elf_type(const char *path)
 	return head[16] | head[17] << 8;
 }
 
-/* operands are told apart by what they are: a core is a core, an ELF file of
- * another kind is the executable, anything else ought to be a core */
+/* is it a transaction log that libkmem kept in a file? */
+static bool is_log(const char *path)
+{
+	static const char magic[8] = "KMEMLOG";
+	char head[sizeof(magic)] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, head, sizeof(head));
+
+	(void)close(fd); /* only read */
+	return n == (ssize_t)sizeof(head) &&
+	       !memcmp(head, magic, sizeof(magic));
+}
+
+static int take_log(struct options *opt, char **v, int n)
+{
+	for (int i = 0; i < n && !opt->is_raw; i++) {
+		if (!is_log(v[i]))
+			continue;
+		if (opt->log)
+			return usage("two log files: one at a time");
+		opt->log = v[i];
+		v[i] = (char *)(uintptr_t) "-";
+	}
+	return 0;
+}
+
+/* operands are told apart by what they are: a core is a core, a log a log, an
+ * ELF file of another kind is the executable, anything else ought to be a
+ * core */
 static int take_operands(struct options *opt, char **v, int n)
 {
+	int rc = take_log(opt, v, n);
+
+	if (rc)
+		return rc;
 	if (opt->pid && (opt->core || opt->is_raw))
 		return usage("-p is a process, not a dump: one at a time");
 	if (opt->is_raw && n + (opt->core ? 1 : 0) != 1)
@@ -324,6 +358,11 @@ static int open_session(struct options *opt, struct session **ret)
 		return usage("-V: there is no such disassembler mode");
 	}
 	*ret = session_create(target, types, &so);
+	err = opt->log ? session_log_file(*ret, opt->log) : NULL;
+	if (err) {
+		session_destroy(*ret);
+		return no_verdict(err);
+	}
 	return 0;
 }
 

@@ -22,7 +22,7 @@ static const struct command commands[] = {
 
 void pmdb_usage(FILE *out)
 {
-	fputs("usage: pmdb [-e CMDS]... [EXE] [DUMP]\n"
+	fputs("usage: pmdb [-e CMDS]... [EXE] [DUMP] [LOG]\n"
 	      "       pmdb [-e CMDS]... -p PID [EXE]\n"
 	      "       pmdb run [OPTION]... -- CMD ARGS...\n"
 	      "       pmdb check [OPTION]... DUMP...\n"

@@ -34,6 +34,9 @@ static void forget(struct session *s)
 	s->has_own_walkers = false;
 	mem_free(s->why_no_heap);
 	s->why_no_heap = NULL;
+	heap_close(s->replay);
+	s->replay = NULL;
+	s->is_replaying = false;
 	heap_close(s->heap);
 	s->heap = NULL;
 }

@@ -56,10 +56,13 @@ void session_destroy(struct session *s)
 	settings_free(&s->settings);
 	mem_free(s->own_walkers);
 	mem_free(s->why_no_heap);
+	mem_free(s->log_file);
 	reach_free(s->reach);
 	typegraph_free(s->typegraph);
 	if (s->leaks)
 		leaks_free(s->leaks);
+	if (s->replay)
+		heap_close(s->replay);
 	if (s->heap)
 		heap_close(s->heap);
 	if (s->types)
@@ -103,6 +106,9 @@ struct heap *session_try_heap(struct session *s, const char **ret_why)
 
 	if (!s->heap && !s->why_no_heap) {
 		err = heap_open(s->target, s->types, &s->heap);
+		/* of a process that went on the heap is opened again */
+		if (!err && s->log_file)
+			err_free(s->heap->ops->open_log(s->heap, s->log_file));
 		/* one that Ctrl-C stopped may be tried again */
 		if (err && !interrupt_flag)
 			s->why_no_heap = mem_strdup(err->msg);
@@ -110,7 +116,7 @@ struct heap *session_try_heap(struct session *s, const char **ret_why)
 	}
 	if (ret_why)
 		*ret_why = s->why_no_heap ? s->why_no_heap : "interrupted";
-	return s->heap;
+	return s->is_replaying ? s->replay : s->heap;
 }
 
 struct err *session_heap(struct session *s, struct heap **ret)
@@ -128,6 +134,44 @@ struct err *session_heap(struct session *s, struct heap **ret)
 	return NULL;
 }
 
+struct err *session_replay(struct session *s, struct heap **ret)
+{
+	struct heap *heap = NULL;
+	struct err *err = session_heap(s, &heap);
+
+	if (!err && !s->replay)
+		err = heap_replay_open(s->heap, &s->replay);
+	if (!err)
+		*ret = s->replay;
+	return err;
+}
+
+void session_set_replaying(struct session *s, bool is_on)
+{
+	s->is_replaying = is_on && s->replay;
+	session_drop_leaks(s);
+}
+
+bool session_is_replaying(const struct session *s)
+{
+	return s->is_replaying;
+}
+
+struct err *session_log_file(struct session *s, const char *path)
+{
+	struct heap *heap = NULL;
+	struct err *err = session_heap(s, &heap);
+
+	if (!err && !heap->ops->open_log)
+		err = err_new(ERR_NOSUP, "%s: %s heap keeps no log", path,
+			      heap->ops->name);
+	if (!err)
+		err = heap->ops->open_log(heap, path);
+	if (!err)
+		s->log_file = mem_strdup(path);
+	return err;
+}
+
 struct err *session_leaks(struct session *s, struct leaks **ret)
 {
 	struct heap *heap = NULL;
@@ -143,10 +187,13 @@ struct err *session_leaks(struct session *s, struct leaks **ret)
 struct err *session_typegraph(struct session *s, struct typegraph **ret)
 {
 	struct leaks *leaks = NULL;
-	struct err *err = session_leaks(s, &leaks);
+	struct heap *heap = NULL;
+	struct err *err = session_heap(s, &heap);
 
+	if (!err)
+		err = session_leaks(s, &leaks);
 	if (!err && !s->typegraph)
-		err = typegraph_build(s->heap, leaks->set, &s->typegraph);
+		err = typegraph_build(heap, leaks->set, &s->typegraph);
 	if (!err)
 		*ret = s->typegraph;
 	return err;
@@ -171,10 +218,13 @@ void session_drop_leaks(struct session *s)
 struct err *session_reach(struct session *s, struct reach **ret)
 {
 	struct leaks *leaks = NULL;
-	struct err *err = session_leaks(s, &leaks);
+	struct heap *heap = NULL;
+	struct err *err = session_heap(s, &heap);
 
+	if (!err)
+		err = session_leaks(s, &leaks);
 	if (!err && !s->reach)
-		err = reach_build(s->heap, leaks, &s->reach);
+		err = reach_build(heap, leaks, &s->reach);
 	if (!err)
 		*ret = s->reach;
 	return err;

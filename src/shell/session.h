@@ -46,6 +46,8 @@ bool session_hold(struct session *s);
  * back. */
 void session_let_go(struct session *s);
 
+/** Reads a transaction log that was kept in a file, beside the dump. */
+struct err *session_log_file(struct session *s, const char *path) must_use;
 /** True once ::quit has run, or nobody reads the output any more. */
 bool session_is_over(const struct session *s);
 /** How many commands have failed so far. */

@@ -301,12 +301,29 @@ size_t session_page_width(const struct session *s)
 }
 
 /* "%<_name>" is a variable in decimal */
+/* "(replay -1.204s) ": how far from the dump */
+static void put_moment(struct session *s, struct strbuf *sb)
+{
+	struct heap_moment m;
+
+	heap_replay_moment(s->replay, &m);
+	bool is_later = m.stamp_ns > m.dump_ns;
+	uint64_t gap_ns =
+		is_later ? m.stamp_ns - m.dump_ns : m.dump_ns - m.stamp_ns;
+
+	strbuf_printf(sb, "(replay %c%" PRIu64 ".%06" PRIu64 "s) ",
+		      is_later ? '+' : '-', gap_ns / 1000000000,
+		      gap_ns % 1000000000 / 1000);
+}
+
 char *session_prompt(struct session *s)
 {
 	const char *text = s->settings.prompt;
 	struct strbuf sb = {0};
 
 	strbuf_puts(&sb, "");
+	if (s->is_replaying)
+		put_moment(s, &sb);
 	while (*text) {
 		size_t n = strcspn(text, ">");
 		uint64_t value = 0;

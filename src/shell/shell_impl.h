@@ -71,6 +71,9 @@ struct session {
 	struct types_options types_options;
 	struct live_state live;
 	struct heap *heap;
+	struct heap *replay; /* the heap as it was; NULL: nobody asked */
+	bool is_replaying;   /* it is what session_heap() gives */
+	char *log_file;      /* read beside the dump; NULL: none */
 	char *why_no_heap;
 	struct leaks *leaks;
 	struct reach *reach;
