@@ -267,7 +267,7 @@ static struct err *dcmd_replay(struct dcmd_call *call)
 static const struct dcmd dcmds[] = {
 	{.name = "replay",
 	 .addr = ADDR_NONE,
-	 .usage = "[-t time | -n count | -r | -g [-A] [cache]]",
+	 .usage = "[cache]",
 	 .opts = opts,
 	 .brief = "have everything answer for an earlier moment",
 	 .run = dcmd_replay},
