@@ -220,7 +220,9 @@ static const struct option long_options[] = {
 
 void check_help(FILE *out)
 {
-	fputs("  --format FORMAT[=FILE]  text, json; several at once\n"
+	fputs("  --format FORMAT[=FILE]  text, json, sarif, junit, github, "
+	      "gitlab, markdown;\n"
+	      "                          several at once\n"
 	      "  --fail-on LIST          of leaks, indirect, possible, "
 	      "corruption, none;\n"
 	      "                          leaks,corruption if not said\n"

@@ -23,12 +23,14 @@ struct check_frame {
 	taddr_t pc;      /* return address; 0 ends an array */
 	char *function;  /* as in the source; NULL unknown */
 	char *linkname;  /* as the linker has it; NULL: unknown, or inlined */
-	char *file;      /* NULL unknown */
+	char *file;      /* as the debug information has it; NULL unknown */
+	char *path;      /* the same for machines: below the root relative */
 	int line;        /* of file */
 	char *object;    /* path of its object; NULL: in none */
 	uint64_t offset; /* of pc in the object */
 	bool is_inlined; /* into the next one */
 	bool is_own;     /* the allocator's */
+	bool is_inside;  /* its file is one of the project */
 };
 
 struct check_stack {
@@ -173,18 +175,19 @@ void check_follow(struct verdict *v);
 /* check_where.c */
 /**
  * The frame to look at first: the innermost with a line below the root, else
- * with a line, else the first that is not the allocator's.  NULL: none.
+ * the first that is not of a library of the system, else the first that is not
+ * the allocator's.  NULL: none.
  */
-const struct check_frame *check_where(const struct check *check,
-				      const struct item *item);
-/** A file as machines want it: relative if below the root.  Owned. */
-char *check_path(const struct check *check, const char *file);
+const struct check_frame *check_where(const struct item *item);
+/** Sets the path of a frame, whose compiler ran in dir, and whether it is
+ * inside the project. */
+void check_place(const struct check *check, const char *dir,
+		 struct check_frame *f);
 /** Sets the root: what was asked for, or what the CI service says, or where we
  * are.  Errors: ERR_IO it is no directory. */
 struct err *check_set_root(struct check *check, const char *dir) must_use;
 /** "mk src/leak.c:5", "mk", "prog+0x1234": a frame in a line. */
-void check_frame_words(const struct check *check, const struct check_frame *f,
-		       struct strbuf *sb);
+void check_frame_words(const struct check_frame *f, struct strbuf *sb);
 /** "96 bytes leaked in 3 buffers of kmem_alloc_32": an item in a line. */
 void check_item_words(const struct item *item, struct strbuf *sb);
 /** "leak", "indirect", "possible", "corruption", "panic", "mismatch". */
@@ -214,8 +217,19 @@ void check_print_trouble(const struct verdict *v);
 void check_frame_line(struct strbuf *sb, const struct check_frame *f,
 		      unsigned n, const struct check *check);
 
+/** The verdict in a line: "3 leaks, 156 bytes in 8 buffers". */
+void check_summary_words(const struct verdict *v, struct strbuf *sb);
+
 /* check_json.c */
 /** Prints an object on a line for each dump. */
 void check_print_json(const struct report *r, FILE *out);
+
+/* check_sarif.c, and so on */
+/** Print a format of others, of all dumps. */
+void check_print_sarif(const struct report *r, FILE *out);
+void check_print_junit(const struct report *r, FILE *out);
+void check_print_github(const struct report *r, FILE *out);
+void check_print_gitlab(const struct report *r, FILE *out);
+void check_print_markdown(const struct report *r, FILE *out);
 
 #endif

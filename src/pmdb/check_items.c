@@ -33,6 +33,7 @@ struct maker {
 struct frames_arg {
 	struct maker *m;
 	const struct object *object;
+	const char *dir; /* where it was compiled; NULL unknown */
 	VEC(struct check_frame) frames;
 };
 
@@ -56,6 +57,7 @@ static void take_frame(void *arg, taddr_t pc, const char *function,
 		.is_own = a->object && object_is_libkmem(a->object),
 	};
 
+	check_place(a->m->check, a->dir, &f);
 	VEC_PUSH(&a->frames, f);
 }
 
@@ -64,7 +66,10 @@ static const struct check_frame *frames_of(struct maker *m, taddr_t pc)
 {
 	uint64_t *place = hash_put(&m->pcs, pc, NULL);
 	struct types *types = m->e->types;
-	struct frames_arg a = {m, types_object_at(types, pc - 1), {0}};
+	struct frames_arg a = {m,
+			       types_object_at(types, pc - 1),
+			       types_compile_dir(types, pc - 1),
+			       {0}};
 	struct check_frame end = {0};
 	struct symbol sym;
 

@@ -23,7 +23,7 @@ static json_t *count_or_null(uint64_t n)
 	return n == UINT64_MAX ? json_null() : out_json_count(n);
 }
 
-static json_t *json_frame(const struct check_frame *f)
+static json_t *json_frame(const struct check_frame *f, bool has_root)
 {
 	json_t *j = json_object();
 
@@ -32,18 +32,19 @@ static json_t *json_frame(const struct check_frame *f)
 	json_object_set_new(j, "object", text_or_null(f->object));
 	json_object_set_new(j, "offset",
 			    f->object ? out_json_hex(f->offset) : json_null());
-	json_object_set_new(j, "file", text_or_null(f->file));
+	json_object_set_new(j, "file",
+			    text_or_null(has_root ? f->path : f->file));
 	json_object_set_new(j, "line",
 			    f->file ? json_integer(f->line) : json_null());
 	return j;
 }
 
-static json_t *json_stack(const struct check_stack *s)
+static json_t *json_stack(const struct check_stack *s, bool has_root)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < s->n; i++)
-		json_array_append_new(list, json_frame(s->v[i]));
+		json_array_append_new(list, json_frame(s->v[i], has_root));
 	return list;
 }
 
@@ -64,7 +65,8 @@ static json_t *json_item(const struct item *item)
 	return j;
 }
 
-static json_t *json_leak(const struct verdict *v, const struct item *item)
+static json_t *json_leak(const struct verdict *v, const struct item *item,
+			 bool has_root)
 {
 	static const char *const kinds[] = {
 		[ITEM_LEAK] = "direct",
@@ -85,11 +87,11 @@ static json_t *json_leak(const struct verdict *v, const struct item *item)
 	json_object_set_new(j, "kept_buffers", out_json_count(item->kept_bufs));
 	json_object_set_new(j, "kept_bytes", out_json_count(item->kept_bytes));
 	json_object_set_new(j, "kept_by", print_or_null(v, item->kept_by));
-	json_object_set_new(j, "stack", json_stack(&item->stack));
+	json_object_set_new(j, "stack", json_stack(&item->stack, has_root));
 	return j;
 }
 
-static json_t *json_damage(const struct item *item)
+static json_t *json_damage(const struct item *item, bool has_root)
 {
 	const char *kind = item->kind == ITEM_PANIC ? "reported"
 			   : item->is_structure     ? "structure"
@@ -106,34 +108,34 @@ static json_t *json_damage(const struct item *item)
 	json_object_set_new(j, "last", text_or_null(item->did));
 	json_object_set_new(j, "thread",
 			    item->tid ? json_integer(item->tid) : json_null());
-	json_object_set_new(j, "stack", json_stack(&item->stack));
+	json_object_set_new(j, "stack", json_stack(&item->stack, has_root));
 	return j;
 }
 
 static json_t *json_call(const char *call, uint64_t bytes, uint32_t tid,
-			 const struct check_stack *stack)
+			 const struct check_stack *stack, bool has_root)
 {
 	json_t *j = json_object();
 
 	json_object_set_new(j, "call", json_string(call));
 	json_object_set_new(j, "bytes", count_or_null(bytes));
 	json_object_set_new(j, "thread", tid ? json_integer(tid) : json_null());
-	json_object_set_new(j, "stack", json_stack(stack));
+	json_object_set_new(j, "stack", json_stack(stack, has_root));
 	return j;
 }
 
-static json_t *json_mismatch(const struct item *item)
+static json_t *json_mismatch(const struct item *item, bool has_root)
 {
 	json_t *j = json_item(item);
 
 	json_object_set_new(j, "addr", out_json_hex(item->addr));
 	json_object_set_new(j, "count", out_json_count(item->nbufs));
-	json_object_set_new(
-		j, "allocation",
-		json_call(item->call, item->bytes, item->tid, &item->stack));
+	json_object_set_new(j, "allocation",
+			    json_call(item->call, item->bytes, item->tid,
+				      &item->stack, has_root));
 	json_object_set_new(j, "free",
 			    json_call(item->freed_by, item->freed_bytes,
-				      item->freed_tid, &item->freed));
+				      item->freed_tid, &item->freed, has_root));
 	return j;
 }
 
@@ -174,7 +176,7 @@ static json_t *json_verdicts(const struct verdict *v)
 	return list;
 }
 
-static void add_items(const struct verdict *v, json_t *j)
+static void add_items(const struct verdict *v, json_t *j, bool has_root)
 {
 	json_t *leaks = json_array();
 	json_t *damage = json_array();
@@ -184,11 +186,14 @@ static void add_items(const struct verdict *v, json_t *j)
 		const struct item *item = &v->items.v[i];
 
 		if (item_is_buffers(item))
-			json_array_append_new(leaks, json_leak(v, item));
+			json_array_append_new(leaks,
+					      json_leak(v, item, has_root));
 		else if (item->kind == ITEM_MISMATCH)
-			json_array_append_new(mismatches, json_mismatch(item));
+			json_array_append_new(mismatches,
+					      json_mismatch(item, has_root));
 		else
-			json_array_append_new(damage, json_damage(item));
+			json_array_append_new(damage,
+					      json_damage(item, has_root));
 	}
 	json_object_set_new(j, "leaks", leaks);
 	json_object_set_new(j, "corruption", damage);
@@ -197,7 +202,7 @@ static void add_items(const struct verdict *v, json_t *j)
 			    out_json_count(v->nmismatches));
 }
 
-static void print_verdict(const struct verdict *v, FILE *out)
+static void print_verdict(const struct verdict *v, bool has_root, FILE *out)
 {
 	static const char *const words[] = {
 		[PMDB_CLEAN] = "clean",
@@ -229,7 +234,7 @@ static void print_verdict(const struct verdict *v, FILE *out)
 			    json_counts(&v->sums[ITEM_KNOWN], true));
 	json_object_set_new(j, "suppressed",
 			    json_counts(&v->sums[ITEM_SUPPRESSED], true));
-	add_items(v, j);
+	add_items(v, j, has_root);
 	json_dumpf(j, out, JSON_COMPACT);
 	fputc('\n', out);
 	json_decref(j);
@@ -238,5 +243,5 @@ static void print_verdict(const struct verdict *v, FILE *out)
 void check_print_json(const struct report *r, FILE *out)
 {
 	for (size_t i = 0; i < r->n; i++)
-		print_verdict(&r->v[i], out);
+		print_verdict(&r->v[i], r->check->has_root, out);
 }

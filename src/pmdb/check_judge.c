@@ -253,6 +253,7 @@ void verdict_fini(struct verdict *v)
 			mem_free(f->function);
 			mem_free(f->linkname);
 			mem_free(f->file);
+			mem_free(f->path);
 			mem_free(f->object);
 		}
 		mem_free(v->frames.v[i]);

@@ -15,9 +15,10 @@
 #include <unistd.h>
 
 const struct check_format check_formats[] = {
-	{"text", check_print_text},
-	{"json", check_print_json},
-	{NULL, NULL},
+	{"text", check_print_text},         {"json", check_print_json},
+	{"sarif", check_print_sarif},       {"junit", check_print_junit},
+	{"github", check_print_github},     {"gitlab", check_print_gitlab},
+	{"markdown", check_print_markdown}, {NULL, NULL},
 };
 
 static struct err *write_error(const char *path, int error)

@@ -19,10 +19,8 @@ void check_frame_line(struct strbuf *sb, const struct check_frame *f,
 	strbuf_printf(sb, "    #%-2u 0x%012" PRIx64 " in %s", n, f->pc,
 		      f->function ? f->function : "??");
 	if (f->file) {
-		_free_ char *path = check->has_root ? check_path(check, f->file)
-						    : mem_strdup(f->file);
-
-		strbuf_printf(sb, " %s:%d", path, f->line);
+		strbuf_printf(sb, " %s:%d", check->has_root ? f->path : f->file,
+			      f->line);
 	} else if (f->object && f->is_own) {
 		const char *slash = strrchr(f->object, '/');
 
@@ -47,11 +45,11 @@ static void print_stack(const struct check *check, FILE *out, bool is_there,
 }
 
 /* what keeps an indirect leak: that is the one to look at */
-static void print_keeper(const struct check *check, const struct verdict *v,
-			 FILE *out, const struct item *item)
+static void print_keeper(const struct verdict *v, FILE *out,
+			 const struct item *item)
 {
 	const struct item *keeper = &v->items.v[item->kept_by];
-	const struct check_frame *f = check_where(check, keeper);
+	const struct check_frame *f = check_where(keeper);
 	struct strbuf sb = {0};
 
 	strbuf_printf(&sb, "  kept by the %s leak of %" PRIu64 " byte%s",
@@ -59,7 +57,7 @@ static void print_keeper(const struct check *check, const struct verdict *v,
 		      keeper->bytes, plural(keeper->bytes));
 	if (f) {
 		strbuf_puts(&sb, " from ");
-		check_frame_words(check, f, &sb);
+		check_frame_words(f, &sb);
 	}
 	fprintf(out, "%s [%016" PRIx64 "]\n", strbuf_str(&sb),
 		keeper->fingerprint);
@@ -96,7 +94,7 @@ static void print_buffers(const struct check *check, const struct verdict *v,
 					    : "");
 	print_stack(check, out, item->has_stack, &item->stack);
 	if (item->kept_by != ITEM_NONE && item->kind == ITEM_INDIRECT)
-		print_keeper(check, v, out, item);
+		print_keeper(v, out, item);
 	if (item->kept_bufs && item->kind == ITEM_LEAK)
 		fprintf(out,
 			"  keeps %" PRIu64 " more byte%s in %" PRIu64
@@ -244,20 +242,25 @@ static void add_counts(const struct verdict *v, struct strbuf *sb)
 	add_leaks(sb, &v->sums[ITEM_SUPPRESSED], "suppressed ");
 }
 
+void check_summary_words(const struct verdict *v, struct strbuf *sb)
+{
+	if (v->status == PMDB_NO_VERDICT) {
+		strbuf_printf(sb, "no verdict: %s", reason_alone(v));
+		return;
+	}
+	if (v->status == PMDB_CLEAN)
+		strbuf_printf(sb, "clean, %" PRIu64 " buffer%s live",
+			      v->live.nbufs, plural(v->live.nbufs));
+	add_counts(v, sb);
+	if (v->status == PMDB_FINDINGS && v->reason)
+		strbuf_printf(sb, " (leaks uncertain: %s)", v->reason);
+}
+
 static void print_summary(const struct verdict *v, FILE *out)
 {
 	struct strbuf sb = {0};
 
-	if (v->status == PMDB_NO_VERDICT) {
-		strbuf_printf(&sb, "no verdict: %s", reason_alone(v));
-	} else {
-		if (v->status == PMDB_CLEAN)
-			strbuf_printf(&sb, "clean, %" PRIu64 " buffer%s live",
-				      v->live.nbufs, plural(v->live.nbufs));
-		add_counts(v, &sb);
-		if (v->status == PMDB_FINDINGS && v->reason)
-			strbuf_printf(&sb, " (leaks uncertain: %s)", v->reason);
-	}
+	check_summary_words(v, &sb);
 	fprintf(out, "pmdb: %s: %s\n", v->path, strbuf_str(&sb));
 	strbuf_free(&sb);
 }

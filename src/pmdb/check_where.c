@@ -19,28 +19,6 @@ const char *check_kind_name(enum item_kind kind)
 	return names[kind];
 }
 
-struct err *check_set_root(struct check *check, const char *dir)
-{
-	static const char *const services[] = {"GITHUB_WORKSPACE",
-					       "CI_PROJECT_DIR"};
-	char path[PATH_MAX];
-
-	check->has_root = dir;
-	for (size_t i = 0; !dir && i < 2; i++) {
-		dir = getenv(services[i]);
-		if (dir && !*dir)
-			dir = NULL;
-	}
-	if (!realpath(dir ? dir : ".", path)) {
-		if (!check->has_root)
-			return NULL; /* paths stay as they are */
-		return err_new(ERR_IO, "%s: %s", dir, strerror(errno));
-	}
-	mem_free(check->root);
-	check->root = mem_strdup(strcmp(path, "/") ? path : "");
-	return NULL;
-}
-
 /* "./a//b/../c" is "a/c"; what climbs out keeps its dots */
 static char *normal(const char *path)
 {
@@ -74,29 +52,64 @@ static char *normal(const char *path)
 	return sb.s ? sb.s : mem_strdup("");
 }
 
-char *check_path(const struct check *check, const char *file)
+struct err *check_set_root(struct check *check, const char *dir)
 {
-	char *path = normal(file);
+	static const char *const services[] = {"GITHUB_WORKSPACE",
+					       "CI_PROJECT_DIR"};
+	char path[PATH_MAX];
+
+	check->has_root = dir;
+	for (size_t i = 0; !dir && i < 2; i++) {
+		dir = getenv(services[i]);
+		if (dir && !*dir)
+			dir = NULL;
+	}
+	char *root = realpath(dir ? dir : ".", path) ? mem_strdup(path)
+		     : dir && *dir == '/' ? normal(dir)
+					  : NULL;
+
+	/* what was built elsewhere has a root that is not here */
+	if (!root && check->has_root)
+		return err_new(ERR_IO, "%s: %s", dir, strerror(errno));
+	mem_free(check->root);
+	check->root = root;
+	if (root && strcmp(root, "/") == 0)
+		*root = '\0';
+	return NULL;
+}
+
+/* a library of the system: of its files, relative names are not ours */
+static bool is_system(const struct check_frame *f)
+{
+	static const char *const places[] = {"/lib/", "/lib64/", "/usr/lib/",
+					     "/usr/lib64/"};
+
+	for (size_t i = 0; f->object && i < sizeof(places) / sizeof(*places);
+	     i++)
+		if (strncmp(f->object, places[i], strlen(places[i])) == 0)
+			return true;
+	return false;
+}
+
+void check_place(const struct check *check, const char *dir,
+		 struct check_frame *f)
+{
 	size_t n = check->root ? strlen(check->root) : 0;
+	_free_ char *whole = NULL;
 
-	if (check->root && strncmp(path, check->root, n) == 0 &&
-	    path[n] == '/' && path[n + 1])
-		memmove(path, path + n + 1, strlen(path + n + 1) + 1);
-	return path;
-}
-
-/* a file of the project */
-static bool is_inside(const struct check *check, const struct check_frame *f)
-{
 	if (!f->file)
-		return false;
-	_free_ char *path = check_path(check, f->file);
-
-	return path[0] != '/' && strncmp(path, "../", 3) != 0;
+		return;
+	if (f->file[0] != '/' && dir && dir[0] == '/')
+		whole = mem_printf("%s/%s", dir, f->file);
+	f->path = normal(whole ? whole : f->file);
+	if (check->root && strncmp(f->path, check->root, n) == 0 &&
+	    f->path[n] == '/' && f->path[n + 1])
+		memmove(f->path, f->path + n + 1, strlen(f->path + n + 1) + 1);
+	f->is_inside = f->path[0] != '/' && strncmp(f->path, "../", 3) != 0 &&
+		       !f->is_own && (f->file[0] == '/' || !is_system(f));
 }
 
-const struct check_frame *check_where(const struct check *check,
-				      const struct item *item)
+const struct check_frame *check_where(const struct item *item)
 {
 	const struct check_stack *s = &item->stack;
 	const struct check_frame *best = NULL;
@@ -106,16 +119,15 @@ const struct check_frame *check_where(const struct check *check,
 
 		if (f->is_own)
 			continue;
-		if (is_inside(check, f))
+		if (f->is_inside)
 			return f;
-		if (!best || (!best->file && f->file))
+		if (!best || (is_system(best) && !is_system(f)))
 			best = f;
 	}
 	return best;
 }
 
-void check_frame_words(const struct check *check, const struct check_frame *f,
-		       struct strbuf *sb)
+void check_frame_words(const struct check_frame *f, struct strbuf *sb)
 {
 	if (f->function) {
 		strbuf_puts(sb, f->function);
@@ -127,11 +139,8 @@ void check_frame_words(const struct check *check, const struct check_frame *f,
 	} else {
 		strbuf_printf(sb, "0x%" PRIx64, f->pc);
 	}
-	if (f->file) {
-		_free_ char *path = check_path(check, f->file);
-
-		strbuf_printf(sb, " %s:%d", path, f->line);
-	}
+	if (f->path)
+		strbuf_printf(sb, " %s:%d", f->path, f->line);
 }
 
 static const char *plural(uint64_t n)

@@ -27,6 +27,15 @@ bool types_source_line(struct types *types, taddr_t pc, const char **ret_file,
 	return true;
 }
 
+const char *types_compile_dir(struct types *types, taddr_t pc)
+{
+	struct object_impl *obj = object_at(types, pc);
+	Dwfl_Module *mod = obj ? object_module(obj) : NULL;
+	Dwfl_Line *line = mod ? dwfl_module_getsrc(mod, pc) : NULL;
+
+	return line ? dwfl_line_comp_dir(line) : NULL;
+}
+
 static const char *link_name(Dwarf_Die *die)
 {
 	Dwarf_Attribute attr;

@@ -166,6 +166,10 @@ bool types_is_demangling(const struct types *types);
 bool types_source_line(struct types *types, taddr_t pc, const char **ret_file,
 		       int *ret_line);
 
+/** The directory that the compiler of the code at pc ran in, which a relative
+ * file is relative to; NULL unknown.  Borrowed for the life of types. */
+const char *types_compile_dir(struct types *types, taddr_t pc);
+
 /** The function at pc as people write it: demangled, no offset; the innermost
  * inlined function where one was inlined at pc.  Owned; NULL unknown. */
 char *types_function_name(struct types *types, taddr_t pc);

@@ -8,7 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cilib import *
 import jsonschema
 
-plan(45)
+plan(46)
 
 # the verdict is of the schema, whatever it is
 with open(TOP + "/doc/schema/check.json") as f:
@@ -87,7 +87,7 @@ for args, words in ((("--fail-on", "growth"), "between two dumps"),
                     (("--fail-on", "sin"), "--fail-on is a list"),
                     (("--min-bytes", "-1"), "no number"),
                     (("--exit-code", "256"), "no number"),
-                    (("--source-root", "/no/such"), "No such file")):
+                    (("--source-root", "no/such"), "No such file")):
     rc, out, err = check(*args, clean)
     ok(rc == 2 and words in err and err.count("\n") == 1 and not out,
        "usage: " + " ".join(args), (rc, err))
@@ -110,3 +110,7 @@ ok(rc == 3 and "/no/such/x: No such file" in err, "a file that cannot be written
    (rc, err))
 rc, out, err = check("--format", "json=/dev/full", clean)
 ok(rc == 3 and "/dev/full: No space" in err, "a full disk", (rc, err))
+rc, v = verdict("--source-root", os.path.dirname(TOP), os.path.join(WORK, "cxx.core"))
+files = {f["file"] for g in v["leaks"] for f in g["stack"] if f["file"]}
+ok(any(f.endswith("fixtures/prog/cxx.cc") and f[0] != "/" for f in files),
+   "--source-root is for JSON, too", files)
