@@ -11,12 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pmdb/check_suppress.h"
+
 struct check *check_create(FILE *out)
 {
 	struct check *check = mem_zalloc(sizeof(*check));
 
 	check->out = out;
 	check->exit_code = PMDB_FINDINGS;
+	check->suppressions = mem_zalloc(sizeof(*check->suppressions));
 	check->fail_on = 1U << ITEM_PANIC | 1U << ITEM_DAMAGE |
 			 1U << ITEM_MISMATCH | 1U << ITEM_LEAK;
 	return check;
@@ -27,6 +30,8 @@ void check_destroy(struct check *check)
 	if (!check)
 		return;
 	VEC_FREE(&check->outputs);
+	suppressions_fini(check->suppressions);
+	mem_free(check->suppressions);
 	mem_free(check->root);
 	mem_free(check);
 }
@@ -157,10 +162,27 @@ int check_option(struct check *check, int code, const char *arg)
 		return status;
 	case CHECK_SOURCE_ROOT:
 		err = check_set_root(check, arg);
-		return err ? complain(err, PMDB_USAGE) : 0;
+		break;
+	case CHECK_SUPPRESSIONS:
+		err = suppressions_read(check->suppressions, arg);
+		break;
+	case CHECK_BASELINE:
+		err = baseline_read(check->suppressions, arg);
+		break;
+	case CHECK_WRITE_BASELINE:
+		check->baseline_out = arg;
+		break;
+	case CHECK_GEN_SUPPRESSIONS:
+		check->is_generating = true;
+		check->suppressions_out = arg;
+		break;
+	case CHECK_FAIL_ON_UNUSED:
+		check->is_unused_bad = true;
+		break;
 	default:
 		return -1;
 	}
+	return err ? complain(err, PMDB_USAGE) : 0;
 }
 
 int check_prepare(struct check *check)
@@ -186,6 +208,36 @@ static int worse(int a, int b)
 	return a > b ? a : b;
 }
 
+/* what goes into a baseline is known from now on */
+static void accept(struct verdict *v)
+{
+	for (size_t i = 0; i < v->items.n; i++)
+		if (v->items.v[i].state == ITEM_FAILS)
+			v->items.v[i].state = ITEM_KNOWN;
+}
+
+static void render_suppressions(const void *arg, FILE *out)
+{
+	check_print_suppressions(arg, out);
+}
+
+/* the last line of a report is the verdict: what is for the next time is
+ * before it */
+static struct err *write_all(const struct report *r)
+{
+	const struct check *check = r->check;
+	struct err *err = NULL;
+
+	if (check->is_generating && check->suppressions_out)
+		err = check_write_file(check->suppressions_out,
+				       render_suppressions, r);
+	else if (check->is_generating)
+		check_print_suppressions(r, check->out);
+	if (!err && check->baseline_out)
+		err = baseline_write(r, check->baseline_out);
+	return err ? err : check_write(r);
+}
+
 int check_dumps(struct check *check, char *const paths[], size_t n)
 {
 	struct verdict *v = mem_array(n, sizeof(*v));
@@ -195,10 +247,15 @@ int check_dumps(struct check *check, char *const paths[], size_t n)
 	for (size_t i = 0; i < n; i++) {
 		v[i].path = paths[i];
 		check_judge(check, &v[i]);
+		check_suppress(check->suppressions, &v[i]);
+		if (check->baseline_out)
+			accept(&v[i]);
 		check_decide(check, &v[i]);
 		r.status = worse(r.status, (int)v[i].status);
 	}
-	err = check_write(&r);
+	if (suppressions_unused(check->suppressions) && check->is_unused_bad)
+		r.status = worse(r.status, PMDB_FINDINGS);
+	err = write_all(&r);
 	for (size_t i = 0; i < n; i++) {
 		check_print_trouble(&v[i]);
 		verdict_fini(&v[i]);
@@ -229,7 +286,14 @@ void check_help(FILE *out)
 	      "  --min-bytes N           a leak of fewer bytes is tolerated\n"
 	      "  --max-leaks N           up to N leaks are tolerated\n"
 	      "  --exit-code N           the status of findings, instead of 1\n"
-	      "  --source-root DIR       print paths relative to DIR\n",
+	      "  --source-root DIR       print paths relative to DIR\n"
+	      "  --suppressions FILE     of LeakSanitizer's or valgrind's "
+	      "suppressions\n"
+	      "  --gen-suppressions[=FILE]  print such for what fails\n"
+	      "  --fail-on-unused-suppressions\n"
+	      "  --baseline FILE         what is in it is known, and no "
+	      "finding\n"
+	      "  --write-baseline FILE   write one of what is found now\n",
 	      out);
 }
 

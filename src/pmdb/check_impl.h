@@ -30,6 +30,7 @@ struct check_frame {
 	uint64_t offset; /* of pc in the object */
 	bool is_inlined; /* into the next one */
 	bool is_own;     /* the allocator's */
+	bool is_system;  /* of a library of the system */
 	bool is_inside;  /* its file is one of the project */
 };
 
@@ -118,6 +119,8 @@ struct verdict {
 	struct check_counts sums[ITEM_STATES];
 };
 
+struct suppressions;
+
 /* ---- what was asked for -------------------------------------------------- */
 
 struct check_format;
@@ -134,7 +137,12 @@ struct check {
 	int exit_code; /* for findings */
 	char *root;    /* absolute, no slash at its end; NULL none */
 	bool has_root; /* the user named it: for text too */
-	FILE *out;     /* what is written to no file */
+	struct suppressions *suppressions;
+	bool is_unused_bad;           /* a suppression that is, fails */
+	const char *baseline_out;     /* file to write; NULL none */
+	bool is_generating;           /* suppressions, into: */
+	const char *suppressions_out; /* a file; NULL: out */
+	FILE *out;                    /* what is written to no file */
 };
 
 /* what a format renders: all dumps of a call */
@@ -223,6 +231,10 @@ void check_summary_words(const struct verdict *v, struct strbuf *sb);
 /* check_json.c */
 /** Prints an object on a line for each dump. */
 void check_print_json(const struct report *r, FILE *out);
+
+/* check_gen.c */
+/** Prints suppressions for what fails. */
+void check_print_suppressions(const struct report *r, FILE *out);
 
 /* check_sarif.c, and so on */
 /** Print a format of others, of all dumps. */

@@ -37,9 +37,18 @@ struct frames_arg {
 	VEC(struct check_frame) frames;
 };
 
+/* a name of the dump; one with a line end in it must not make a line */
+static char *clean(char *name)
+{
+	for (char *p = name; p && *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	return name;
+}
+
 static char *copy(const char *s)
 {
-	return s ? mem_strdup(s) : NULL;
+	return s ? clean(mem_strdup(s)) : NULL;
 }
 
 static void take_frame(void *arg, taddr_t pc, const char *function,
@@ -61,6 +70,19 @@ static void take_frame(void *arg, taddr_t pc, const char *function,
 	VEC_PUSH(&a->frames, f);
 }
 
+/* the linker's names of functions that were inlined, all but the last of n */
+static void name_inlined(struct types *types, taddr_t pc,
+			 struct check_frame *frames, size_t n)
+{
+	_free_ struct inline_frame *inlined =
+		mem_array(n + 1, sizeof(*inlined));
+
+	if (n < 2 || types_inlines(types, pc - 1, inlined, n) != n)
+		return;
+	for (size_t i = 0; i + 1 < n; i++)
+		frames[i].linkname = copy(inlined[i].name);
+}
+
 /* the functions at a return address; pc is not 0 */
 static const struct check_frame *frames_of(struct maker *m, taddr_t pc)
 {
@@ -76,12 +98,13 @@ static const struct check_frame *frames_of(struct maker *m, taddr_t pc)
 	if (*place)
 		return m->v->frames.v[*place - 1];
 	types_each_function(types, pc, take_frame, &a);
+	name_inlined(types, pc, a.frames.v, a.frames.n);
 	if (a.frames.n > 0) {
 		struct check_frame *outer = &a.frames.v[a.frames.n - 1];
 
 		outer->is_inlined = false;
 		if (types_symbol_at(types, pc - 1, &sym))
-			outer->linkname = mem_strdup(sym.name);
+			outer->linkname = copy(sym.name);
 	}
 	VEC_PUSH(&a.frames, end);
 	VEC_PUSH(&m->v->frames, a.frames.v);
@@ -171,10 +194,10 @@ static struct item *buffers_item(struct maker *m, enum item_kind kind,
 	if (audit_of(m, buf, &b, &a)) {
 		item->tid = a.tid;
 	}
-	item->call = mem_strdup(a.kind ? a.kind : "");
+	item->call = copy(a.kind ? a.kind : "");
 	item->addr = b.addr;
-	item->cache = mem_strdup(heap_buf_from(m->e->heap, &b));
-	item->type = type_of(m, b.addr);
+	item->cache = copy(heap_buf_from(m->e->heap, &b));
+	item->type = clean(type_of(m, b.addr));
 	item->has_stack = take_stack(m, stack, &item->stack);
 	return item;
 }
@@ -427,7 +450,7 @@ static void damage_item(struct maker *m, const struct heap_finding *f)
 	item->at = f->at;
 	item->is_structure = f->kind == FINDING_STRUCTURE;
 	if (f->cache) {
-		item->cache = mem_strdup(heap_name(heap, f->cache));
+		item->cache = copy(heap_name(heap, f->cache));
 		item->ncaches = 1;
 	}
 	if (item->is_structure || !heap->ops->buf_at(heap, f->addr, &b) ||
@@ -446,10 +469,10 @@ static void mismatch_item(struct maker *m, const struct heap_mismatch *f)
 	item->addr = f->free.buf;
 	item->nbufs = f->count;
 	item->bytes = f->size_bytes;
-	item->call = mem_strdup(heap_alloc_call(f->alloc.kind));
+	item->call = copy(heap_alloc_call(f->alloc.kind));
 	item->tid = f->alloc.tid;
 	item->has_stack = take_stack(m, f->alloc.stack, &item->stack);
-	item->freed_by = mem_strdup(heap_free_call(f->free.kind));
+	item->freed_by = copy(heap_free_call(f->free.kind));
 	item->freed_tid = f->free.tid;
 	item->freed_bytes = f->freed_bytes;
 	item->has_freed = take_stack(m, f->free.stack, &item->freed);

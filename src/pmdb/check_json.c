@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A verdict as an object on a line: doc/json.md says what is in it. */
-#include "pmdb/check_impl.h"
+#include "pmdb/check_suppress.h"
 
 #include <inttypes.h>
 
@@ -202,7 +202,29 @@ static void add_items(const struct verdict *v, json_t *j, bool has_root)
 			    out_json_count(v->nmismatches));
 }
 
-static void print_verdict(const struct verdict *v, bool has_root, FILE *out)
+/* those of the call, not of one dump */
+static json_t *json_suppressions(const struct suppressions *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->v.n; i++) {
+		const struct suppression *one = &s->v.v[i];
+		json_t *j = json_object();
+
+		json_object_set_new(j, "file", out_json_string(one->path));
+		json_object_set_new(j, "line", json_integer(one->line));
+		json_object_set_new(j, "text", out_json_string(one->text));
+		json_object_set_new(j, "expired",
+				    json_boolean(one->is_expired));
+		json_object_set_new(j, "used", out_json_count(one->nused));
+		json_object_set_new(j, "bytes", out_json_count(one->bytes));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static void print_verdict(const struct report *r, const struct verdict *v,
+			  FILE *out)
 {
 	static const char *const words[] = {
 		[PMDB_CLEAN] = "clean",
@@ -234,7 +256,9 @@ static void print_verdict(const struct verdict *v, bool has_root, FILE *out)
 			    json_counts(&v->sums[ITEM_KNOWN], true));
 	json_object_set_new(j, "suppressed",
 			    json_counts(&v->sums[ITEM_SUPPRESSED], true));
-	add_items(v, j, has_root);
+	add_items(v, j, r->check->has_root);
+	json_object_set_new(j, "suppressions",
+			    json_suppressions(r->check->suppressions));
 	json_dumpf(j, out, JSON_COMPACT);
 	fputc('\n', out);
 	json_decref(j);
@@ -243,5 +267,5 @@ static void print_verdict(const struct verdict *v, bool has_root, FILE *out)
 void check_print_json(const struct report *r, FILE *out)
 {
 	for (size_t i = 0; i < r->n; i++)
-		print_verdict(&r->v[i], r->check->has_root, out);
+		print_verdict(r, &r->v[i], out);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A verdict for people, in the words of LeakSanitizer where it has some. */
-#include "pmdb/check_impl.h"
+#include "pmdb/check_suppress.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -282,6 +282,7 @@ static void print_verdict(const struct check *check, const struct verdict *v,
 
 void check_print_text(const struct report *r, FILE *out)
 {
+	suppressions_print(r->check->suppressions, out);
 	for (size_t i = 0; i < r->n; i++)
 		print_verdict(r->check, &r->v[i], out);
 }

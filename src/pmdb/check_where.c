@@ -97,6 +97,7 @@ void check_place(const struct check *check, const char *dir,
 	size_t n = check->root ? strlen(check->root) : 0;
 	_free_ char *whole = NULL;
 
+	f->is_system = is_system(f);
 	if (!f->file)
 		return;
 	if (f->file[0] != '/' && dir && dir[0] == '/')
@@ -106,7 +107,7 @@ void check_place(const struct check *check, const char *dir,
 	    f->path[n] == '/' && f->path[n + 1])
 		memmove(f->path, f->path + n + 1, strlen(f->path + n + 1) + 1);
 	f->is_inside = f->path[0] != '/' && strncmp(f->path, "../", 3) != 0 &&
-		       !f->is_own && (f->file[0] == '/' || !is_system(f));
+		       !f->is_own && (f->file[0] == '/' || !f->is_system);
 }
 
 const struct check_frame *check_where(const struct item *item)
@@ -121,7 +122,7 @@ const struct check_frame *check_where(const struct item *item)
 			continue;
 		if (f->is_inside)
 			return f;
-		if (!best || (is_system(best) && !is_system(f)))
+		if (!best || (best->is_system && !f->is_system))
 			best = f;
 	}
 	return best;

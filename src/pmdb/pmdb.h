@@ -33,16 +33,26 @@ enum check_code {
 	CHECK_MAX_LEAKS,
 	CHECK_EXIT_CODE,
 	CHECK_SOURCE_ROOT,
+	CHECK_SUPPRESSIONS,
+	CHECK_GEN_SUPPRESSIONS,
+	CHECK_FAIL_ON_UNUSED,
+	CHECK_BASELINE,
+	CHECK_WRITE_BASELINE,
 };
-#define CHECK_OPTION_ROWS                                                 \
-	{"format", required_argument, NULL, CHECK_FORMAT},                \
-		{"fail-on", required_argument, NULL, CHECK_FAIL_ON},      \
-		{"min-bytes", required_argument, NULL, CHECK_MIN_BYTES},  \
-		{"max-leaks", required_argument, NULL, CHECK_MAX_LEAKS},  \
-		{"exit-code", required_argument, NULL, CHECK_EXIT_CODE},  \
-	{                                                                 \
-		"source-root", required_argument, NULL, CHECK_SOURCE_ROOT \
-	}
+/* clang-format off */
+#define CHECK_OPTION_ROWS \
+	{"format", required_argument, NULL, CHECK_FORMAT}, \
+	{"fail-on", required_argument, NULL, CHECK_FAIL_ON}, \
+	{"min-bytes", required_argument, NULL, CHECK_MIN_BYTES}, \
+	{"max-leaks", required_argument, NULL, CHECK_MAX_LEAKS}, \
+	{"exit-code", required_argument, NULL, CHECK_EXIT_CODE}, \
+	{"source-root", required_argument, NULL, CHECK_SOURCE_ROOT}, \
+	{"suppressions", required_argument, NULL, CHECK_SUPPRESSIONS}, \
+	{"gen-suppressions", optional_argument, NULL, CHECK_GEN_SUPPRESSIONS}, \
+	{"fail-on-unused-suppressions", no_argument, NULL, CHECK_FAIL_ON_UNUSED}, \
+	{"baseline", required_argument, NULL, CHECK_BASELINE}, \
+	{"write-baseline", required_argument, NULL, CHECK_WRITE_BASELINE}
+/* clang-format on */
 
 /**
  * Begins a check.
