@@ -12,6 +12,8 @@
  *   main=PID    the process whose dump has the name as it is
  *   list=FILE   append "PID /NAME" of each dump to this file, with a NUL;
  *               of one that failed, "PID WHY"
+ *   only=P[:P]  only in a process whose command, or program, has such a name;
+ *               * and ? are wildcards
  *   path=NAME   the rest of the value is the name of the dump
  *
  * A value that begins with '/' or has no such item is a name and means exit,
@@ -69,6 +71,7 @@
 /* as the environment was at the start; written once, by the constructor */
 static struct {
 	int is_read;
+	int is_left_out; /* by only= */
 	unsigned events; /* KMEM_ON_* */
 	int signo;
 	int main_pid;
@@ -221,6 +224,55 @@ static int is_item(const char *s, size_t len, const char *word)
 				  : len == n && strncmp(s, word, n) == 0;
 }
 
+/* is the name matched by a pattern? */
+static int is_match(const char *p, const char *end, const char *name)
+{
+	const char *star = NULL; /* the last one, and what it may still take */
+	const char *from = name;
+
+	while (*name) {
+		if (p < end && *p == '*') {
+			star = ++p;
+			from = name;
+		} else if (p < end && (*p == '?' || *p == *name)) {
+			p++;
+			name++;
+		} else if (star) {
+			p = star;
+			name = ++from;
+		} else {
+			return 0;
+		}
+	}
+	while (p < end && *p == '*')
+		p++;
+	return p == end;
+}
+
+/* is this process one of those between colons?  The command is cut off after 15
+ * characters, the name of the program is not. */
+static int is_chosen(const char *s, size_t len)
+{
+	const char *end = s + len;
+	const char *exe;
+	long n = snap_sys(SYS_readlink, "/proc/self/exe", path_buf,
+			  sizeof(path_buf) - 1);
+
+	path_buf[n > 0 ? n : 0] = '\0';
+	exe = strrchr(path_buf, '/');
+	exe = exe ? exe + 1 : path_buf;
+	while (s < end) {
+		const char *p = s;
+
+		while (s < end && *s != ':')
+			s++;
+		if (is_match(p, s, conf.comm) || is_match(p, s, exe))
+			return 1;
+		s++;
+	}
+	return 0;
+}
+
 /* takes one item in; 0 when there is no such item */
 static int take_item(const char *s, size_t len)
 {
@@ -248,6 +300,10 @@ static int take_item(const char *s, size_t len)
 	}
 	if (is_item(s, len, "main=")) {
 		conf.main_pid = (int)parse_number(s + 5, len - 5);
+		return 1;
+	}
+	if (is_item(s, len, "only=")) {
+		conf.is_left_out = !is_chosen(s + 5, len - 5);
 		return 1;
 	}
 	if (is_item(s, len, "list=")) {
@@ -370,6 +426,8 @@ unsigned kmem_snap_events(void)
 		if (!conf.events)
 			conf.events = KMEM_ON_EXIT | KMEM_ON__EXIT |
 				      KMEM_ON_FATAL | KMEM_ON_PANIC;
+		if (conf.is_left_out)
+			conf.events = 0;
 		save_path(template && *template ? template : DEFAULT_PATH);
 	}
 	return conf.events;

@@ -238,7 +238,8 @@ static struct err *write_all(const struct report *r)
 	return err ? err : check_write(r);
 }
 
-int check_dumps(struct check *check, char *const paths[], size_t n)
+int check_dumps(struct check *check, char *const paths[], size_t n,
+		enum pmdb_status *ret)
 {
 	struct verdict *v = mem_array(n, sizeof(*v));
 	struct report r = {check, v, n, PMDB_CLEAN};
@@ -252,6 +253,8 @@ int check_dumps(struct check *check, char *const paths[], size_t n)
 			accept(&v[i]);
 		check_decide(check, &v[i]);
 		r.status = worse(r.status, (int)v[i].status);
+		if (ret)
+			ret[i] = v[i].status;
 	}
 	if (suppressions_unused(check->suppressions) && check->is_unused_bad)
 		r.status = worse(r.status, PMDB_FINDINGS);
@@ -346,7 +349,7 @@ int check_main(int argc, char **argv)
 		status = check_prepare(check);
 		if (status == 0)
 			status = check_dumps(check, argv + optind,
-					     (size_t)(argc - optind));
+					     (size_t)(argc - optind), NULL);
 	}
 	check_destroy(check);
 	return status;

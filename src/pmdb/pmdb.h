@@ -17,6 +17,7 @@ enum pmdb_status {
 	PMDB_FINDINGS = 1,       /* leaks or corruption; a command failed */
 	PMDB_USAGE = 2,          /* the command line makes no sense */
 	PMDB_NO_VERDICT = 3,     /* could not look, so does not say "clean" */
+	PMDB_RUN_TIMEOUT = 124,  /* run: the program was ended by --timeout */
 	PMDB_RUN_FAILED = 125,   /* run: pmdb failed before the child began */
 	PMDB_RUN_NOEXEC = 126,   /* run: found, but not executable */
 	PMDB_RUN_NOTFOUND = 127, /* run: no such program */
@@ -80,11 +81,13 @@ void check_help(FILE *out);
  * Gives the verdict on each dump.
  *
  * @paths:  borrowed; n names of files
+ * @ret:    set to the status of each; NULL allowed
  *
  * Returns the exit status, of the worst of all dumps: no verdict outranks
  * findings.
  */
-int check_dumps(struct check *check, char *const paths[], size_t n);
+int check_dumps(struct check *check, char *const paths[], size_t n,
+		enum pmdb_status *ret);
 
 /**
  * "pmdb check [OPTION]... DUMP..."
@@ -96,7 +99,7 @@ int check_dumps(struct check *check, char *const paths[], size_t n);
 int check_main(int argc, char **argv);
 
 /**
- * "pmdb run [-o DUMP] [--check] -- CMD ARGS..."
+ * "pmdb run [OPTION]... -- CMD ARGS..."
  *
  * @argv:  borrowed; argv[0] is "run"
  *

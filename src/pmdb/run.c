@@ -10,7 +10,8 @@
  *   LD_PRELOAD      libkmem_preload.so, then what the user had
  *   KMEM_DEBUG      default, unless the user chose
  *   KMEM_LOGGING    transaction=1m, unless the user chose
- *   KMEM_SNAPSHOT   exit,_exit,fatal,panic,main=PID[,list=FILE],path=TEMPLATE
+ *   KMEM_SNAPSHOT   exit,_exit,fatal,panic,main=PID[,list=FILE][,only=PATTERNS],
+ *                   path=TEMPLATE
  *
  * Each process appends a record to FILE, since only the library knows which
  * dumps there are: "PID /NAME", or "PID WHY" of one that failed, with a NUL.  A
@@ -28,6 +29,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,17 +39,41 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/strbuf.h"
+#include "pmdb/run_impl.h"
 
 #define PRELOAD_NAME     "libkmem_preload.so"
 #define DEFAULT_DUMP     "pmdb.%c.%p.core"
 #define MAX_INTERPRETERS 4
 #define GROUP_MS         200 /* for the witness to tell */
+#define GRACE_S          10  /* from SIGTERM to SIGKILL at a timeout */
+
+/* which dumps stay when they have been judged */
+enum keep {
+	KEEP_ALL,
+	KEEP_FAILED,
+	KEEP_NONE,
+};
+
+/* options of run alone; those of check are above 0x100 */
+enum run_code {
+	RUN_DUMP_DIR = 0x80,
+	RUN_KEEP,
+	RUN_ONLY,
+	RUN_TIMEOUT,
+};
 
 struct run {
-	const char *dump; /* template, as given */
+	const char *dump;     /* template, as given */
+	const char *dump_dir; /* for it; NULL: where we are */
+	enum keep keep;
+	struct strbuf only;       /* patterns of names, ":" between */
+	long timeout_s;           /* 0: none */
+	const char *check_option; /* one that needs --check, NULL none */
 	int is_check;
 	struct check *check; /* what --check asks for */
 	char **argv;         /* the program's */
@@ -386,6 +412,23 @@ out_found:
 
 /* ---- running ------------------------------------------------------------- */
 
+/* makes a directory and those above it; returns its path, owned, or NULL */
+static char *make_dir(const char *path)
+{
+	_free_ char *part = mem_strdup(path);
+
+	for (char *p = part + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		(void)mkdir(part, 0777); /* the last one will tell */
+		*p = '/';
+	}
+	if (mkdir(part, 0777) && errno != EEXIST)
+		return NULL;
+	return realpath(path, NULL);
+}
+
 /* where a relative name of the dump begins, fit for a template; returns 0 or
  * -1 with a line said */
 static int find_cwd(struct run *run)
@@ -393,11 +436,18 @@ static int find_cwd(struct run *run)
 	_free_ char *cwd = NULL;
 	char *to;
 
-	if (run->dump[0] == '/') {
+	if (run->dump_dir) {
+		cwd = make_dir(run->dump_dir);
+		if (!cwd) {
+			complain(run->dump_dir, "%s", strerror(errno));
+			return -1;
+		}
+	} else if (run->dump[0] == '/') {
 		run->cwd = mem_strdup("");
 		return 0;
 	}
-	cwd = getcwd(NULL, 0); /* allocates what it needs */
+	if (!cwd)
+		cwd = getcwd(NULL, 0); /* allocates what it needs */
 	if (!cwd || cwd[0] != '/') {
 		complain("current directory", "%s",
 			 cwd ? "cannot be reached" : strerror(errno));
@@ -423,10 +473,13 @@ static int set_environment(const struct run *run)
 
 	preload = old && *old ? mem_printf("%s:%s", run->lib, old)
 			      : mem_strdup(run->lib);
-	snapshot = mem_printf("exit,_exit,fatal,panic,main=%d,%s%s%spath=%s%s",
-			      (int)getpid(), run->list[0] ? "list=" : "",
-			      run->list, run->list[0] ? "," : "", run->cwd,
-			      run->dump);
+	snapshot =
+		mem_printf("exit,_exit,fatal,panic,main=%d,%s%s%s%s%s%s"
+			   "path=%s%s",
+			   (int)getpid(), run->list[0] ? "list=" : "",
+			   run->list, run->list[0] ? "," : "",
+			   run->only.n ? "only=" : "", strbuf_str(&run->only),
+			   run->only.n ? "," : "", run->cwd, run->dump);
 	if (setenv("LD_PRELOAD", preload, 1) ||
 	    setenv("KMEM_SNAPSHOT", snapshot, 1))
 		return -1;
@@ -535,16 +588,60 @@ static int is_for_group(const struct witness *w, int signo)
 static const int handed_on[] = {SIGTERM, SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1,
 				SIGUSR2, SIGALRM, SIGTSTP, SIGCONT};
 
+/* seconds that are left of a timeout; is_set: there is one */
+struct clock {
+	bool is_set;
+	bool is_over; /* SIGTERM was sent, SIGKILL is next */
+	time_t end_s;
+};
+
+static time_t now_s(void)
+{
+	struct timespec t = {0};
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+/* waits for a signal, or until it is time: 0 then */
+static int await_signal(const sigset_t *set, const struct clock *clock)
+{
+	struct timespec left = {0};
+	int signo = 0;
+
+	if (!clock->is_set)
+		return sigwaitinfo(set, NULL);
+	left.tv_sec = clock->end_s - now_s();
+	if (left.tv_sec < 0)
+		left.tv_sec = 0;
+	signo = sigtimedwait(set, NULL, &left);
+	return signo < 0 && errno == EAGAIN ? 0 : signo;
+}
+
+/* it is time: the program and all it started are asked to end, which lets them
+ * leave their dumps; then they are made to */
+static void time_out(pid_t pid, struct clock *clock)
+{
+	if (now_s() < clock->end_s)
+		return;
+	run_signal_tree(pid, clock->is_over ? SIGKILL : SIGTERM);
+	clock->is_over = true;
+	clock->end_s = now_s() + GRACE_S;
+}
+
 /* waits for the program to end, handing on the signals that come for it to
  * pmdb, and standing still while it does; all of set is blocked.  Returns the
  * wait status. */
-static int await(pid_t pid, const struct witness *w, const sigset_t *set)
+static int await(pid_t pid, const struct witness *w, const sigset_t *set,
+		 struct clock *clock)
 {
 	int status;
 
 	for (;;) {
-		int signo = sigwaitinfo(set, NULL);
+		int signo = await_signal(set, clock);
 
+		if (signo == 0)
+			time_out(pid, clock);
 		if (signo > 0 && signo != SIGCHLD && !is_for_group(w, signo))
 			kill(pid, signo);
 		if (signo != SIGCHLD ||
@@ -564,6 +661,7 @@ static int run_and_wait(struct run *run, int *ret_started)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	struct sigaction old_chld;
+	struct clock clock = {run->timeout_s > 0, false, 0};
 	struct witness w;
 	sigset_t set;
 	sigset_t saved;
@@ -599,12 +697,18 @@ static int run_and_wait(struct run *run, int *ret_started)
 	*ret_started = read(fds[0], &err, sizeof(err)) != sizeof(err);
 	close(fds[0]);
 	run->pid = pid;
-	status = await(pid, &w, &set);
+	clock.end_s = now_s() + run->timeout_s;
+	status = await(pid, &w, &set, &clock);
 	witness_stop(&w);
 	sigprocmask(SIG_SETMASK, &saved, NULL);
 	if (!*ret_started) {
 		complain(run->argv[0], "%s", strerror(err));
 		return err == ENOENT ? PMDB_RUN_NOTFOUND : PMDB_RUN_NOEXEC;
+	}
+	if (clock.is_over) {
+		complain(run->argv[0], "ended after %ld seconds",
+			 run->timeout_s);
+		return PMDB_RUN_TIMEOUT;
 	}
 	return WIFSIGNALED(status) ? PMDB_RUN_SIGNAL + WTERMSIG(status)
 				   : WEXITSTATUS(status);
@@ -681,6 +785,16 @@ static void take_list(const struct run *run, const struct image *img,
 		take_record(run, (char *)(uintptr_t)(list + at), told);
 }
 
+/* takes away dumps that were judged and are not to be kept */
+static void sweep(const struct run *run, const struct told *told,
+		  const enum pmdb_status *status)
+{
+	for (size_t i = 0; i < told->paths.n; i++)
+		if (run->keep == KEEP_NONE ||
+		    (run->keep == KEEP_FAILED && status[i] == PMDB_CLEAN))
+			unlink(told->paths.v[i]);
+}
+
 /* says what the run left, and gives the verdict if it is asked for */
 static int judge_run(const struct run *run)
 {
@@ -688,6 +802,7 @@ static int judge_run(const struct run *run)
 	struct image img;
 	struct stat st;
 	int verdict = PMDB_CLEAN;
+	bool is_missing = false;
 	int err = image_open(run->list, &img, &st);
 
 	if (err) {
@@ -695,11 +810,22 @@ static int judge_run(const struct run *run)
 		return PMDB_NO_VERDICT;
 	}
 	take_list(run, &img, &told);
-	if (!told.has_main)
-		complain(run->argv[0], "left no dump");
-	if (run->is_check && told.paths.n)
-		verdict = check_dumps(run->check, told.paths.v, told.paths.n);
-	if (told.is_any_failed || !told.has_main) {
+	/* of those that were chosen there may be none but has to be one */
+	is_missing = run->only.n ? told.paths.n == 0 : !told.has_main;
+	if (is_missing)
+		complain(run->argv[0], run->only.n
+					       ? "no process of that name left "
+						 "a dump"
+					       : "left no dump");
+	if (run->is_check && told.paths.n) {
+		_free_ enum pmdb_status *status =
+			mem_array(told.paths.n, sizeof(*status));
+
+		verdict = check_dumps(run->check, told.paths.v, told.paths.n,
+				      status);
+		sweep(run, &told, status);
+	}
+	if (told.is_any_failed || is_missing) {
 		verdict = PMDB_NO_VERDICT;
 		if (run->is_check)
 			complain(run->argv[0],
@@ -714,46 +840,134 @@ static int judge_run(const struct run *run)
 
 static void usage(FILE *out)
 {
-	fputs("usage: pmdb run [-o DUMP] [--check] -- CMD ARGS...\n", out);
+	fputs("usage: pmdb run [OPTION]... -- CMD ARGS...\n"
+	      "\n"
+	      "  -o, --output DUMP       the name of dumps; %p process, %c "
+	      "command\n"
+	      "  --dump-dir DIR          where they go; it is made\n"
+	      "  --only PATTERN          dump processes of such a name only; "
+	      "repeatable\n"
+	      "  --timeout SECONDS       end the program and its children "
+	      "then: status 124\n"
+	      "  --check                 judge the dumps in the end; with it:\n"
+	      "  --keep all|failed|none  which dumps stay\n",
+	      out);
+	check_help(out);
 }
+
+/* "pmdb: run: WHAT" on stderr */
+static int bad_usage(const char *what, const char *arg)
+{
+	complain("run", "%s%s", what, arg);
+	return PMDB_USAGE;
+}
+
+static int set_keep(struct run *run, const char *arg)
+{
+	static const char *const words[] = {
+		[KEEP_ALL] = "all",
+		[KEEP_FAILED] = "failed",
+		[KEEP_NONE] = "none",
+	};
+
+	for (int i = KEEP_ALL; i <= KEEP_NONE; i++) {
+		if (strcmp(arg, words[i]) == 0) {
+			run->keep = (enum keep)i;
+			return 0;
+		}
+	}
+	return bad_usage("--keep is all, failed or none; not ", arg);
+}
+
+static int add_only(struct run *run, const char *arg)
+{
+	if (!*arg || strpbrk(arg, ",:"))
+		return bad_usage("no pattern of a name: ", arg);
+	strbuf_printf(&run->only, "%s%s", run->only.n ? ":" : "", arg);
+	return 0;
+}
+
+static int set_timeout(struct run *run, const char *arg)
+{
+	char *end = NULL;
+
+	errno = 0;
+	run->timeout_s = strtol(arg, &end, 10);
+	if (end == arg || *end || errno || run->timeout_s <= 0 ||
+	    run->timeout_s > INT_MAX)
+		return bad_usage("no number of seconds: ", arg);
+	return 0;
+}
+
+/* takes an option that is not of check */
+static int take_option(struct run *run, int code, const char *arg)
+{
+	switch (code) {
+	case 'o':
+		run->dump = arg;
+		return 0;
+	case 'c':
+		run->is_check = 1;
+		return 0;
+	case RUN_DUMP_DIR:
+		run->dump_dir = arg;
+		return *arg ? 0 : bad_usage("no directory: ", arg);
+	case RUN_KEEP:
+		run->check_option = "--keep";
+		return set_keep(run, arg);
+	case RUN_ONLY:
+		return add_only(run, arg);
+	case RUN_TIMEOUT:
+		return set_timeout(run, arg);
+	default:
+		usage(stderr);
+		return PMDB_USAGE;
+	}
+}
+
+static const struct option longs[] = {
+	{"output", required_argument, NULL, 'o'},
+	{"check", no_argument, NULL, 'c'},
+	{"dump-dir", required_argument, NULL, RUN_DUMP_DIR},
+	{"keep", required_argument, NULL, RUN_KEEP},
+	{"only", required_argument, NULL, RUN_ONLY},
+	{"timeout", required_argument, NULL, RUN_TIMEOUT},
+	{"help", no_argument, NULL, 'h'},
+	CHECK_OPTION_ROWS,
+	{NULL, 0, NULL, 0},
+};
 
 /* returns -1 to go on, or the exit status */
 static int parse(int argc, char **argv, struct run *run)
 {
-	static const struct option longs[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"check", no_argument, NULL, 'c'},
-		{"help", no_argument, NULL, 'h'},
-		CHECK_OPTION_ROWS,
-		{NULL, 0, NULL, 0},
-	};
+	int index = 0;
 	int status;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "+o:h", longs, NULL)) != -1) {
-		switch (opt) {
-		case 'o':
-			run->dump = optarg;
-			break;
-		case 'c':
-			run->is_check = 1;
-			break;
-		case 'h':
+	while ((opt = getopt_long(argc, argv, "+o:h", longs, &index)) != -1) {
+		if (opt == 'h') {
 			usage(stdout);
-			return PMDB_CLEAN;
-		default:
-			status = check_option(run->check, opt, optarg);
-			if (status < 0)
-				usage(stderr);
-			if (status)
-				return PMDB_USAGE;
+			return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
 		}
+		if (opt >= CHECK_FORMAT)
+			run->check_option = longs[index].name;
+		status = opt >= CHECK_FORMAT
+				 ? check_option(run->check, opt, optarg)
+				 : take_option(run, opt, optarg);
+		if (status)
+			return status;
 	}
 	run->argv = argv + optind;
 	if (!run->argv[0] || !run->argv[0][0] || !run->dump[0]) {
 		usage(stderr);
 		return PMDB_USAGE;
 	}
+	if (run->check_option && !run->is_check)
+		return bad_usage("without --check there is no ",
+				 run->check_option);
+	if (run->dump_dir && run->dump[0] == '/')
+		return bad_usage("in --dump-dir a dump cannot be named ",
+				 run->dump);
 	return -1;
 }
 
@@ -793,7 +1007,6 @@ static int run_it(struct run *run, int argc, char **argv)
 			status = verdict;
 	}
 	list_remove(run);
-	mem_free(run->cwd);
 	return status;
 }
 
@@ -805,5 +1018,7 @@ int run_main(int argc, char **argv)
 	run.check = check_create(stderr);
 	status = run_it(&run, argc, argv);
 	check_destroy(run.check);
+	strbuf_free(&run.only);
+	mem_free(run.cwd);
 	return status;
 }

@@ -23,7 +23,7 @@ is "a wrong option" "$? $(grep -c usage: out)" "2 1"
 "$P" run -o > out 2>&1
 is "an option without its value" $? 2
 is "help" "$("$P" run --help | head -1)" \
-	"usage: pmdb run [-o DUMP] [--check] -- CMD ARGS..."
+	"usage: pmdb run [OPTION]... -- CMD ARGS..."
 
 # the environment of the program
 env_of() { "$@" env | sort; }
