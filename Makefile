@@ -200,11 +200,13 @@ $(B)/pmdb: $(PMDB_OBJ) $(FLOOR_LIBS) $(B)/.link-order
 # A fixture is an ordinary program, built as a distribution builds: -O2, no
 # frame pointers.  One that calls kmem_* itself links libkmem and says so in a
 # comment: LINK: kmem
-fix_link = $(if $(shell grep -l 'LINK: kmem' $(1)),-L$(B) -lkmem -Wl$(,)-rpath$(,)'$$ORIGIN/..')
+# One that takes its own snapshots under another allocator says LINK: snap
+fix_link = $(if $(shell grep -l 'LINK: kmem' $(1)),-L$(B) -lkmem -Wl$(,)-rpath$(,)'$$ORIGIN/..') \
+	$(if $(shell grep -l 'LINK: snap\|"glibc.h"' $(1)),$(call objs,$(call floor_src,snap)))
 $(B)/fixtures/%: fixtures/prog/%.c $(wildcard fixtures/*.h) $(B)/libkmem.so.1
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) -std=gnu11 -O2 -g -fno-builtin-malloc -Wall -Ifixtures -Isrc/kmem \
+	$(Q)$(CC) -std=gnu11 -O2 -g -fno-builtin-malloc -Wall -Ifixtures -Isrc/kmem -Isrc \
 		-o $@ $< $(call fix_link,$<) -lpthread
 $(B)/fixtures/%: fixtures/prog/%.cc $(wildcard fixtures/*.h) $(B)/libkmem.so.1
 	@mkdir -p $(@D)

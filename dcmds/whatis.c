@@ -113,6 +113,8 @@ static char *buf_words(struct whatis_arg *w, const struct heap_buf *b,
 	if (b->state == BUF_ALLOCATED)
 		w->type = known_type(w->call->s, b->addr);
 	strbuf_printf(&sb, "%s from %s", heap_state_word(b->state), n->name);
+	if (b->where)
+		strbuf_printf(&sb, ", in %s", b->where);
 	if (w->type)
 		strbuf_printf(&sb, " (%s)", w->type);
 	if (has_record)

@@ -340,6 +340,8 @@ static char *first_doubt(const struct heap *heap, const struct leaks *leaks)
 	if (h->nfindings)
 		return mem_printf("the allocator's structures are damaged: %s",
 				  h->first_finding);
+	if (h->doubt)
+		return mem_strdup(h->doubt);
 	if (leaks->roots->why)
 		return mem_strdup(leaks->roots->why);
 	if (leaks->stats.unread_bytes)

@@ -7,7 +7,8 @@
 #include "base/strbuf.h"
 #include "heap/heap_impl.h"
 
-static const struct heap_ops *const backends[] = {&heap_kmem_ops};
+static const struct heap_ops *const backends[] = {&heap_kmem_ops,
+						  &heap_glibc_ops};
 
 /* why: what the back ends say */
 static struct err *none_fits(struct target *t, struct types *types,
@@ -69,6 +70,7 @@ void heap_close(struct heap *heap)
 		heap->ops->close(heap);
 	mem_free(heap->health.first_finding);
 	mem_free(heap->health.panic);
+	mem_free(heap->health.doubt);
 	mem_free(heap);
 }
 

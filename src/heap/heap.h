@@ -30,8 +30,9 @@ enum buf_state {
 	 * its slab was there, no log tells */
 	BUF_FREE_THEN = 1 << 5,
 	BUF_UNKNOWN = 1 << 6, /* of an earlier moment: nobody knows */
+	BUF_FREE_LIST = 1 << 7, /* on a list of another kind: heap_buf.where */
 	BUF_FREE = BUF_FREE_SLAB | BUF_FREE_MAG | BUF_FREE_DEPOT | BUF_TRANSIT |
-		   BUF_FREE_THEN,
+		   BUF_FREE_THEN | BUF_FREE_LIST,
 	BUF_ANY = BUF_ALLOCATED | BUF_FREE | BUF_UNKNOWN,
 };
 
@@ -48,9 +49,33 @@ struct heap_buf {
 	enum buf_state state;
 	enum buf_kind kind;
 	taddr_t cache; /* heap_cache.addr; 0 for OVERSIZE */
-	taddr_t arena; /* heap_arena.addr for OVERSIZE, else 0 */
+	taddr_t arena; /* heap_arena.addr for OVERSIZE, else 0 if not known */
 	taddr_t slab;  /* 0 unknown */
-	taddr_t ctl;   /* bufctl or vmem_seg, 0 none */
+	taddr_t ctl;   /* bufctl, vmem_seg or header, 0 none */
+	const char *where; /* BUF_FREE_LIST: the kind of list, else NULL */
+};
+
+/* a list of free buffers */
+struct heap_freelist {
+	taddr_t addr;       /* of its head */
+	taddr_t owner;      /* heap_arena.addr, or what a thread has */
+	uint32_t tid;       /* 0: of no thread that lives, or of an arena */
+	bool is_thread;     /* a thread keeps it, not an arena */
+	const char *where;  /* its kind: as heap_buf.where */
+	unsigned index;     /* among those of its kind and owner */
+	uint64_t min_bytes; /* of the buffers that belong there */
+	uint64_t max_bytes; /* UINT64_MAX: no limit */
+	taddr_t first;      /* buffer; 0: not known */
+	uint64_t n, bytes;  /* in it; headers are counted */
+};
+
+/* what an arena's memory, headers and all, is used for: one line of a sum */
+struct heap_use {
+	taddr_t arena;    /* 0: of none, the system gave it alone */
+	const char *name; /* of the arena */
+	const char *what; /* "allocated", heap_buf.where, ... */
+	bool is_free;     /* the allocator can give it out */
+	uint64_t n, bytes;
 };
 
 struct heap_cache {
@@ -252,6 +277,8 @@ typedef struct err *heap_finding_fn(void *arg, const struct heap_finding *f);
 typedef struct err *heap_waiter_fn(void *arg, const struct heap_waiter *w);
 typedef struct err *heap_rmap_fn(void *arg, const struct heap_rmap *m);
 typedef struct err *heap_addr_fn(void *arg, taddr_t addr);
+typedef struct err *heap_freelist_fn(void *arg, const struct heap_freelist *l);
+typedef struct err *heap_use_fn(void *arg, const struct heap_use *u);
 typedef struct err *heap_mismatch_fn(void *arg, const struct heap_mismatch *m);
 typedef struct err *heap_range_fn(void *arg, const struct heap_range *r);
 
@@ -332,6 +359,12 @@ struct heap_ops {
 	 * were, of which fn (NULL: none) is told the recorded */
 	struct err *(*mismatches)(struct heap *heap, uint64_t *ret_total,
 				  heap_mismatch_fn *fn, void *arg);
+	/* lists of free buffers that are not empty: of threads, then of each
+	 * arena */
+	struct err *(*freelists)(struct heap *heap, heap_freelist_fn *fn,
+				 void *arg);
+	/* what each arena's memory is used for; all of it is counted */
+	struct err *(*uses)(struct heap *heap, heap_use_fn *fn, void *arg);
 };
 
 /* what the allocator found damaged by itself */
@@ -357,6 +390,8 @@ struct heap_health {
 	uint64_t
 		moment_ns; /* it answers for this earlier moment; 0: the dump */
 	struct heap_panic panic_of;
+	char *doubt; /* another reason why leaks are not certain; owned by the
+			 * heap; NULL none */
 };
 
 struct heap {

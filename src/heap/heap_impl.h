@@ -6,6 +6,7 @@
 #include "heap/heap.h"
 
 extern const struct heap_ops heap_kmem_ops;
+extern const struct heap_ops heap_glibc_ops;
 
 /** What is said of a process whose malloc is an allocator we only know by name,
  * or, in a static program, not at all; NULL: neither.  Owned. */

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The lists of free chunks of an arena.
+ *
+ * Fastbins, one a size, are linked by one mangled pointer; their chunks look
+ * like ones in use.  The bins (unsorted, small, large) are rings through a head
+ * in the arena; their chunks are free by what the next chunk says, too.
+ *
+ * (L1) What a list leads to is a chunk that begins where the walk has found
+ * one.  (L2) In a fastbin it is one of that size, seen once: what is seen again
+ * was freed twice.  (L3) In a bin it is free, and the chunk after points back.
+ * A ring that is broken is followed from its other end as well; what no list
+ * leads to stays "free, in no list".
+ */
+#include "base/interrupt.h"
+#include "heap/heap_glibc_impl.h"
+
+#define FD 16u
+#define BK 24u
+
+unsigned glibc_bin_of(uint64_t size)
+{
+	static const struct {
+		unsigned shift, limit, base;
+	} large[] = {
+		{6, 48, 48},  {9, 20, 91},  {12, 10, 110},
+		{15, 4, 119}, {18, 2, 124},
+	};
+
+	if (size < 0x400)
+		return (unsigned)(size >> 4);
+	for (size_t i = 0; i < sizeof(large) / sizeof(*large); i++)
+		if (size >> large[i].shift <= large[i].limit)
+			return large[i].base +
+			       (unsigned)(size >> large[i].shift);
+	return GLIBC_NBINS - 1;
+}
+
+struct list {
+	struct glibc_heap *gh;
+	const struct glibc_arena *arena;
+	struct heap_freelist pub;
+	enum chunk_state state;
+	bool is_damaged;
+};
+
+static uint64_t chunk_bytes(const struct glibc_region *r, size_t g)
+{
+	return (uint64_t)(glibc_next(r, g) - g) * GRANULE;
+}
+
+static void keep_list(struct list *l)
+{
+	struct glibc_list kept = {l->pub};
+
+	if (l->pub.n)
+		VEC_PUSH(&l->gh->lists, kept);
+}
+
+static void count(struct list *l, taddr_t chunk, uint64_t bytes)
+{
+	if (l->pub.n++ == 0)
+		l->pub.first = chunk + CHUNK_HEAD;
+	l->pub.bytes += bytes;
+}
+
+/* ---- fastbins -------------------------------------------------------- */
+
+static void fast_damage(struct list *l, taddr_t from, taddr_t chunk)
+{
+	if (from)
+		glibc_damage(
+			l->gh, from + CHUNK_HEAD, from + FD,
+			"free buffer 0x%" PRIx64 " (%" PRIu64
+			" bytes, fastbin): its link is overwritten, to 0x%" PRIx64
+			": written to after it was freed",
+			from + CHUNK_HEAD, l->pub.max_bytes, chunk);
+	else
+		glibc_damage(l->gh, 0, l->pub.addr,
+			     "arena %s: a fastbin begins at 0x%" PRIx64
+			     ", where no such chunk is",
+			     l->arena->name, chunk);
+}
+
+/* (L1), (L2); from: the chunk before, 0: the head */
+static bool take_fast(struct list *l, taddr_t from, taddr_t chunk)
+{
+	size_t g = 0;
+	struct glibc_region *r = glibc_chunk_at(l->gh, chunk, &g);
+
+	if (r && glibc_state(r, g) == CHUNK_FAST) {
+		glibc_damage(l->gh, chunk + CHUNK_HEAD, from + FD,
+			     "free buffer 0x%" PRIx64 " (%" PRIu64
+			     " bytes) is in a fastbin twice, a cycle: freed "
+			     "twice",
+			     chunk + CHUNK_HEAD, l->pub.max_bytes);
+		return false;
+	}
+	if (r && glibc_state(r, g) == CHUNK_TCACHE) {
+		glibc_damage(
+			l->gh, chunk + CHUNK_HEAD, chunk + FD,
+			"free buffer 0x%" PRIx64 " (%" PRIu64
+			" bytes) is in a fastbin and a tcache: freed twice",
+			chunk + CHUNK_HEAD, l->pub.max_bytes);
+		return false;
+	}
+	if (!r || glibc_state(r, g) != CHUNK_USED ||
+	    chunk_bytes(r, g) != l->pub.max_bytes + 8) {
+		fast_damage(l, from, chunk);
+		return false;
+	}
+	glibc_set_state(r, g, CHUNK_FAST);
+	count(l, chunk, chunk_bytes(r, g));
+	return true;
+}
+
+static void read_fastbin(struct glibc_heap *gh, const struct glibc_arena *a,
+			 unsigned i)
+{
+	struct list l = {.gh = gh, .arena = a, .state = CHUNK_FAST};
+	uint64_t chunk = 0;
+	taddr_t from = 0;
+
+	l.pub.addr = a->addr + gh->lay.fastbins + i * 8ull;
+	l.pub.owner = a->addr;
+	l.pub.where = "fastbin";
+	l.pub.index = i;
+	l.pub.min_bytes = l.pub.max_bytes = CHUNK_MIN - 8 + i * CHUNK_ALIGN;
+	if (!glibc_read(gh, l.pub.addr, &chunk))
+		return;
+	while (chunk && take_fast(&l, from, chunk)) {
+		from = chunk;
+		if (!glibc_link(gh, chunk + FD, &chunk))
+			break;
+	}
+	keep_list(&l);
+}
+
+/* ---- bins ------------------------------------------------------------ */
+
+/* (L3).  forward: along fd, else along bk */
+static bool take_binned(struct list *l, taddr_t head, taddr_t from,
+			taddr_t chunk, bool forward)
+{
+	size_t g = 0;
+	struct glibc_region *r = glibc_chunk_at(l->gh, chunk, &g);
+	enum chunk_state state = r ? glibc_state(r, g) : CHUNK_NONE;
+	const char *name = forward ? "fd" : "bk";
+	taddr_t at = from + (forward ? FD : BK);
+
+	if (state == CHUNK_UNLINKED) {
+		glibc_set_state(r, g, l->state);
+		count(l, chunk, chunk_bytes(r, g));
+		return true;
+	}
+	/* the other way has come as far as here */
+	if (!forward && l->is_damaged && state == l->state)
+		return false;
+	l->is_damaged = true;
+	if (from == head)
+		glibc_damage(l->gh, 0, at,
+			     "arena %s: %s of the %s list of %" PRIu64
+			     " bytes leads to 0x%" PRIx64
+			     ", where no free chunk is",
+			     l->arena->name, name, l->pub.where,
+			     l->pub.min_bytes, chunk);
+	else
+		glibc_damage(l->gh, from + CHUNK_HEAD, at,
+			     "free buffer 0x%" PRIx64
+			     " (%s): its list pointer %s is overwritten, to "
+			     "0x%" PRIx64 ": written to after it was freed",
+			     from + CHUNK_HEAD, l->pub.where, name, chunk);
+	return false;
+}
+
+static void check_back(struct list *l, taddr_t head, taddr_t from,
+		       taddr_t chunk)
+{
+	uint64_t bk = 0;
+
+	if (!glibc_read(l->gh, chunk + BK, &bk) || bk == from || chunk == head)
+		return;
+	l->is_damaged = true;
+	glibc_damage(l->gh, chunk + CHUNK_HEAD, chunk + BK,
+		     "free buffer 0x%" PRIx64
+		     " (%s): its list pointer bk is overwritten, to 0x%" PRIx64
+		     ": written to after it was freed",
+		     chunk + CHUNK_HEAD, l->pub.where, bk);
+}
+
+static void follow(struct list *l, taddr_t head, bool forward)
+{
+	uint64_t chunk = 0;
+	taddr_t from = head;
+
+	while (glibc_read(l->gh, from + (forward ? FD : BK), &chunk) &&
+	       chunk != head && take_binned(l, head, from, chunk, forward)) {
+		if (forward)
+			check_back(l, head, from, chunk);
+		from = chunk;
+	}
+}
+
+/* sizes of chunks that belong in a bin, by what glibc_bin_of() says */
+static void bin_range(unsigned i, uint64_t *ret_min, uint64_t *ret_max)
+{
+	uint64_t size = CHUNK_MIN;
+	uint64_t step = CHUNK_ALIGN;
+
+	while (glibc_bin_of(size) < i)
+		size += step;
+	*ret_min = size - 8;
+	if (i == GLIBC_NBINS - 1) {
+		*ret_max = UINT64_MAX;
+		return;
+	}
+	while (glibc_bin_of(size) <= i)
+		size += step;
+	*ret_max = size - step - 8;
+}
+
+static void read_bin(struct glibc_heap *gh, const struct glibc_arena *a,
+		     unsigned i)
+{
+	struct list l = {.gh = gh, .arena = a};
+	taddr_t head = a->addr + gh->lay.bins + (i - 1) * 16ull - FD;
+
+	l.pub.addr = head;
+	l.pub.owner = a->addr;
+	l.pub.index = i;
+	if (i == 1) {
+		l.pub.where = "unsorted";
+		l.state = CHUNK_UNSORTED;
+		l.pub.min_bytes = CHUNK_MIN - 8;
+		l.pub.max_bytes = UINT64_MAX;
+	} else {
+		l.pub.where = i < 64 ? "smallbin" : "largebin";
+		l.state = i < 64 ? CHUNK_SMALL : CHUNK_LARGE;
+		l.pub.min_bytes = gh->classes[i].pub.chunk_bytes;
+		l.pub.max_bytes = gh->classes[i].pub.bufsize_bytes;
+	}
+	follow(&l, head, true);
+	if (l.is_damaged)
+		follow(&l, head, false);
+	keep_list(&l);
+}
+
+/* ---- what is in no list ---------------------------------------------- */
+
+/* free for the chunk after it, and nobody has it: of an arena whose lock is
+ * free, that is damage */
+static void check_unlinked(struct glibc_heap *gh, struct glibc_region *r)
+{
+	const struct glibc_arena *a = &gh->arenas.v[r->arena];
+
+	for (size_t g = 0; g < r->ngranules; g = glibc_next(r, g)) {
+		taddr_t buf = r->start + g * GRANULE + CHUNK_HEAD;
+
+		if (glibc_state(r, g) == CHUNK_UNLINKED && !a->is_locked)
+			glibc_damage(gh, buf, 0,
+				     "buffer 0x%" PRIx64
+				     " is free, and in no list",
+				     buf);
+	}
+}
+
+void glibc_classes_init(struct glibc_heap *gh)
+{
+	struct glibc_class *own = &gh->classes[0];
+
+	own->name = mem_strdup("malloc_own");
+	own->pub.name = own->name;
+	own->pub.addr = gh->main_arena;
+	own->pub.bufsize_bytes = own->pub.chunk_bytes = gh->lay.tcache_bytes;
+	own->pub.is_internal = true;
+	for (unsigned i = 2; i < GLIBC_NBINS; i++) {
+		struct glibc_class *k = &gh->classes[i];
+		uint64_t min = 0;
+		uint64_t max = 0;
+
+		bin_range(i, &min, &max);
+		k->name = max == UINT64_MAX
+				  ? mem_printf("malloc_%" PRIu64 "_up", min)
+				  : mem_printf("malloc_%" PRIu64, max);
+		k->pub.name = k->name;
+		k->pub.addr =
+			gh->main_arena + gh->lay.bins + (i - 1) * 16ull - FD;
+		k->pub.bufsize_bytes = max == UINT64_MAX ? min : max;
+		k->pub.chunk_bytes = min;
+		k->pub.is_sized = true;
+	}
+}
+
+struct err *glibc_free_lists(struct glibc_heap *gh)
+{
+	struct err *err = glibc_tcaches(gh);
+
+	for (size_t i = 0; !err && i < gh->arenas.n; i++) {
+		for (unsigned b = 0; b < gh->lay.nfastbins; b++)
+			read_fastbin(gh, &gh->arenas.v[i], b);
+		for (unsigned b = 1; b < GLIBC_NBINS; b++)
+			read_bin(gh, &gh->arenas.v[i], b);
+		err = interrupt_check();
+	}
+	for (size_t i = 0; !err && i < gh->regions.n; i++)
+		check_unlinked(gh, &gh->regions.v[i]);
+	return err;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of the glibc back end share. */
+#ifndef HEAP_HEAP_GLIBC_IMPL_H
+#define HEAP_HEAP_GLIBC_IMPL_H
+
+#include <inttypes.h>
+#include "base/mem.h"
+#include "heap/heap.h"
+
+/* flags in the size field of a chunk */
+#define CHUNK_PREV_INUSE 1u
+#define CHUNK_MMAPPED    2u
+#define CHUNK_NON_MAIN   4u
+#define CHUNK_FLAGS      7u
+
+#define CHUNK_HEAD  16u /* from the start of a chunk to what malloc returns */
+#define CHUNK_MIN   32u
+#define CHUNK_ALIGN 16u
+#define GRANULE     16u
+
+#define GLIBC_NBINS    127u /* lists of an arena, the unsorted one first */
+#define TCACHE_BINS    64u
+#define GLIBC_FINDINGS 10000u
+
+/* what begins at a granule of a region: a nibble each */
+enum chunk_state {
+	CHUNK_NONE, /* nothing begins here */
+	CHUNK_USED,
+	CHUNK_TCACHE,
+	CHUNK_FAST,
+	CHUNK_UNSORTED,
+	CHUNK_SMALL,
+	CHUNK_LARGE,
+	CHUNK_UNLINKED, /* free, but in no list */
+	CHUNK_TOP,
+	CHUNK_OWN,   /* a thread's tcache */
+	CHUNK_FENCE, /* ends a region that could not grow */
+	CHUNK_GAP,   /* not the heap's: someone else moved the break */
+	CHUNK_MAX
+};
+
+/* where members are: by name from debug information, or as found, see
+ * heap_glibc_find.c */
+struct glibc_layout {
+	bool is_named;
+	/* malloc_state */
+	uint64_t fastbins, top, bins, next, system_mem, arena_bytes;
+	unsigned nfastbins;
+	/* heap_info */
+	uint64_t heap_info_bytes;
+	/* a thread's cache */
+	uint64_t tcache_bytes, tcache_count_bytes, tcache_entries;
+	taddr_t mp_n_mmaps, mp_mmapped; /* addresses; 0: not found */
+	taddr_t sbrk_base;              /* value; 0: not known */
+	bool is_tcache_unknown;         /* it has members of other names */
+};
+
+struct glibc_arena {
+	taddr_t addr;
+	char *name; /* owned */
+	taddr_t top;
+	uint64_t system_bytes;
+	uint32_t flags;
+	bool is_main, is_locked;
+	/* chunks, and bytes of them, by enum chunk_state */
+	uint64_t n[CHUNK_MAX], bytes[CHUNK_MAX];
+	uint64_t other_bytes; /* heap_info, the arena itself, alignment */
+};
+
+/* contiguous memory of an arena */
+struct glibc_region {
+	taddr_t start, end;   /* of the chunks */
+	taddr_t base;         /* own memory begins here: a heap_info or start */
+	size_t arena;         /* index */
+	unsigned char *state; /* two granules a byte; owned */
+	size_t ngranules;
+};
+
+/* an allocation with a mapping of its own */
+struct glibc_big {
+	taddr_t chunk, start, end; /* of the mapping */
+};
+
+/* a list of free chunks */
+struct glibc_list {
+	struct heap_freelist pub;
+};
+
+/* one size class, with what is in it */
+struct glibc_class {
+	struct heap_cache pub;
+	char *name; /* owned */
+};
+
+struct glibc_tcache {
+	taddr_t addr; /* of the structure; the chunk is CHUNK_HEAD below */
+	uint32_t tid; /* 0: of no thread that lives */
+};
+
+/* reads of memory that lies together */
+struct glibc_reader {
+	const struct target *t;
+	taddr_t start;
+	size_t len;
+	const unsigned char *p;
+};
+
+struct glibc_heap {
+	struct heap *heap;
+	const struct target *t;
+	struct types *types;
+	const struct object *libc; /* NULL: not known */
+	taddr_t main_arena;
+	struct glibc_layout lay;
+	bool is_loaded;
+	bool is_protected, is_protected_known; /* links are mangled */
+	uint64_t tcache_key;                   /* 0: not known */
+	VEC(struct glibc_arena) arenas;
+	VEC(struct glibc_region) regions; /* ascending */
+	VEC(struct glibc_big) bigs;       /* ascending */
+	VEC(struct glibc_tcache) tcaches;
+	VEC(struct glibc_list) lists;
+	VEC(struct heap_finding) findings;
+	/* by number of bin; [0]: what malloc has for itself */
+	struct glibc_class classes[GLIBC_NBINS];
+	struct glibc_reader rd; /* for reads here and there */
+};
+
+/* ---- heap_glibc_find.c ----------------------------------------------- */
+
+/** Finds the main arena and how this glibc lays out its structures; 0: there
+ * is none, *ret_why says why (owned). */
+int glibc_find(struct target *t, struct types *types, struct glibc_heap *ret,
+	       char **ret_why);
+/** Lists the arenas, the main one first. */
+void glibc_find_arenas(struct glibc_heap *gh);
+
+/* ---- heap_glibc_walk.c ----------------------------------------------- */
+
+/** Lists regions and mmapped chunks, and walks them: every chunk has a state,
+ * as far as the chunks themselves tell. */
+struct err *glibc_walk(struct glibc_heap *gh) must_use;
+/** What begins at a granule of a region. */
+static inline enum chunk_state glibc_state(const struct glibc_region *r,
+					   size_t granule)
+{
+	unsigned byte = r->state[granule / 2];
+
+	return (enum chunk_state)(granule & 1 ? byte >> 4 : byte & 15);
+}
+/** Sets it. */
+void glibc_set_state(struct glibc_region *r, size_t granule,
+		     enum chunk_state state);
+/** The granule after granule at which something begins, or ngranules. */
+size_t glibc_next(const struct glibc_region *r, size_t granule);
+/** The region that holds addr, or NULL. */
+struct glibc_region *glibc_region_at(struct glibc_heap *gh, taddr_t addr);
+/** The region and granule of a chunk; NULL when no chunk begins there. */
+struct glibc_region *glibc_chunk_at(struct glibc_heap *gh, taddr_t chunk,
+				    size_t *ret_granule);
+
+/* ---- heap_glibc_free.c ----------------------------------------------- */
+
+/** Takes the lists of free chunks into account: caches of threads, fastbins,
+ * bins. */
+struct err *glibc_free_lists(struct glibc_heap *gh) must_use;
+/** Index of the bin that a size of chunk belongs to, 2 .. GLIBC_NBINS - 1:
+ * also its size class. */
+unsigned glibc_bin_of(uint64_t chunk_bytes);
+/** Names the size classes. */
+void glibc_classes_init(struct glibc_heap *gh);
+
+/* ---- heap_glibc_tcache.c --------------------------------------------- */
+
+/** Finds the caches of threads and takes what is in them as free. */
+struct err *glibc_tcaches(struct glibc_heap *gh) must_use;
+/** Reads the link at an address as free lists store it. */
+bool glibc_link(struct glibc_heap *gh, taddr_t at, taddr_t *ret);
+
+/* ---- heap_glibc.c ---------------------------------------------------- */
+
+/** A word of the target; false: it is not in the dump. */
+bool glibc_read(struct glibc_heap *gh, taddr_t at, uint64_t *ret);
+/** The same by a reader of one's own. */
+bool glibc_reader_u64(struct glibc_reader *rd, taddr_t at, uint64_t *ret);
+/** Reads everything, once. */
+struct err *glibc_load(struct glibc_heap *gh) must_use;
+/** Notes damage.  at: the first bad byte; buf: the buffer that it is in, or
+ * that ran over its end; 0: none. */
+void glibc_damage(struct glibc_heap *gh, taddr_t buf, taddr_t at,
+		  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Every chunk of every region.
+ *
+ * A region is contiguous memory of an arena: what the break has given the main
+ * one, each heap of 64 MB, at most, of the others.  Its chunks follow each other:
+ *
+ *	p      prev_size   the size of the chunk before if that is free,
+ *	                   else the last 8 bytes of its buffer
+ *	p + 8  size        with flags: the chunk before is in use, this one is
+ *	                   mmapped, or is not of the main arena
+ *	p + 16 the buffer
+ *
+ * (W1) A chunk lies between the start of its region and the top chunk, which
+ * ends the region; a region that could not grow ends in fences.  (W2) A chunk
+ * is free when the one after it says so, which then also tells its size again.
+ * What the lists of free chunks say is another matter, see heap_glibc_free.c.
+ *
+ * What is kept is one nibble for each 16 bytes: nothing begins here, or what
+ * does.  The size of a chunk is the distance to the next that begins, so that
+ * it is right behind damage, too.  Cost: one word read and one nibble written
+ * a chunk; half a byte of ours for 16 of theirs.
+ *
+ * Where a size is not one (W1), the chunk is damaged, or the one before has led
+ * astray.  The walk goes on at the first place behind the damage from where a
+ * chain of sound chunks begins; what lies between is one chunk.  Places within
+ * the one before are tried, too: old headers lie about in memory that was given
+ * out again, so a chain from there must have passed two chunks, or come close,
+ * before the place where the walk stumbled.
+ *
+ * Chunks too large for an arena have mappings of their own and stand in no
+ * list; they are looked for at the pages of anonymous memory until as many
+ * bytes were found as malloc says it has mapped.
+ */
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/interrupt.h"
+#include "base/progress.h"
+#include "heap/heap_glibc_impl.h"
+
+#define PAGE           4096u
+#define HEAP_ALIGN     ((taddr_t)64 << 20)
+#define CHAIN_SOUND    8u /* so many sound chunks are no accident */
+#define NEAR           0x100u
+#define NONCONTIGUOUS  2u /* in the flags of an arena */
+#define ARENA_PAST_END ((size_t)-1)
+
+/* ---- nibbles --------------------------------------------------------- */
+
+void glibc_set_state(struct glibc_region *r, size_t granule,
+		     enum chunk_state state)
+{
+	unsigned char *byte = &r->state[granule / 2];
+
+	*byte = granule & 1
+			? (unsigned char)((*byte & 15u) | (unsigned)state << 4)
+			: (unsigned char)((*byte & 0xf0u) | (unsigned)state);
+}
+
+size_t glibc_next(const struct glibc_region *r, size_t granule)
+{
+	granule++;
+	while (granule < r->ngranules) {
+		uint64_t word = 0;
+
+		if (granule % 16 == 0 && granule + 16 <= r->ngranules) {
+			memcpy(&word, r->state + granule / 2, sizeof(word));
+			if (word == 0) {
+				granule += 16;
+				continue;
+			}
+			return granule + (size_t)__builtin_ctzll(word) / 4;
+		}
+		if (glibc_state(r, granule) != CHUNK_NONE)
+			return granule;
+		granule++;
+	}
+	return r->ngranules;
+}
+
+struct glibc_region *glibc_region_at(struct glibc_heap *gh, taddr_t addr)
+{
+	size_t lo = 0;
+	size_t hi = gh->regions.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (gh->regions.v[mid].end <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == gh->regions.n || addr < gh->regions.v[lo].start)
+		return NULL;
+	return &gh->regions.v[lo];
+}
+
+struct glibc_region *glibc_chunk_at(struct glibc_heap *gh, taddr_t chunk,
+				    size_t *ret_granule)
+{
+	struct glibc_region *r = glibc_region_at(gh, chunk);
+
+	if (!r || (chunk - r->start) % GRANULE)
+		return NULL;
+	*ret_granule = (size_t)(chunk - r->start) / GRANULE;
+	return glibc_state(r, *ret_granule) == CHUNK_NONE ? NULL : r;
+}
+
+/* ---- the walk -------------------------------------------------------- */
+
+enum head {
+	HEAD_CHUNK,
+	HEAD_TOP,
+	HEAD_FENCE,  /* of the main arena, or next to the end */
+	HEAD_END,    /* the last words of a heap that could not grow */
+	HEAD_BAD,    /* (W1) does not hold */
+	HEAD_ABSENT, /* not in the dump */
+};
+
+struct walker {
+	struct glibc_heap *gh;
+	struct glibc_region *r;
+	const struct glibc_arena *arena;
+	struct glibc_reader rd;
+	taddr_t prev; /* chunk before, 0 none */
+	uint64_t nchunks;
+};
+
+static enum head classify(struct walker *w, taddr_t p, uint64_t *ret_size)
+{
+	const struct glibc_region *r = w->r;
+	uint64_t head = 0;
+
+	if (!glibc_reader_u64(&w->rd, p + 8, &head))
+		return HEAD_ABSENT;
+	uint64_t size = head & ~(uint64_t)CHUNK_FLAGS;
+	bool is_main = w->arena->is_main;
+
+	*ret_size = head;
+	if (p == w->arena->top)
+		return HEAD_TOP;
+	if (is_main &&
+	    (head | CHUNK_PREV_INUSE) == (CHUNK_HEAD | CHUNK_PREV_INUSE))
+		return HEAD_FENCE;
+	if (!is_main && head == CHUNK_PREV_INUSE && p + CHUNK_HEAD == r->end)
+		return HEAD_END;
+	if (!is_main && !(head & (CHUNK_NON_MAIN | CHUNK_MMAPPED)) &&
+	    (size == 16 || size == 32) && p + size + CHUNK_HEAD == r->end)
+		return HEAD_FENCE;
+	/* a free chunk does not say that it is not of the main arena */
+	if (size < CHUNK_MIN || size % CHUNK_ALIGN || size >= r->end - p ||
+	    (head & CHUNK_MMAPPED) || (is_main && (head & CHUNK_NON_MAIN)))
+		return HEAD_BAD;
+	return HEAD_CHUNK;
+}
+
+/* is p the begin of sound chunks?  *ret_before: how many begin before "stop",
+ * where none may begin; 0: anywhere */
+static bool is_chain(struct walker *w, taddr_t p, taddr_t stop,
+		     unsigned *ret_before)
+{
+	uint64_t head = 0;
+	uint64_t size = 0;
+	uint64_t prev_size = 0;
+
+	*ret_before = 0;
+	for (unsigned n = 0; n < CHAIN_SOUND || p < stop; n++) {
+		if (p == stop)
+			return false;
+		*ret_before += p < stop;
+		enum head kind = classify(w, p, &head);
+
+		if (n && !(head & CHUNK_PREV_INUSE) && kind == HEAD_CHUNK &&
+		    (!glibc_reader_u64(&w->rd, p, &prev_size) ||
+		     prev_size != size))
+			return false;
+		if (kind == HEAD_TOP || kind == HEAD_END)
+			return true;
+		if (kind == HEAD_FENCE && n)
+			return true;
+		if (kind != HEAD_CHUNK)
+			return false;
+		size = head & ~(uint64_t)CHUNK_FLAGS;
+		p += size;
+	}
+	return true;
+}
+
+/* the first sound chunk from "from" on; 0: none */
+static taddr_t resync(struct walker *w, taddr_t from, taddr_t end, taddr_t stop)
+{
+	unsigned before = 0;
+
+	for (taddr_t p = from; p < end; p += GRANULE) {
+		if (!is_chain(w, p, stop, &before))
+			continue;
+		if (stop == 0 || before >= 2 || stop - p <= NEAR)
+			return p;
+	}
+	return 0;
+}
+
+static void set_at(struct walker *w, taddr_t p, enum chunk_state state)
+{
+	glibc_set_state(w->r, (size_t)(p - w->r->start) / GRANULE, state);
+}
+
+/* (W2) */
+static void settle(struct walker *w, taddr_t p, uint64_t head)
+{
+	uint64_t prev_size = 0;
+
+	if (!w->prev || (head & CHUNK_PREV_INUSE))
+		return;
+	set_at(w, w->prev, CHUNK_UNLINKED);
+	if (glibc_reader_u64(&w->rd, p, &prev_size) && prev_size != p - w->prev)
+		glibc_damage(w->gh, w->prev + CHUNK_HEAD, p,
+			     "free buffer 0x%" PRIx64 " is %" PRIu64
+			     " bytes away from the next chunk, which says "
+			     "0x%" PRIx64 " (written past its end?)",
+			     w->prev + CHUNK_HEAD, p - w->prev, prev_size);
+}
+
+/* the end of a region's walk: nothing more is known from p on */
+static taddr_t give_up(struct walker *w, taddr_t p, const char *why)
+{
+	glibc_damage(w->gh, 0, p + 8,
+		     "heap 0x%" PRIx64 "-0x%" PRIx64 ": %s at 0x%" PRIx64
+		     ", %" PRIu64 " bytes skipped",
+		     w->r->start, w->r->end, why, p, w->r->end - p);
+	set_at(w, p, CHUNK_GAP);
+	w->prev = 0;
+	return w->r->end;
+}
+
+/* a size that cannot be: returns where to go on */
+static taddr_t stumble(struct walker *w, taddr_t p, uint64_t head)
+{
+	taddr_t prev = w->prev;
+	taddr_t next = 0;
+
+	if (prev)
+		next = resync(w, prev + CHUNK_MIN, p, p);
+	if (next) {
+		glibc_damage(w->gh, prev + CHUNK_HEAD, prev + 8,
+			     "chunk 0x%" PRIx64
+			     ": size field overwritten: %" PRIu64
+			     " bytes reach beyond the next chunk at 0x%" PRIx64,
+			     prev, p - prev, next);
+		return next;
+	}
+	next = resync(w, p + CHUNK_MIN, w->r->end, 0);
+	if (!next)
+		return give_up(w, p, "size field overwritten, no sound chunk");
+	if (prev)
+		glibc_damage(
+			w->gh, prev + CHUNK_HEAD, p + 8,
+			"chunk 0x%" PRIx64
+			": size field overwritten (0x%" PRIx64
+			"): written past the end of the buffer before, 0x%" PRIx64
+			" of %" PRIu64 " bytes; %" PRIu64 " bytes skipped",
+			p, head, prev + CHUNK_HEAD, p - prev - 8, next - p);
+	else
+		glibc_damage(w->gh, 0, p + 8,
+			     "chunk 0x%" PRIx64
+			     ": size field overwritten (0x%" PRIx64
+			     "); %" PRIu64 " bytes skipped",
+			     p, head, next - p);
+	set_at(w, p, CHUNK_USED);
+	w->prev = p;
+	return next;
+}
+
+/* fences of the main arena: the break was moved by someone else, whose memory
+ * ends at the next chunk */
+static taddr_t pass_gap(struct walker *w, taddr_t p)
+{
+	uint64_t head = 0;
+
+	set_at(w, p, CHUNK_FENCE);
+	w->prev = 0;
+	p += CHUNK_HEAD;
+	if (p < w->r->end && classify(w, p, &head) == HEAD_FENCE) {
+		set_at(w, p, CHUNK_FENCE);
+		p += CHUNK_HEAD;
+	}
+	if (p >= w->r->end)
+		return p;
+	taddr_t next = resync(w, p, w->r->end, 0);
+
+	if (!next && (w->arena->flags & NONCONTIGUOUS)) {
+		/* an extent: what follows was never the heap's */
+		w->r->end = p;
+		return p;
+	}
+	if (!next)
+		return give_up(w, p, "no chunk behind foreign memory");
+	if (next > p)
+		set_at(w, p, CHUNK_GAP);
+	return next;
+}
+
+/* the top chunk ends its region exactly */
+static taddr_t pass_top(struct walker *w, taddr_t p, uint64_t head)
+{
+	uint64_t size = head & ~(uint64_t)CHUNK_FLAGS;
+
+	settle(w, p, head);
+	set_at(w, p, CHUNK_TOP);
+	if (p + size != w->r->end && w->prev)
+		glibc_damage(w->gh, w->prev + CHUNK_HEAD, p + 8,
+			     "size of the top chunk 0x%" PRIx64
+			     " overwritten (0x%" PRIx64
+			     "): written past the end of the buffer before, "
+			     "0x%" PRIx64 " of %" PRIu64 " bytes",
+			     p, head, w->prev + CHUNK_HEAD, p - w->prev - 8);
+	else if (p + size != w->r->end)
+		glibc_damage(w->gh, 0, p + 8,
+			     "size of the top chunk 0x%" PRIx64
+			     " overwritten (0x%" PRIx64 ")",
+			     p, head);
+	return w->r->end;
+}
+
+static taddr_t step(struct walker *w, taddr_t p)
+{
+	uint64_t head = 0;
+
+	switch (classify(w, p, &head)) {
+	case HEAD_CHUNK:
+		settle(w, p, head);
+		set_at(w, p, CHUNK_USED);
+		w->prev = p;
+		return p + (head & ~(uint64_t)CHUNK_FLAGS);
+	case HEAD_TOP:
+		return pass_top(w, p, head);
+	case HEAD_FENCE:
+		settle(w, p, head);
+		if (w->arena->is_main)
+			return pass_gap(w, p);
+		set_at(w, p, CHUNK_FENCE);
+		w->prev = 0;
+		return p + (head & ~(uint64_t)CHUNK_FLAGS);
+	case HEAD_END:
+		set_at(w, p, CHUNK_FENCE);
+		return w->r->end;
+	case HEAD_BAD:
+		return stumble(w, p, head);
+	case HEAD_ABSENT:
+		return give_up(w, p, "memory that is not in the dump");
+	}
+	return w->r->end;
+}
+
+static struct err *walk_region(struct glibc_heap *gh, struct glibc_region *r)
+{
+	struct walker w = {
+		.gh = gh,
+		.r = r,
+		.arena = &gh->arenas.v[r->arena],
+		.rd.t = gh->t,
+	};
+	struct err *err = NULL;
+
+	r->ngranules = (size_t)((r->end - r->start) / GRANULE);
+	r->state = mem_array(r->ngranules / 2 + 1, 1);
+	for (taddr_t p = r->start; !err && p + CHUNK_HEAD <= r->end;) {
+		p = step(&w, p);
+		if ((++w.nchunks & 0xffff) != 0)
+			continue;
+		progress_set("walking chunks", (p - r->start) >> 20,
+			     (r->end - r->start) >> 20);
+		err = interrupt_check();
+	}
+	return err;
+}
+
+/* ---- regions --------------------------------------------------------- */
+
+static void add_region(struct glibc_heap *gh, taddr_t base, taddr_t start,
+		       taddr_t end, size_t arena)
+{
+	struct glibc_region r = {
+		.start = (start + GRANULE - 1) & ~(taddr_t)(GRANULE - 1),
+		.base = base,
+		.end = end,
+		.arena = arena,
+	};
+
+	if (r.end > r.start && r.end - r.start >= CHUNK_HEAD)
+		VEC_PUSH(&gh->regions, r);
+}
+
+/* where the break was when malloc came last: the top chunk ends there */
+static taddr_t main_end(struct glibc_heap *gh, const struct target_map *map,
+			taddr_t base)
+{
+	const struct glibc_arena *a = &gh->arenas.v[0];
+	uint64_t head = 0;
+	taddr_t end = a->top;
+
+	if (glibc_read(gh, a->top + 8, &head))
+		end += head & ~(uint64_t)CHUNK_FLAGS;
+	bool is_sound = end > a->top && end <= map->end && end % GRANULE == 0;
+
+	if (a->flags & NONCONTIGUOUS)
+		return is_sound ? end : map->end;
+	/* two witnesses: the top chunk, and what the arena counts */
+	if (base + a->system_bytes == end || (is_sound && end % PAGE == 0))
+		return end;
+	if (base + a->system_bytes > a->top &&
+	    base + a->system_bytes <= map->end)
+		return base + a->system_bytes;
+	return map->end;
+}
+
+static void add_main(struct glibc_heap *gh)
+{
+	const struct glibc_arena *a = &gh->arenas.v[0];
+	const struct target_map *map = target_map_at(gh->t, a->top);
+	taddr_t base = gh->lay.sbrk_base;
+
+	/* an arena that was never used has its top within itself */
+	if (!map || a->system_bytes == 0 ||
+	    (a->top >= a->addr && a->top < a->addr + gh->lay.arena_bytes))
+		return;
+	/* extents that were mapped when the break could not move */
+	if (base < map->start || base > a->top) {
+		const struct target_map *first = target_map_at(gh->t, base);
+
+		if (first && base)
+			add_region(gh, base, base, first->end, 0);
+		base = map->start;
+	}
+	add_region(gh, base, base, main_end(gh, map, base), 0);
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct glibc_region *x = a;
+	const struct glibc_region *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static void sort_regions(struct glibc_heap *gh)
+{
+	size_t kept = 0;
+
+	if (gh->regions.n)
+		qsort(gh->regions.v, gh->regions.n, sizeof(*gh->regions.v),
+		      by_start);
+	for (size_t i = 0; i < gh->regions.n; i++)
+		if (kept == 0 ||
+		    gh->regions.v[i].start >= gh->regions.v[kept - 1].end)
+			gh->regions.v[kept++] = gh->regions.v[i];
+	gh->regions.n = kept;
+}
+
+/* extents of the main arena that the break did not give: each was mapped, and
+ * ends in fences or the top chunk */
+static void add_extents(struct glibc_heap *gh)
+{
+	struct glibc_region whole = {0};
+
+	if (!(gh->arenas.v[0].flags & NONCONTIGUOUS))
+		return;
+	for (size_t i = 0; i < target_nmaps(gh->t); i++) {
+		const struct target_map *map = target_map(gh->t, i);
+		unsigned before = 0;
+
+		if (!(map->prot & PF_W) || map->path ||
+		    glibc_region_at(gh, map->start))
+			continue;
+		whole.start = map->start;
+		whole.end = map->end;
+		struct walker w = {.gh = gh,
+				   .r = &whole,
+				   .arena = &gh->arenas.v[0],
+				   .rd.t = gh->t};
+
+		if (!is_chain(&w, map->start, 0, &before))
+			continue;
+		add_region(gh, map->start, map->start, map->end, 0);
+		sort_regions(gh);
+	}
+}
+
+static size_t arena_at(const struct glibc_heap *gh, taddr_t addr)
+{
+	for (size_t i = 1; i < gh->arenas.n; i++)
+		if (gh->arenas.v[i].addr == addr)
+			return i;
+	return ARENA_PAST_END;
+}
+
+/* a heap_info at addr: what arena, what follows, how far */
+static bool add_heap(struct glibc_heap *gh, taddr_t addr, taddr_t limit)
+{
+	uint64_t ar_ptr = 0;
+	uint64_t size = 0;
+	uint64_t info = gh->lay.heap_info_bytes;
+
+	if (!glibc_read(gh, addr, &ar_ptr) ||
+	    !glibc_read(gh, addr + 16, &size) || size % PAGE || size == 0)
+		return false;
+	size_t arena = arena_at(gh, ar_ptr);
+
+	if (arena == ARENA_PAST_END || size > limit - addr)
+		return false;
+	taddr_t start = addr + info;
+
+	if (ar_ptr == start)
+		start += gh->lay.arena_bytes;
+	add_region(gh, addr, start, addr + size, arena);
+	return true;
+}
+
+/* heaps begin at multiples of their largest size, 64 MB if not set otherwise;
+ * others are seen at the begin of a map */
+static void add_heaps(struct glibc_heap *gh)
+{
+	for (size_t i = 0; gh->arenas.n > 1 && i < target_nmaps(gh->t); i++) {
+		const struct target_map *map = target_map(gh->t, i);
+		taddr_t at = (map->start + HEAP_ALIGN - 1) & ~(HEAP_ALIGN - 1);
+
+		if (!(map->prot & PF_W) || map->path)
+			continue;
+		if (at != map->start)
+			(void)add_heap(gh, map->start, map->end);
+		for (; at < map->end && at >= map->start; at += HEAP_ALIGN)
+			(void)add_heap(gh, at, map->end);
+	}
+}
+
+/* ---- mmapped chunks -------------------------------------------------- */
+
+struct big_search {
+	uint64_t n, bytes; /* that malloc says it has */
+	bool is_known;
+	uint64_t bytes_found;
+};
+
+static bool is_all_found(const struct glibc_heap *gh,
+			 const struct big_search *s)
+{
+	return s->is_known && gh->bigs.n >= s->n && s->bytes_found >= s->bytes;
+}
+
+/* a mapped chunk whose header is at "at", in a mapping that begins at page or
+ * later? *ret is set if so */
+static bool is_big(struct glibc_heap *gh, taddr_t page, taddr_t at, taddr_t end,
+		   struct glibc_big *ret)
+{
+	uint64_t before = 0;
+	uint64_t head = 0;
+
+	if (!glibc_read(gh, at + 8, &head) ||
+	    (head & CHUNK_FLAGS) != CHUNK_MMAPPED ||
+	    !glibc_read(gh, at, &before))
+		return false;
+	uint64_t size = head - CHUNK_MMAPPED;
+
+	if (before > at - page || (at - before) % PAGE || size < CHUNK_MIN ||
+	    size > end - at || (at + size) % PAGE)
+		return false;
+	*ret = (struct glibc_big){at, at - before, at + size};
+	return true;
+}
+
+/* What is to be aligned has its header 16 bytes below a multiple of a power of
+ * two; the header that the mapping was made with stays at its begin, so that one
+ * counts only when there is no other. */
+static bool big_at_page(struct glibc_heap *gh, taddr_t page, taddr_t end,
+			struct glibc_big *ret)
+{
+	bool is_plain = is_big(gh, page, page, end, ret);
+	struct glibc_big aligned;
+
+	if (is_plain)
+		end = ret->end;
+	else if (end - page > PAGE)
+		end = page + PAGE;
+	for (taddr_t align = 64; align <= end - page; align *= 2) {
+		taddr_t at = ((page + CHUNK_HEAD + align - 1) & ~(align - 1)) -
+			     CHUNK_HEAD;
+
+		if (at + CHUNK_MIN > end ||
+		    !is_big(gh, page, at, ret->end, &aligned) ||
+		    aligned.start != page)
+			continue;
+		*ret = aligned;
+		return true;
+	}
+	return is_plain;
+}
+
+static void find_bigs_in(struct glibc_heap *gh, struct big_search *s,
+			 taddr_t start, taddr_t end)
+{
+	struct glibc_big big = {.end = end};
+	size_t len = 0;
+
+	for (taddr_t page = start; page < end && !is_all_found(gh, s);) {
+		big.end = end;
+		if (!target_peek(gh->t, page, &len) ||
+		    !big_at_page(gh, page, end, &big)) {
+			page += PAGE;
+			continue;
+		}
+		VEC_PUSH(&gh->bigs, big);
+		s->bytes_found += big.end - big.start;
+		page = big.end;
+	}
+}
+
+/* is a thread's stack in use here? */
+static bool has_stack(const struct glibc_heap *gh, const struct target_map *map)
+{
+	for (size_t i = 0; i < target_nthreads(gh->t); i++) {
+		const struct target_thread *th = target_thread(gh->t, i);
+
+		if (th->has_regs && th->regs.rsp >= map->start &&
+		    th->regs.rsp < map->end)
+			return true;
+	}
+	return false;
+}
+
+/* stacks: false the maps that no thread runs on, true the others, with which the
+ * kernel may have merged a neighbour */
+static void find_bigs(struct glibc_heap *gh, struct big_search *s, bool stacks)
+{
+	for (size_t i = 0; i < target_nmaps(gh->t); i++) {
+		const struct target_map *map = target_map(gh->t, i);
+		taddr_t at = map->start;
+
+		if (!(map->prot & PF_W) || map->path ||
+		    has_stack(gh, map) != stacks)
+			continue;
+		for (size_t k = 0; k < gh->regions.n; k++) {
+			const struct glibc_region *r = &gh->regions.v[k];
+
+			if (r->end <= at || r->base >= map->end)
+				continue;
+			find_bigs_in(gh, s, at, r->base);
+			at = (r->end + PAGE - 1) & ~(taddr_t)(PAGE - 1);
+		}
+		find_bigs_in(gh, s, at, map->end);
+	}
+}
+
+static void add_bigs(struct glibc_heap *gh)
+{
+	struct big_search s = {0};
+	uint64_t n = 0;
+
+	s.is_known = gh->lay.mp_n_mmaps &&
+		     glibc_read(gh, gh->lay.mp_n_mmaps, &n) &&
+		     glibc_read(gh, gh->lay.mp_mmapped, &s.bytes);
+	s.n = (uint32_t)n;
+	find_bigs(gh, &s, false);
+	find_bigs(gh, &s, true);
+	if (!s.is_known || is_all_found(gh, &s))
+		return;
+	glibc_damage(gh, 0, 0,
+		     "%zu mmapped chunks of %" PRIu64
+		     " bytes found, malloc has %" PRIu64 " of %" PRIu64,
+		     gh->bigs.n, s.bytes_found, s.n, s.bytes);
+}
+
+static int big_order(const void *a, const void *b)
+{
+	const struct glibc_big *x = a;
+	const struct glibc_big *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+struct err *glibc_walk(struct glibc_heap *gh)
+{
+	struct err *err = NULL;
+
+	add_main(gh);
+	add_heaps(gh);
+	sort_regions(gh);
+	add_extents(gh);
+	sort_regions(gh);
+	for (size_t i = 0; !err && i < gh->regions.n; i++)
+		err = walk_region(gh, &gh->regions.v[i]);
+	if (err)
+		return err;
+	add_bigs(gh);
+	if (gh->bigs.n)
+		qsort(gh->bigs.v, gh->bigs.n, sizeof(*gh->bigs.v), big_order);
+	return NULL;
+}
