@@ -10,7 +10,8 @@
  * one.  (L2) In a fastbin it is one of that size, seen once: what is seen again
  * was freed twice.  (L3) In a bin it is free, and the chunk after points back.
  * A ring that is broken is followed from its other end as well; what no list
- * leads to stays "free, in no list".
+ * leads to stays "free, in no list".  A fastbin that is broken is lost from there
+ * on: its chunks cannot be told from ones in use.
  */
 #include "base/interrupt.h"
 #include "heap/heap_glibc_impl.h"
@@ -104,7 +105,9 @@ static bool take_fast(struct list *l, taddr_t from, taddr_t chunk)
 			chunk + CHUNK_HEAD, l->pub.max_bytes);
 		return false;
 	}
-	if (!r || glibc_state(r, g) != CHUNK_USED ||
+	if (!r ||
+	    (glibc_state(r, g) != CHUNK_USED &&
+	     glibc_state(r, g) != CHUNK_UNSURE) ||
 	    chunk_bytes(r, g) != l->pub.max_bytes + 8) {
 		fast_damage(l, from, chunk);
 		return false;
@@ -148,7 +151,7 @@ static bool take_binned(struct list *l, taddr_t head, taddr_t from,
 	const char *name = forward ? "fd" : "bk";
 	taddr_t at = from + (forward ? FD : BK);
 
-	if (state == CHUNK_UNLINKED) {
+	if (state == CHUNK_UNLINKED || state == CHUNK_UNSURE) {
 		glibc_set_state(r, g, l->state);
 		count(l, chunk, chunk_bytes(r, g));
 		return true;
@@ -247,8 +250,8 @@ static void read_bin(struct glibc_heap *gh, const struct glibc_arena *a,
 
 /* ---- what is in no list ---------------------------------------------- */
 
-/* free for the chunk after it, and nobody has it: of an arena whose lock is
- * free, that is damage */
+/* Free for the chunk after it, and nobody has it: of an arena whose lock is
+ * free, that is damage.  What is unsure and was in no list is used. */
 static void check_unlinked(struct glibc_heap *gh, struct glibc_region *r)
 {
 	const struct glibc_arena *a = &gh->arenas.v[r->arena];
@@ -256,6 +259,8 @@ static void check_unlinked(struct glibc_heap *gh, struct glibc_region *r)
 	for (size_t g = 0; g < r->ngranules; g = glibc_next(r, g)) {
 		taddr_t buf = r->start + g * GRANULE + CHUNK_HEAD;
 
+		if (glibc_state(r, g) == CHUNK_UNSURE)
+			glibc_set_state(r, g, CHUNK_USED);
 		if (glibc_state(r, g) == CHUNK_UNLINKED && !a->is_locked)
 			glibc_damage(gh, buf, 0,
 				     "buffer 0x%" PRIx64

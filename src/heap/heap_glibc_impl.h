@@ -33,9 +33,11 @@ enum chunk_state {
 	CHUNK_LARGE,
 	CHUNK_UNLINKED, /* free, but in no list */
 	CHUNK_TOP,
-	CHUNK_OWN,   /* a thread's tcache */
-	CHUNK_FENCE, /* ends a region that could not grow */
-	CHUNK_GAP,   /* not the heap's: someone else moved the break */
+	CHUNK_OWN,    /* a thread's tcache */
+	CHUNK_FENCE,  /* ends a region that could not grow */
+	CHUNK_GAP,    /* not the heap's: someone else moved the break */
+	CHUNK_UNSURE, /* what would say whether it is in use is damaged; used,
+		       * unless a bin has it */
 	CHUNK_MAX
 };
 

@@ -305,7 +305,8 @@ static bool take(struct glibc_heap *gh, struct chain *c, taddr_t from,
 			     buf, size - 8);
 		return false;
 	}
-	if (glibc_state(r, g) != CHUNK_USED ||
+	if ((glibc_state(r, g) != CHUNK_USED &&
+	     glibc_state(r, g) != CHUNK_UNSURE) ||
 	    (glibc_next(r, g) - g) * GRANULE != size) {
 		broken(gh, c, from, buf);
 		return false;

@@ -260,8 +260,8 @@ static taddr_t stumble(struct walker *w, taddr_t p, uint64_t head)
 			w->gh, prev + CHUNK_HEAD, p + 8,
 			"chunk 0x%" PRIx64
 			": size field overwritten (0x%" PRIx64
-			"): written past the end of the buffer before, 0x%" PRIx64
-			" of %" PRIu64 " bytes; %" PRIu64 " bytes skipped",
+			") by the buffer before, 0x%" PRIx64 " of %" PRIu64
+			" bytes, or its size was; %" PRIu64 " bytes skipped",
 			p, head, prev + CHUNK_HEAD, p - prev - 8, next - p);
 	else
 		glibc_damage(w->gh, 0, p + 8,
@@ -269,6 +269,8 @@ static taddr_t stumble(struct walker *w, taddr_t p, uint64_t head)
 			     ": size field overwritten (0x%" PRIx64
 			     "); %" PRIu64 " bytes skipped",
 			     p, head, next - p);
+	if (prev)
+		set_at(w, prev, CHUNK_UNSURE);
 	set_at(w, p, CHUNK_USED);
 	w->prev = p;
 	return next;
@@ -303,21 +305,22 @@ static taddr_t pass_gap(struct walker *w, taddr_t p)
 	return next;
 }
 
-/* the top chunk ends its region exactly */
+/* the top chunk ends its region exactly; the one before it is never free */
 static taddr_t pass_top(struct walker *w, taddr_t p, uint64_t head)
 {
 	uint64_t size = head & ~(uint64_t)CHUNK_FLAGS;
 
-	settle(w, p, head);
 	set_at(w, p, CHUNK_TOP);
-	if (p + size != w->r->end && w->prev)
+	if (p + size == w->r->end)
+		return w->r->end;
+	if (w->prev)
 		glibc_damage(w->gh, w->prev + CHUNK_HEAD, p + 8,
 			     "size of the top chunk 0x%" PRIx64
 			     " overwritten (0x%" PRIx64
 			     "): written past the end of the buffer before, "
 			     "0x%" PRIx64 " of %" PRIu64 " bytes",
 			     p, head, w->prev + CHUNK_HEAD, p - w->prev - 8);
-	else if (p + size != w->r->end)
+	else
 		glibc_damage(w->gh, 0, p + 8,
 			     "size of the top chunk 0x%" PRIx64
 			     " overwritten (0x%" PRIx64 ")",
@@ -653,10 +656,29 @@ static void find_bigs(struct glibc_heap *gh, struct big_search *s, bool stacks)
 	}
 }
 
+/* a map that nothing else is in, as large as the chunk that was not found */
+static taddr_t find_lost(struct glibc_heap *gh, uint64_t bytes)
+{
+	taddr_t found = 0;
+
+	for (size_t i = 0; i < target_nmaps(gh->t); i++) {
+		const struct target_map *map = target_map(gh->t, i);
+
+		if (!(map->prot & PF_W) || map->path || has_stack(gh, map) ||
+		    map->end - map->start != bytes)
+			continue;
+		if (found)
+			return 0;
+		found = map->start;
+	}
+	return found;
+}
+
 static void add_bigs(struct glibc_heap *gh)
 {
 	struct big_search s = {0};
 	uint64_t n = 0;
+	taddr_t lost = 0;
 
 	s.is_known = gh->lay.mp_n_mmaps &&
 		     glibc_read(gh, gh->lay.mp_n_mmaps, &n) &&
@@ -666,10 +688,18 @@ static void add_bigs(struct glibc_heap *gh)
 	find_bigs(gh, &s, true);
 	if (!s.is_known || is_all_found(gh, &s))
 		return;
-	glibc_damage(gh, 0, 0,
-		     "%zu mmapped chunks of %" PRIu64
-		     " bytes found, malloc has %" PRIu64 " of %" PRIu64,
-		     gh->bigs.n, s.bytes_found, s.n, s.bytes);
+	if (s.n - gh->bigs.n == 1)
+		lost = find_lost(gh, s.bytes - s.bytes_found);
+	if (lost)
+		glibc_damage(gh, lost + CHUNK_HEAD, lost + 8,
+			     "mmapped chunk 0x%" PRIx64 " of %" PRIu64
+			     " bytes: size field overwritten",
+			     lost, s.bytes - s.bytes_found);
+	else
+		glibc_damage(gh, 0, 0,
+			     "%zu mmapped chunks of %" PRIu64
+			     " bytes found, malloc has %" PRIu64 " of %" PRIu64,
+			     gh->bigs.n, s.bytes_found, s.n, s.bytes);
 }
 
 static int big_order(const void *a, const void *b)
