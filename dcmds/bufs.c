@@ -136,6 +136,9 @@ static struct err *walk_slabs(struct session *s, const struct walker *walker,
 	struct err *err = session_heap(s, &w.heap);
 
 	(void)has_addr; /* required */
+	if (!err && !w.heap->ops->slabs)
+		err = err_new(ERR_NOSUP, "%s heap has no slabs",
+			      w.heap->ops->name);
 	return err ? err
 		   : w.heap->ops->slabs(w.heap, addr, walker->data != NULL,
 					pass_slab, &w);
@@ -157,6 +160,9 @@ static struct err *walk_hash(struct session *s, const struct walker *walker,
 
 	(void)walker;
 	(void)has_addr; /* required */
+	if (!err && !w.heap->ops->hash)
+		err = err_new(ERR_NOSUP, "%s heap has no hash tables",
+			      w.heap->ops->name);
 	return err ? err : w.heap->ops->hash(w.heap, addr, pass_audit, &w);
 }
 
