@@ -28,6 +28,7 @@
 	X(cache)    \
 	X(bufs)     \
 	X(vmem)     \
+	X(arenas)   \
 	X(audit)    \
 	X(kmem_log) \
 	X(users)    \

@@ -373,6 +373,8 @@ static const struct walker walkers[] = {
 	 walk_postfix},
 	{"vmem_seg", "segments of an arena", ADDR_REQUIRED, &any_seg,
 	 walk_segs},
+	{"arena", "arenas, sources first", ADDR_OPTIONAL, NULL, walk_vmem},
+	{"chunk", "segments of an arena", ADDR_REQUIRED, &any_seg, walk_segs},
 	{"vmem_alloc", "allocated segments of an arena", ADDR_REQUIRED,
 	 &alloc_seg, walk_segs},
 	{"vmem_free", "free segments of an arena", ADDR_REQUIRED, &free_seg,
