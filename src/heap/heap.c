@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Opens the heap of a target: asks every back end, takes the one that fits. */
+/* Opens the heap of a target: asks every back end, takes those that fit. */
 #include "heap/heap.h"
 #include <stdarg.h>
 #include <string.h>
@@ -23,43 +23,75 @@ static struct err *none_fits(struct target *t, struct types *types,
 		       shape ? shape : "");
 }
 
+/* what was found when every back end was asked */
+struct found {
+	struct heap *v[HEAP_PARTS_MAX];
+	size_t n;
+	struct strbuf why; /* those that were not */
+	char *doubt;       /* one is there that cannot be read; NULL none */
+};
+
+static struct err *ask(struct found *f, const struct heap_ops *ops,
+		       struct target *t, struct types *types)
+{
+	char *reason = NULL;
+	int fits = ops->probe(t, types, &reason);
+
+	if (fits <= 0) {
+		strbuf_printf(&f->why, "%s%s", f->why.n ? "; " : "",
+			      reason ? reason : "does not fit");
+		if (fits < 0 && !f->doubt)
+			f->doubt = reason;
+		else
+			mem_free(reason);
+		return NULL;
+	}
+	mem_free(reason);
+	struct heap *heap = mem_zalloc(sizeof(*heap));
+
+	heap->ops = ops;
+	heap->target = t;
+	heap->types = types;
+	struct err *err = ops->open(t, types, heap);
+
+	if (err)
+		heap_close(heap);
+	else
+		f->v[f->n++] = heap;
+	return err;
+}
+
 struct err *heap_open(struct target *t, struct types *types,
 		      struct heap **ret_heap)
 {
-	struct strbuf why = {0};
+	struct found f = {0};
 	struct err *err = NULL;
 
-	for (size_t i = 0; i < sizeof(backends) / sizeof(*backends); i++) {
-		const struct heap_ops *ops = backends[i];
-		_free_ char *reason = NULL;
+	for (size_t i = 0; !err && i < sizeof(backends) / sizeof(*backends);
+	     i++) {
 		/* libkmem is sure of itself; others find glibc's malloc also
 		 * where nobody uses it */
 		_free_ char *other = i > 0 ? heap_other(t, types) : NULL;
 
 		if (other)
 			break;
-		if (ops->probe(t, types, &reason) == 0) {
-			strbuf_printf(&why, "%s%s", why.n ? "; " : "",
-				      reason ? reason : "does not fit");
-			continue;
-		}
-		struct heap *heap = mem_zalloc(sizeof(*heap));
-
-		heap->ops = ops;
-		heap->target = t;
-		heap->types = types;
-		err = ops->open(t, types, heap);
-		if (err) {
-			heap_close(heap);
-		} else {
-			*ret_heap = heap;
-		}
-		strbuf_free(&why);
+		err = ask(&f, backends[i], t, types);
+	}
+	if (!err && f.n == 0)
+		err = none_fits(t, types, strbuf_str(&f.why));
+	strbuf_free(&f.why);
+	if (err) {
+		for (size_t i = 0; i < f.n; i++)
+			heap_close(f.v[i]);
+		mem_free(f.doubt);
 		return err;
 	}
-	err = none_fits(t, types, strbuf_str(&why));
-	strbuf_free(&why);
-	return err;
+	*ret_heap = f.n == 1 ? f.v[0] : heap_many(f.v, f.n);
+	if ((*ret_heap)->health.doubt)
+		mem_free(f.doubt);
+	else
+		(*ret_heap)->health.doubt = f.doubt;
+	return NULL;
 }
 
 void heap_close(struct heap *heap)

@@ -284,7 +284,8 @@ typedef struct err *heap_range_fn(void *arg, const struct heap_range *r);
 
 struct heap_ops {
 	const char *name; /* "libkmem" */
-	/* 0 = not here; *ret_why says why (owned), also for a near miss */
+	/* 0 = not here; < 0: here, but it cannot be read.  *ret_why says why
+	 * (owned) */
 	int (*probe)(struct target *t, struct types *types, char **ret_why);
 	struct err *(*open)(struct target *t, struct types *types,
 			    struct heap *heap);
@@ -403,7 +404,7 @@ struct heap {
 };
 
 /**
- * Opens the heap of a target.
+ * Opens the heap of a target; all its heaps as one, if there are several.
  *
  * @ret_heap:  owned by the caller, see heap_close()
  * Errors: ERR_NOTFOUND says for each back end why it did not fit.

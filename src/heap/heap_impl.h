@@ -16,4 +16,10 @@ char *heap_other(const struct target *t, struct types *types);
  * NULL: nothing that is seen.  Owned. */
 char *heap_shape(const struct target *t);
 
+#define HEAP_PARTS_MAX 4
+
+/** Several heaps as one; the parts, two or more, are consumed.  Owned, see
+ * heap_close(). */
+struct heap *heap_many(struct heap *const parts[], size_t n);
+
 #endif

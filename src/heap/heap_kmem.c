@@ -246,7 +246,16 @@ static const struct object *find_object(struct target *t, struct types *types,
 
 static int kmem_probe(struct target *t, struct types *types, char **ret_why)
 {
-	return find_object(t, types, ret_why) ? 100 : 0;
+	if (find_object(t, types, ret_why))
+		return 100;
+	/* a library whose file is missing has a heap all the same */
+	for (size_t i = 0; i < types_nobjects(types); i++) {
+		const struct object *obj = types_object(types, i);
+
+		if (obj->state != OBJECT_OK && is_libkmem_name(obj->name))
+			return -1;
+	}
+	return 0;
 }
 
 static struct err *bind_symbols(struct types *types, const struct object *obj,
