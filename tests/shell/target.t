@@ -20,7 +20,7 @@ out=$(q ::status)
 has 'status: program' '^debugging core file of prog \(64-bit\)$' "$out"
 has 'status: signal' '^status: process terminated by SIGSEGV \(Segmentation fault\)' "$out"
 has 'status: threads' '^threads: 2$' "$out"
-has 'status: no heap' '^heap: none: ' "$out"
+has 'status: the heap' '^heap: glibc, ' "$out"
 is 'as many threads as gdb sees' \
 	"$(g 'info threads' | grep -c '^[* ] *[0-9].*LWP')" "$(q '::walk thread' | wc -l)"
 is 'the stack has the functions of gdb'"'"'s' \
