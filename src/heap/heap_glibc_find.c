@@ -169,28 +169,55 @@ static bool learn(struct glibc_heap *gh)
 	return false;
 }
 
-/* are these the counters of mmapped chunks, the start of the heap behind? */
-static bool is_params(struct glibc_heap *gh, taddr_t at, taddr_t lo, taddr_t hi)
+uint32_t glibc_u32(struct glibc_heap *gh, taddr_t at)
 {
-	uint64_t w[5] = {0};
+	uint64_t word = 0;
 
-	for (unsigned i = 0; i < 5; i++)
-		if (!glibc_read(gh, at + (uint64_t)i * 8, &w[i]))
-			return false;
-	uint32_t n = (uint32_t)w[0];
-	uint32_t n_limit = (uint32_t)(w[0] >> 32);
-	uint32_t n_max = (uint32_t)w[1];
-	uint32_t no_dyn = (uint32_t)(w[1] >> 32);
+	if (!glibc_read(gh, at & ~7ull, &word))
+		return 0;
+	return (uint32_t)(word >> (at & 4) * 8);
+}
 
-	return n <= n_max && n <= n_limit && no_dyn <= 1 && w[2] % PAGE == 0 &&
-	       w[2] <= w[3] && (n == 0) == (w[2] == 0) && w[4] >= lo &&
-	       w[4] < hi && w[4] % CHUNK_ALIGN == 0;
+/*
+ * Is the word at "at" the start of the heap, with what malloc counts of mmapped
+ * chunks before it?  *ret_counts: where the four numbers are that come first:
+ *
+ *	n_mmaps n_mmaps_max max_n_mmaps no_dyn_threshold [a gap of 4 bytes]
+ *	mmapped_mem max_mmapped_mem sbrk_base
+ */
+static bool is_params(struct glibc_heap *gh, taddr_t at, taddr_t lo, taddr_t hi,
+		      taddr_t *ret_counts)
+{
+	uint64_t bytes = 0;
+	uint64_t max_bytes = 0;
+	uint64_t base = 0;
+
+	if (!glibc_read(gh, at, &base) || base < lo || base >= hi ||
+	    base % CHUNK_ALIGN || !glibc_read(gh, at - 8, &max_bytes) ||
+	    !glibc_read(gh, at - 16, &bytes) || bytes % PAGE ||
+	    bytes > max_bytes)
+		return false;
+	for (unsigned gap = 0; gap <= 4; gap += 4) {
+		taddr_t p = at - 32 - gap;
+		uint32_t n = glibc_u32(gh, p);
+		uint32_t limit = glibc_u32(gh, p + 4);
+		uint32_t max = glibc_u32(gh, p + 8);
+
+		if (limit == 0 || n > max || max > limit ||
+		    glibc_u32(gh, p + 12) > 1 || (n == 0) != (bytes == 0) ||
+		    (max == 0) != (max_bytes == 0))
+			continue;
+		*ret_counts = p;
+		return true;
+	}
+	return false;
 }
 
 static void learn_params(struct glibc_heap *gh)
 {
 	uint64_t top = 0;
 	uint64_t base = 0;
+	taddr_t counts = 0;
 
 	if (!glibc_read(gh, gh->main_arena + gh->lay.top, &top))
 		return;
@@ -204,15 +231,19 @@ static void learn_params(struct glibc_heap *gh)
 
 	if (from < data->start)
 		from = data->start;
-	for (taddr_t at = (from + 7) & ~7ull; at + 40 <= to; at += 8) {
+	for (taddr_t at = (from + 7) & ~7ull; at + 8 <= to; at += 8) {
+		/* the arena's own words: its lists, and its top */
+		if (at + 8 > gh->main_arena &&
+		    at < gh->main_arena + gh->lay.arena_bytes)
+			continue;
 		/* the heap begins at the start of its map, unless the program
 		 * moved the break before */
-		if (!is_params(gh, at, map->start, top + 1))
+		if (!is_params(gh, at, map->start, top + 1, &counts) ||
+		    !glibc_read(gh, at, &base))
 			continue;
-		gh->lay.mp_n_mmaps = at;
-		gh->lay.mp_mmapped = at + 16;
-		if (glibc_read(gh, at + 32, &base))
-			gh->lay.sbrk_base = base;
+		gh->lay.mp_n_mmaps = counts;
+		gh->lay.mp_mmapped = at - 16;
+		gh->lay.sbrk_base = base;
 		return;
 	}
 }
@@ -344,13 +375,13 @@ static bool is_used(struct glibc_heap *gh)
 {
 	uint64_t bytes = 0;
 	uint64_t next = 0;
-	uint64_t n_mmaps = 0;
+	uint32_t n_mmaps = 0;
 
 	(void)!glibc_read(gh, gh->main_arena + gh->lay.system_mem, &bytes);
 	(void)!glibc_read(gh, gh->main_arena + gh->lay.next, &next);
 	if (gh->lay.mp_n_mmaps)
-		(void)!glibc_read(gh, gh->lay.mp_n_mmaps, &n_mmaps);
-	return bytes || next != gh->main_arena || (uint32_t)n_mmaps;
+		n_mmaps = glibc_u32(gh, gh->lay.mp_n_mmaps);
+	return bytes || next != gh->main_arena || n_mmaps;
 }
 
 int glibc_find(struct target *t, struct types *types, struct glibc_heap *ret,

@@ -134,6 +134,8 @@ struct glibc_heap {
  * is none, *ret_why says why (owned). */
 int glibc_find(struct target *t, struct types *types, struct glibc_heap *ret,
 	       char **ret_why);
+/** Four bytes of the target, aligned; 0 when they are not in the dump. */
+uint32_t glibc_u32(struct glibc_heap *gh, taddr_t at);
 /** Lists the arenas, the main one first. */
 void glibc_find_arenas(struct glibc_heap *gh);
 

@@ -677,13 +677,11 @@ static taddr_t find_lost(struct glibc_heap *gh, uint64_t bytes)
 static void add_bigs(struct glibc_heap *gh)
 {
 	struct big_search s = {0};
-	uint64_t n = 0;
 	taddr_t lost = 0;
 
 	s.is_known = gh->lay.mp_n_mmaps &&
-		     glibc_read(gh, gh->lay.mp_n_mmaps, &n) &&
 		     glibc_read(gh, gh->lay.mp_mmapped, &s.bytes);
-	s.n = (uint32_t)n;
+	s.n = s.is_known ? glibc_u32(gh, gh->lay.mp_n_mmaps) : 0;
 	find_bigs(gh, &s, false);
 	find_bigs(gh, &s, true);
 	if (!s.is_known || is_all_found(gh, &s))

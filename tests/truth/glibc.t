@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Heaps of glibc's malloc: every buffer has the state the program knows it to
-have, at random moments of a program with one thread and with many."""
+have, at random moments of a program with one thread and with many; also when
+nothing of libc is known but what is in the dump."""
 import os, sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -10,11 +11,15 @@ import glibclib as G, truthlib as T
 # seed, threads, moments
 RUNS = ((1, 0, 2), (2, 4, 2), (3, 12, 2))
 
-T.plan(sum(n for _, _, n in RUNS))
+T.plan(sum(n for _, _, n in RUNS) + len(RUNS))
 for seed, nthreads, n in RUNS:
     for i, m in enumerate(G.run("glibc_states", (seed, nthreads, n),
                                 "s%d" % seed)):
         why = G.why_not(m)
         T.ok(not why, "seed %d, %d threads, moment %d: %d buffers, %d leaked" %
              (seed, nthreads, i, len(m.allocated()), len(m.leak)), why)
+        if i == n - 1:
+            G.forget(m.core)
+            why = G.why_not(m)
+            T.ok(not why, "seed %d: the same without libc" % seed, why)
         os.unlink(m.core)
