@@ -181,6 +181,13 @@ struct err *glibc_tcaches(struct glibc_heap *gh) must_use;
 /** Reads the link at an address as free lists store it. */
 bool glibc_link(struct glibc_heap *gh, taddr_t at, taddr_t *ret);
 
+/* ---- heap_glibc_bulk.c ----------------------------------------------- */
+
+/** Slots of struct heap_ops. */
+struct err *glibc_nparts(struct heap *heap, size_t *ret_n) must_use;
+bool glibc_part(struct heap *heap, size_t part, bool is_alone, heap_run_fn *fn,
+		void *arg);
+
 /* ---- heap_glibc.c ---------------------------------------------------- */
 
 /** A word of the target; false: it is not in the dump. */
