@@ -581,6 +581,7 @@ struct err *heap_replay_open(struct heap *base, struct heap **ret)
 	heap->priv = r;
 	heap->health.first_finding = NULL;
 	heap->health.panic = NULL;
+	heap->health.doubt = NULL;
 	r->heap = heap;
 	r->base = base;
 	r->dump_ns = base->health.now_ns;
