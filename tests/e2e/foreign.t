@@ -182,12 +182,18 @@ static __attribute__((noinline)) void leak(void)
 		p[0] = 1;
 	}
 }
+/* where leak() and malloc() had their frames */
+static __attribute__((noinline)) void wipe(void)
+{
+	volatile char stale[16384];
+
+	for (unsigned i = 0; i < sizeof(stale); i++)
+		stale[i] = 0;
+}
 int main(void)
 {
-	volatile char wipe[4096];
 	leak();
-	for (unsigned i = 0; i < sizeof(wipe); i++)
-		wipe[i] = 0;
+	wipe();
 	abort();
 }
 EOF

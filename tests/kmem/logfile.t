@@ -3,7 +3,7 @@
 """KMEM_LOGGING=transaction=file:PATH: each transaction is in the file, however
 the process ends, and only those of the process; where it cannot be, the program
 is none the worse and the file says so."""
-import collections, os, resource, struct, subprocess, sys
+import collections, os, resource, struct, subprocess, sys, time
 
 B = os.environ["B"]
 PROG = os.path.join(B, "tests/kmem/logfile")
@@ -133,8 +133,9 @@ q = subprocess.Popen([PROG, "10", "wait"], stdin=subprocess.PIPE, text=True,
                      env=dict(os.environ, KMEM_DEBUG="default",
                               LD_PRELOAD=B + "/libkmem_preload.so",
                               KMEM_LOGGING="transaction=file:busy.log"))
-while not os.path.exists("busy.log") or not Log("busy.log").nchunks:
-    pass
+while (not os.path.exists("busy.log") or not os.path.getsize("busy.log") or
+       not Log("busy.log").nchunks):
+    time.sleep(0.01)
 p = run("busy.log")
 ok(p.returncode == 0 and not p.stderr and Log("busy.log").pid == q.pid,
    "that of a process that lives is left alone", p)
