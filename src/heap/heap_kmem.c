@@ -538,6 +538,12 @@ struct err *kmem_open_named(struct heap *heap, struct kmem_names *names)
 		return err_new(ERR_BADDATA, "vmem_seg_size is %" PRIu64,
 			       kh->seg_bytes);
 	kh->oversize = kmem_global(kh, S_kmem_oversize_arena, 8);
+	uint64_t ctl_bytes = kmem_global(kh, S_kmem_bufctl_audit_size, 8);
+
+	kh->is_bufctl_short =
+		ctl_bytes != 0 &&
+		ctl_bytes <= kh->names.row[F_kmem_bufctl_audit_bc_cache]
+				     .offset_bytes;
 	read_note(kh);
 	read_panic(kh);
 	return NULL;

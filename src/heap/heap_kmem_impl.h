@@ -147,7 +147,8 @@ struct kmem_heap {
 	struct kmem_names names;
 	struct kmem_numbers num;
 	uint32_t ncpus;
-	uint64_t seg_bytes; /* vmem_seg_size */
+	uint64_t seg_bytes;   /* vmem_seg_size */
+	bool is_bufctl_short; /* that of a buffer ends before bc_cache */
 	uint64_t oversize_tag_bytes;
 	uint64_t total_bytes; /* mapped memory: no count can exceed it */
 	bool is_loaded;
@@ -259,6 +260,9 @@ bool kmem_audit_of(struct heap *heap, const struct heap_buf *buf,
 		   struct heap_audit *ret);
 struct err *kmem_audit_at(struct heap *heap, taddr_t addr,
 			  struct heap_audit *ret);
+/** audit_at of what is known to be a record: of a log, or a whole bufctl. */
+struct err *kmem_record_at(struct kmem_heap *kh, taddr_t addr,
+			   struct heap_audit *ret);
 struct err *kmem_log(struct heap *heap, enum heap_log which, taddr_t log,
 		     heap_audit_fn *fn, void *arg);
 struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,

@@ -120,14 +120,23 @@ static void classify(struct kmem_heap *kh, struct kmem_cache *kc)
 		!(is_object_arena || (arena && !arena->pub.is_internal));
 }
 
-/* kmem_alloc_N, what sizes are rounded to; else they are alike */
+/* kmem_alloc_N or kmem_align_A_N, what sizes are rounded to; else they are
+ * alike */
 static bool is_size_class(const char *name)
 {
-	static const char prefix[] = "kmem_alloc_";
-	const char *n = name + sizeof(prefix) - 1;
+	static const char digits[] = "0123456789";
+	static const char plain[] = "kmem_alloc_";
+	static const char aligned[] = "kmem_align_";
+	const char *n = name + sizeof(plain) - 1;
 
-	return strncmp(name, prefix, sizeof(prefix) - 1) == 0 && *n &&
-	       strspn(n, "0123456789") == strlen(n);
+	if (strncmp(name, aligned, sizeof(aligned) - 1) == 0) {
+		n += strspn(n, digits);
+		if (*n++ != '_')
+			return false;
+	} else if (strncmp(name, plain, sizeof(plain) - 1) != 0) {
+		return false;
+	}
+	return *n && strspn(n, digits) == strlen(n);
 }
 
 static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)

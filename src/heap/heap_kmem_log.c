@@ -2,7 +2,9 @@
 /*
  * Who did the last transaction of a buffer, and the logs of older ones.
  *
- * A record of a log is a copy of an audited bufctl.  A log is an area of chunks
+ * A record of a log is a copy of an audited bufctl, whole: the bufctl of a
+ * buffer may end before bc_cache (kmem_bufctl_audit_size); its cache is then
+ * that of the slab.  A log is an area of chunks
  * that are filled record by record and reused without being cleared, so it is
  * read as an array of records over every chunk; a record without a time was
  * never written.  Time orders them: newest first.
@@ -115,10 +117,9 @@ static void read_record(struct kmem_heap *kh, taddr_t addr, const void *raw,
 	}
 }
 
-struct err *kmem_audit_at(struct heap *heap, taddr_t addr,
-			  struct heap_audit *ret)
+struct err *kmem_record_at(struct kmem_heap *kh, taddr_t addr,
+			   struct heap_audit *ret)
 {
-	struct kmem_heap *kh = heap->priv;
 	const void *raw = kmem_peek(kh, K_kmem_bufctl_audit, addr);
 
 	if (!raw)
@@ -127,6 +128,52 @@ struct err *kmem_audit_at(struct heap *heap, taddr_t addr,
 			       addr);
 	read_record(kh, addr, raw, ret);
 	return NULL;
+}
+
+/* is an address in a record that is not a buffer's? */
+static bool is_of_log(struct kmem_heap *kh, taddr_t addr)
+{
+	static const enum kmem_sym logs[] = {
+		S_kmem_transaction_log,
+		S_kmem_failure_log,
+		S_kmem_slab_log,
+		S_kmem_zerosized_log,
+	};
+	taddr_t pairs = kh->names.sym[S_kmem_mismatch_log];
+
+	if (pairs && addr >= pairs &&
+	    addr - pairs <
+		    kh->names.row[F_kmem_mismatch_log_mml_pair].size_bytes)
+		return true;
+	for (size_t i = 0; i < sizeof(logs) / sizeof(*logs); i++) {
+		taddr_t at = kmem_global(kh, logs[i], 8);
+		const void *raw =
+			at ? kmem_peek(kh, K_kmem_log_header, at) : NULL;
+
+		if (!raw)
+			continue;
+		taddr_t base = kmem_get(kh, F_kmem_log_header_lh_base, raw);
+		uint64_t bytes =
+			kmem_get(kh, F_kmem_log_header_lh_chunksize, raw) *
+			kmem_get(kh, F_kmem_log_header_lh_nchunks, raw);
+
+		if (addr >= base && addr - base < bytes)
+			return true;
+	}
+	return false;
+}
+
+struct err *kmem_audit_at(struct heap *heap, taddr_t addr,
+			  struct heap_audit *ret)
+{
+	struct kmem_heap *kh = heap->priv;
+	struct err *err = kmem_record_at(kh, addr, ret);
+
+	if (!err && kh->is_bufctl_short && !is_of_log(kh, addr)) {
+		ret->cache = kmem_get_at(kh, F_kmem_slab_slab_cache, ret->slab);
+		ret->contents = 0;
+	}
+	return err;
 }
 
 /* the tag of a large buffer says who allocated it */
@@ -170,6 +217,10 @@ bool kmem_audit_of(struct heap *heap, const struct heap_buf *buf,
 	if (!raw)
 		return false;
 	read_record(kh, buf->ctl, raw, ret);
+	if (kh->is_bufctl_short) {
+		ret->cache = buf->cache;
+		ret->contents = 0;
+	}
 	/* a bufctl of a buffer that was never given out has no time */
 	return ret->stamp_ns != 0;
 }
@@ -303,7 +354,7 @@ static struct err *tell_records(struct kmem_heap *kh, const struct stamps *st,
 		if (s->raw)
 			read_record(kh, 0, s->raw, &a);
 		else
-			err = kmem_audit_at(kh->heap, s->addr, &a);
+			err = kmem_record_at(kh, s->addr, &a);
 		a.cpu = s->cpu;
 		if (err || (s->raw && last.stamp_ns == a.stamp_ns &&
 			    last.buf == a.buf && last.cache == a.cache))

@@ -44,11 +44,10 @@ static bool read_pair(struct kmem_heap *kh, taddr_t at,
 	};
 	if (!ret->count)
 		return false;
-	err = kmem_audit_at(kh->heap, at + ROW(mm_alloc).offset_bytes,
-			    &ret->alloc);
+	err = kmem_record_at(kh, at + ROW(mm_alloc).offset_bytes, &ret->alloc);
 	if (!err)
-		err = kmem_audit_at(kh->heap, at + ROW(mm_free).offset_bytes,
-				    &ret->free);
+		err = kmem_record_at(kh, at + ROW(mm_free).offset_bytes,
+				     &ret->free);
 	if (err || ret->alloc.buf != ret->free.buf ||
 	    ret->free.what != HEAP_FREE || !*ret->free.kind ||
 	    ret->free.lastlog != ret->alloc.addr) {

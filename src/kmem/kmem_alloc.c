@@ -10,6 +10,14 @@
  * to be aligned so and wastes little, or a cache kmem_align_<A>_<N> made on
  * first use, or a constrained segment.
  *
+ * Behind a buffer with guards is its tag, so that to align a class of 4096 to a
+ * page makes each of its buffers two pages.  malloc() never promised that:
+ * where the library serves malloc, classes with guards are aligned to 16, and
+ * kmem_alloc(), which does promise it, takes the caches memalign() has.  Audited
+ * slabs are larger there, too: what is kept of each, here and in the arenas, is
+ * then little beside what is kept of each buffer, and most of it is in the CPU's
+ * cache when a buffer is freed.
+ *
  * Freeing by address alone goes through the page map: the slab says the cache,
  * and an oversize buffer's first page says its size.
  */
@@ -19,10 +27,11 @@
 
 #define MAXBUF          ((size_t)131072)
 #define NCLASSES        KMEM_NCLASSES
-#define MAX_ALIGN_CACHE ((size_t)2048)
+#define MAX_ALIGN_CACHE KMEM_PAGE
 #define MIN_ALIGN_SHIFT 5 /* 32: the first alignment with caches of its own */
-#define NALIGNS         7
+#define NALIGNS         8
 #define MALLOC_ALIGN    ((size_t)16)
+#define AUDITED_SLAB    ((size_t)16384)
 
 static const uint32_t class_bytes[NCLASSES] = {
 	8,     16,    32,     48,     64,     80,     96,    112,
@@ -44,13 +53,27 @@ static kmem_cache_t *class_cache[NCLASSES];
 static kmem_cache_t *align_cache[NALIGNS][NCLASSES];
 kmem_mutex_t kmem_align_lock;
 
-static size_t class_align(size_t bytes)
+/* malloc.c's, when it is linked in */
+extern const char kmem_serves_malloc KM_HIDDEN __attribute__((weak));
+/* are classes aligned to what malloc() promises and no more?  Set while
+ * starting */
+static int is_packed;
+
+/** The alignment kmem_alloc() promises for a size. */
+static inline size_t promised_align(size_t bytes)
 {
 	if (bytes % KMEM_PAGE == 0)
 		return KMEM_PAGE;
 	if (bytes % 64 == 0)
 		return 64;
 	return bytes >= 16 ? 16 : 8;
+}
+
+static size_t class_align(size_t bytes)
+{
+	size_t align = promised_align(bytes);
+
+	return is_packed && align > MALLOC_ALIGN ? MALLOC_ALIGN : align;
 }
 
 /** The class of a size, 1 to MAXBUF. */
@@ -72,12 +95,14 @@ void kmem_alloc_init(void)
 {
 	size_t size = 1;
 
+	is_packed = (kmem_flags & KMF_BUFTAG) && &kmem_serves_malloc;
 	for (int i = 0; i < NCLASSES; i++) {
 		struct kmem_spec spec = {
 			.bufsize = class_bytes[i],
 			.align = class_align(class_bytes[i]),
 			.cflags = KMC_KMEM_ALLOC,
 			.vmflag = VM_SLEEP,
+			.audited_slab = is_packed ? AUDITED_SLAB : 0,
 		};
 		char name[KMEM_CACHE_NAMELEN + 1];
 
@@ -106,6 +131,81 @@ void kmem_alloc_init(void)
 static inline kmem_cache_t *size_cache(size_t bytes)
 {
 	return class_cache[class_of(bytes)];
+}
+
+/* ---- alignment ---- */
+
+/** The cache for an alignment above what classes give; NULL: no memory. */
+static kmem_cache_t *align_cache_get(int shift, int class, size_t align)
+{
+	kmem_cache_t **slot = &align_cache[shift - MIN_ALIGN_SHIFT][class];
+	kmem_cache_t *cp = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	size_t bytes = (class_bytes[class] + align - 1) & -align;
+	struct kmem_spec spec = {
+		.bufsize = bytes,
+		.align = align,
+		.cflags = KMC_KMEM_ALLOC,
+		.vmflag = VM_NOSLEEP,
+	};
+	char name[KMEM_CACHE_NAMELEN + 1];
+
+	if (cp)
+		return cp;
+	(void)kmem_format(name, sizeof(name), "kmem_align_%lu_%lu", align,
+			  bytes);
+	spec.name = name;
+	kmem_gate_enter(); /* G2: caches of metadata are used below */
+	kmem_update_hold();
+	kmem_mutex_enter(&kmem_align_lock);
+	cp = *slot;
+	if (!cp) {
+		cp = kmem_cache_create_spec(&spec);
+		__atomic_store_n(slot, cp, __ATOMIC_RELEASE);
+	}
+	kmem_mutex_exit(&kmem_align_lock);
+	kmem_update_unhold();
+	kmem_gate_exit();
+	return cp;
+}
+
+/**
+ * The cache for a size and an alignment.
+ *
+ * @bytes:  1 to MAXBUF
+ * @align:  a power of two, 16 to a page
+ */
+static kmem_cache_t *aligned_cache(size_t bytes, size_t align)
+{
+	int class = (int)class_of(bytes);
+	size_t enough = (class_bytes[class] + align - 1) & -align;
+	int i;
+
+	/* sizes that round up to the same share one cache */
+	if (enough <= MAXBUF && (int)class_of(enough) > class)
+		class = (int)class_of(enough);
+	enough = (class_bytes[class] + align - 1) & -align;
+
+	for (i = class; i < NCLASSES && class_bytes[i] <= 2 * enough; i++)
+		if (class_cache[i]->cache_align >= align)
+			return class_cache[i];
+	if (align <= MAX_ALIGN_CACHE && enough <= MAXBUF)
+		return align_cache_get(__builtin_ctzl(align), class, align);
+	for (; i < NCLASSES; i++)
+		if (class_cache[i]->cache_align >= align)
+			return class_cache[i];
+	return NULL;
+}
+
+/** The cache kmem_alloc() takes for a size; NULL: no memory. */
+static inline kmem_cache_t *promised_cache(size_t bytes)
+{
+	size_t align;
+
+	if (KM_LIKELY(!is_packed))
+		return size_cache(bytes);
+	align = promised_align(bytes);
+	return align > MALLOC_ALIGN ? aligned_cache(bytes, align)
+				    : size_cache(bytes);
 }
 
 /* ---- kmem_alloc ---- */
@@ -185,13 +285,17 @@ static void *zero_alloc(int kmflag)
 /** Allocates size bytes; NULL for 0, and with KM_NOSLEEP. */
 void *kmem_alloc(size_t size, int kmflag)
 {
+	kmem_cache_t *cp;
+
 	kmem_ready_check();
 	if (KM_UNLIKELY(size == 0))
 		return zero_alloc(kmflag);
 	if (KM_UNLIKELY(size > MAXBUF))
 		return kmem_oversize_alloc(size, 0, kmflag, KMEM_KIND_KMEM);
-	return kmem_cache_alloc_sized(size_cache(size), size, kmflag,
-				      KMEM_KIND_KMEM);
+	cp = promised_cache(size);
+	if (KM_UNLIKELY(!cp))
+		return kmem_no_memory(size, kmflag);
+	return kmem_cache_alloc_sized(cp, size, kmflag, KMEM_KIND_KMEM);
 }
 
 /** kmem_alloc() of memory that is all zeros. */
@@ -218,8 +322,8 @@ void kmem_free(void *buf, size_t size)
 		kmem_oversize_free(buf, size, KMEM_KIND_KMEM);
 		return;
 	}
-	cp = size_cache(size);
-	if (kmem_addr_cache(buf, &sp, &base) != cp) {
+	cp = promised_cache(size);
+	if (!cp || kmem_addr_cache(buf, &sp, &base) != cp) {
 		kmem_error_at(KMERR_BADCACHE, cp, buf, KMEM_KIND_KMEM);
 		return;
 	}
@@ -230,67 +334,6 @@ void kmem_free(void *buf, size_t size)
 }
 
 /* ---- malloc ---- */
-
-/** The cache for an alignment above what classes give; NULL: no memory. */
-static kmem_cache_t *align_cache_get(int shift, int class, size_t align)
-{
-	kmem_cache_t **slot = &align_cache[shift - MIN_ALIGN_SHIFT][class];
-	kmem_cache_t *cp = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-	size_t bytes = (class_bytes[class] + align - 1) & -align;
-	struct kmem_spec spec = {
-		.bufsize = bytes,
-		.align = align,
-		.cflags = KMC_KMEM_ALLOC,
-		.vmflag = VM_NOSLEEP,
-	};
-	char name[KMEM_CACHE_NAMELEN + 1];
-
-	if (cp)
-		return cp;
-	(void)kmem_format(name, sizeof(name), "kmem_align_%lu_%lu", align,
-			  bytes);
-	spec.name = name;
-	kmem_gate_enter(); /* G2: caches of metadata are used below */
-	kmem_update_hold();
-	kmem_mutex_enter(&kmem_align_lock);
-	cp = *slot;
-	if (!cp) {
-		cp = kmem_cache_create_spec(&spec);
-		__atomic_store_n(slot, cp, __ATOMIC_RELEASE);
-	}
-	kmem_mutex_exit(&kmem_align_lock);
-	kmem_update_unhold();
-	kmem_gate_exit();
-	return cp;
-}
-
-/**
- * The cache for a size and an alignment.
- *
- * @bytes:  1 to MAXBUF
- * @align:  a power of two, 16 to a page
- */
-static kmem_cache_t *aligned_cache(size_t bytes, size_t align)
-{
-	int class = (int)class_of(bytes);
-	size_t enough = (class_bytes[class] + align - 1) & -align;
-	int i;
-
-	/* sizes that round up to the same share one cache */
-	if (enough <= MAXBUF && (int)class_of(enough) > class)
-		class = (int)class_of(enough);
-	enough = (class_bytes[class] + align - 1) & -align;
-
-	for (i = class; i < NCLASSES && class_bytes[i] <= 2 * enough; i++)
-		if (class_cache[i]->cache_align >= align)
-			return class_cache[i];
-	if (align <= MAX_ALIGN_CACHE && enough <= MAXBUF)
-		return align_cache_get(__builtin_ctzl(align), class, align);
-	for (; i < NCLASSES; i++)
-		if (class_cache[i]->cache_align >= align)
-			return class_cache[i];
-	return NULL;
-}
 
 static inline __attribute__((always_inline)) void *
 malloc_any(size_t size, size_t align, int kmflag, int kind)

@@ -87,6 +87,20 @@ uint32_t kmem_stack_capture(void)
 	return id;
 }
 
+size_t kmem_bufctl_audit_size = sizeof(kmem_bufctl_audit_t);
+
+kmem_bufctl_audit_t kmem_record_of(const kmem_bufctl_audit_t *bcap,
+				   kmem_cache_t *cp)
+{
+	kmem_bufctl_audit_t record = {.bc_cache = cp};
+
+	memcpy(&record, bcap, KMEM_BUFCTL_SHORT);
+	record.bc_next = NULL;
+	if (kmem_bufctl_audit_size == sizeof(record))
+		record.bc_contents = bcap->bc_contents;
+	return record;
+}
+
 void kmem_audit(kmem_cache_t *cp, kmem_bufctl_t *bcp, uint32_t stack, int what,
 		int kind)
 {
@@ -105,9 +119,11 @@ struct kmem_event kmem_event_of(const kmem_bufctl_audit_t *bcap)
 	};
 }
 
-void *kmem_audit_contents(kmem_cache_t *cp, void *buf)
+void kmem_audit_contents(kmem_cache_t *cp, kmem_bufctl_audit_t *bcap, void *buf)
 {
-	return kmem_log_enter(kmem_content_log, buf, cp->cache_contents);
+	if (kmem_bufctl_audit_size == sizeof(*bcap))
+		bcap->bc_contents = kmem_log_enter(kmem_content_log, buf,
+						   cp->cache_contents);
 }
 
 void kmem_log_event(kmem_log_header_t *lhp, kmem_cache_t *cp, kmem_slab_t *sp,

@@ -190,7 +190,7 @@ make_free(kmem_thread_t *th, kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	btp->bt_redzone = KMEM_REDZONE_PATTERN;
 	btp->bt_bxstat = kmem_bxstat((kmem_bufctl_t *)bcap, KMEM_BUFTAG_FREE);
 	if (cp->cache_flags & KMF_CONTENTS)
-		bcap->bc_contents = kmem_audit_contents(cp, buf);
+		kmem_audit_contents(cp, bcap, buf);
 	kmem_audit_by(th, cp, bcap, stack, KMEM_WHAT_FREE, kind);
 	if (cp->cache_flags & KMF_DEADBEEF)
 		kmem_pattern_fill(KMEM_FREE_PATTERN, buf, cp->cache_verify);

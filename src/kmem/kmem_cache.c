@@ -23,7 +23,7 @@
 #include <string.h>
 
 #define KMEM_ALIGN    ((size_t)8)
-#define VOID_FRACTION 8 /* most buffers a slab is tried with, hashed */
+#define VOID_FRACTION 8 /* numbers of buffers a slab is tried with, hashed */
 
 #define NO_MEMORY 2 /* beside what kmem_debug_alloc() returns */
 
@@ -135,13 +135,15 @@ static int choose_flags(const struct kmem_spec *s, size_t align, vmem_t *arena)
 	return flags;
 }
 
-/** The slab of a hashed cache: the first of least waste a buffer. */
-static size_t best_slab(size_t chunk, size_t quantum)
+/** The slab of a hashed cache: the first of least waste a buffer, of at least so
+ * many bytes. */
+static size_t best_slab(size_t chunk, size_t quantum, size_t bytes)
 {
+	size_t first = bytes > chunk ? bytes / chunk : 1;
 	size_t best = 0;
 	size_t least = SIZE_MAX;
 
-	for (size_t n = 1; n <= VOID_FRACTION; n++) {
+	for (size_t n = first; n < first + VOID_FRACTION; n++) {
 		size_t slab = roundup(chunk * n, quantum);
 		size_t waste;
 
@@ -155,7 +157,7 @@ static size_t best_slab(size_t chunk, size_t quantum)
 	return best;
 }
 
-static void choose_layout(kmem_cache_t *cp)
+static void choose_layout(kmem_cache_t *cp, size_t audited_slab)
 {
 	size_t quantum = cp->cache_arena->vm_quantum;
 	int cflags = cp->cache_cflags;
@@ -179,7 +181,9 @@ static void choose_layout(kmem_cache_t *cp)
 				      cp->cache_mincolor) %
 					     chunk;
 	} else {
-		cp->cache_slabsize = best_slab(chunk, quantum);
+		cp->cache_slabsize = best_slab(
+			chunk, quantum,
+			cp->cache_flags & KMF_AUDIT ? audited_slab : 0);
 		if (cflags & KMC_QCACHE) {
 			cp->cache_slabsize =
 				(size_t)1 << kmem_highbit(
@@ -317,7 +321,7 @@ kmem_cache_t *kmem_cache_create_spec(const struct kmem_spec *s)
 	if (arena != kmem_msb_arena && !(spec.cflags & KMC_QCACHE))
 		cp->cache_mtbf = (uint32_t)kmem_options.mtbf;
 	choose_chunk(cp);
-	choose_layout(cp);
+	choose_layout(cp, s->audited_slab);
 	if ((cp->cache_flags & KMF_HASH) && init_hash(cp, s->vmflag) != 0) {
 		vmem_xfree(kmem_cache_arena, cp, cache_bytes());
 		return NULL;
@@ -349,8 +353,18 @@ kmem_cache_t *kmem_cache_create(const char *name, size_t bufsize, size_t align,
 				void (*reclaim)(void *priv), void *priv,
 				vmem_t *vmp, int cflags)
 {
-	struct kmem_spec spec = {name, bufsize, align,  ctor, dtor,    reclaim,
-				 priv, vmp,     cflags, 0,    VM_SLEEP};
+	struct kmem_spec spec = {
+		.name = name,
+		.bufsize = bufsize,
+		.align = align,
+		.ctor = ctor,
+		.dtor = dtor,
+		.reclaim = reclaim,
+		.priv = priv,
+		.arena = vmp,
+		.cflags = cflags,
+		.vmflag = VM_SLEEP,
+	};
 
 	kmem_ready_check();
 	return kmem_cache_create_spec(&spec);

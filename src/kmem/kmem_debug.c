@@ -168,8 +168,8 @@ static int check_and_poison(kmem_cache_t *cp, void *buf, uint32_t stack,
 		return report(KMERR_REDZONE, cp, buf, kind);
 	if (cp->cache_flags & KMF_AUDIT) {
 		if (cp->cache_flags & KMF_CONTENTS)
-			((kmem_bufctl_audit_t *)btp->bt_bufctl)->bc_contents =
-				kmem_audit_contents(cp, buf);
+			kmem_audit_contents(
+				cp, (kmem_bufctl_audit_t *)btp->bt_bufctl, buf);
 		kmem_audit(cp, btp->bt_bufctl, stack, KMEM_WHAT_FREE, kind);
 	}
 	if (cp->cache_flags & KMF_LITE) {
@@ -286,7 +286,7 @@ static int wrong_size(kmem_cache_t *cp, void *buf, size_t bytes, size_t marked,
 		      int kind)
 {
 	const kmem_bufctl_audit_t *bcap = live_record(cp, buf);
-	kmem_bufctl_audit_t unknown = {.bc_addr = buf, .bc_cache = cp};
+	kmem_bufctl_audit_t unknown = {.bc_addr = buf};
 	struct kmem_fault fault = {
 		.code = KMERR_BADSIZE,
 		.cp = cp,
@@ -299,7 +299,7 @@ static int wrong_size(kmem_cache_t *cp, void *buf, size_t bytes, size_t marked,
 	if (!bcap)
 		bcap = &unknown;
 	if (kmem_mismatch_is_harmless(bcap->bc_kind, kind, bytes)) {
-		kmem_mismatch(bcap, marked, bytes, kind);
+		kmem_mismatch(cp, bcap, marked, bytes, kind);
 		return 0;
 	}
 	*(uint32_t *)kmem_buftag_of(cp, buf) = KMEM_SIZE_ENCODE(bytes);
@@ -392,7 +392,7 @@ int kmem_kind_check(kmem_cache_t *cp, void *buf, size_t bytes, int kind)
 	if (!bcap || kmem_kinds_match(bcap->bc_kind, kind))
 		return 0;
 	if (kmem_mismatch_is_harmless(bcap->bc_kind, kind, bytes)) {
-		kmem_mismatch(bcap,
+		kmem_mismatch(cp, bcap,
 			      cp->cache_flags & KMF_BUFTAG
 				      ? kmem_size_marked(cp, buf)
 				      : SIZE_MAX,

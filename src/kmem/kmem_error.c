@@ -68,7 +68,7 @@ static void find_history(struct finding *f)
 		log = log->bc_lastlog;
 	if (log && log->bc_addr == bcap->bc_addr &&
 	    log->bc_timestamp < bcap->bc_timestamp &&
-	    log->bc_cache == bcap->bc_cache)
+	    log->bc_cache == bcap->bc_slab->slab_cache)
 		f->history[1] =
 			kmem_event_of(log); /* else none, or overwritten */
 }

@@ -78,22 +78,27 @@ typedef struct kmem_bufctl {
 	struct kmem_slab *bc_slab;
 } kmem_bufctl_t;
 
-/* prefix identical to kmem_bufctl_t; also the record of every log */
+/*
+ * Prefix identical to kmem_bufctl_t; also the record of every log.  bc_cache
+ * and what follows exist in records, and in the bufctl of a buffer only when
+ * there is a content log; kmem_bufctl_audit_size says so.  Else the cache is
+ * the one of the slab.
+ */
 typedef struct kmem_bufctl_audit {
 	struct kmem_bufctl *bc_next;
 	void *bc_addr;
 	struct kmem_slab *bc_slab;
-	struct kmem_cache *bc_cache;
 	hrtime_t bc_timestamp;
 	struct kmem_bufctl_audit *bc_lastlog; /* most recent log record of this
 					       * buffer; in a record, the one
 					       * before it */
-	void *bc_contents;                    /* in the content log, or NULL */
 	uint32_t bc_thread : 24;              /* tid */
 	uint32_t bc_kind : 4;                 /* enum kmem_kind */
 	uint32_t bc_what : 4;                 /* enum kmem_what */
 	uint32_t bc_stack;                    /* stack depot id, 0 none */
-} kmem_bufctl_audit_t;                        /* 64 bytes */
+	struct kmem_cache *bc_cache;
+	void *bc_contents; /* in the content log, or NULL */
+} kmem_bufctl_audit_t;     /* 64 bytes */
 
 typedef struct kmem_buftag {
 	uint64_t bt_redzone; /* upper half: encoded size of a sized request */
@@ -464,6 +469,7 @@ extern kmem_log_header_t *kmem_failure_log;
 extern kmem_log_header_t *kmem_slab_log;
 extern kmem_log_header_t *kmem_zerosized_log;
 extern kmem_logfile_t kmem_logfile;
+extern size_t kmem_bufctl_audit_size; /* bytes of a buffer's in this process */
 extern kmem_mismatch_log_t kmem_mismatch_log;
 extern uint64_t kmem_mismatches; /* all there were, recorded or not */
 extern kmem_stackdepot_t kmem_stackdepot;

@@ -72,6 +72,12 @@ static vmem_t *word_arena(const char *name, vmem_t *source)
 			   VM_SLEEP);
 }
 
+static int has_content_log(void)
+{
+	return (kmem_flags & (KMF_CONTENTS | KMF_RANDOMIZE)) &&
+	       kmem_options.log_content != 0;
+}
+
 static void metadata_init(void)
 {
 	struct kmem_spec spec = {.cflags = KMC_NOHASH, .vmflag = VM_SLEEP};
@@ -106,7 +112,9 @@ static void metadata_init(void)
 	spec.bufsize = sizeof(kmem_bufctl_t);
 	kmem_bufctl_cache = kmem_cache_create_spec(&spec);
 	spec.name = "kmem_bufctl_audit_cache";
-	spec.bufsize = sizeof(kmem_bufctl_audit_t);
+	if (!has_content_log())
+		kmem_bufctl_audit_size = KMEM_BUFCTL_SHORT;
+	spec.bufsize = kmem_bufctl_audit_size;
 	kmem_bufctl_audit_cache = kmem_cache_create_spec(&spec);
 }
 
@@ -117,7 +125,7 @@ static void logs_init(void)
 	else
 		kmem_transaction_log =
 			kmem_log_init(kmem_options.log_transaction);
-	if (kmem_flags & (KMF_CONTENTS | KMF_RANDOMIZE))
+	if (has_content_log())
 		kmem_content_log = kmem_log_init(kmem_options.log_content);
 	kmem_failure_log = kmem_log_init(kmem_options.log_failure);
 	kmem_slab_log = kmem_log_init(kmem_options.log_slab);

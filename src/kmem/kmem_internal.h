@@ -235,6 +235,7 @@ struct kmem_spec {
 	int cflags;
 	uint32_t size_class; /* + 1; 0: none */
 	int vmflag;          /* VM_SLEEP, or VM_NOSLEEP: creation may fail */
+	size_t audited_slab; /* least bytes of a slab, if it is audited */
 };
 
 extern KM_HIDDEN kmem_mutex_t kmem_list_lock; /* the ring of caches */
@@ -505,8 +506,8 @@ KM_HIDDEN int kmem_mismatch_is_harmless(int alloc_kind, int free_kind,
  * @freed_bytes:  what the call says it is; SIZE_MAX: nothing
  * @kind:         of the call
  */
-KM_HIDDEN void kmem_mismatch(const kmem_bufctl_audit_t *alloc, size_t bytes,
-			     size_t freed_bytes, int kind);
+KM_HIDDEN void kmem_mismatch(kmem_cache_t *cp, const kmem_bufctl_audit_t *alloc,
+			     size_t bytes, size_t freed_bytes, int kind);
 
 /* ---- audited buffers when all is well (kmem_audited.c) ---------------- */
 
@@ -564,8 +565,14 @@ KM_HIDDEN void kmem_audit(kmem_cache_t *cp, kmem_bufctl_t *bcp, uint32_t stack,
 			  int what, int kind);
 /** What the record of a transaction says, for a report. */
 KM_HIDDEN struct kmem_event kmem_event_of(const kmem_bufctl_audit_t *bcap);
-/** Saves the head of a buffer in the content log; NULL when not. */
-KM_HIDDEN void *kmem_audit_contents(kmem_cache_t *cp, void *buf);
+/** Saves the head of a buffer in the content log, if there is one. */
+KM_HIDDEN void kmem_audit_contents(kmem_cache_t *cp, kmem_bufctl_audit_t *bcap,
+				   void *buf);
+/* bytes of a buffer's audited bufctl when there is no content log */
+#define KMEM_BUFCTL_SHORT offsetof(kmem_bufctl_audit_t, bc_cache)
+/** A whole record of what the bufctl of a buffer says. */
+KM_HIDDEN kmem_bufctl_audit_t kmem_record_of(const kmem_bufctl_audit_t *bcap,
+					     kmem_cache_t *cp);
 /** Logs what is no transaction of a buffer: a failure, a new slab. */
 KM_HIDDEN void kmem_log_event(kmem_log_header_t *lhp, kmem_cache_t *cp,
 			      kmem_slab_t *sp, void *addr, int what, int kind);

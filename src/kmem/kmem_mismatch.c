@@ -100,18 +100,17 @@ static void enter(const kmem_mismatch_t *m)
 	}
 }
 
-void kmem_mismatch(const kmem_bufctl_audit_t *alloc, size_t bytes,
-		   size_t freed_bytes, int kind)
+void kmem_mismatch(kmem_cache_t *cp, const kmem_bufctl_audit_t *alloc,
+		   size_t bytes, size_t freed_bytes, int kind)
 {
 	kmem_mismatch_t m;
 
 	memset(&m, 0, sizeof(m));
-	m.mm_alloc = *alloc;
-	m.mm_alloc.bc_next = NULL;
+	m.mm_alloc = kmem_record_of(alloc, cp);
 	m.mm_alloc.bc_lastlog = NULL;
 	m.mm_free.bc_addr = alloc->bc_addr;
 	m.mm_free.bc_slab = alloc->bc_slab;
-	m.mm_free.bc_cache = alloc->bc_cache;
+	m.mm_free.bc_cache = cp;
 	m.mm_free.bc_timestamp =
 		kmem_stamp_after(kmem_thread_self, alloc->bc_timestamp);
 	kmem_audit_put_word(&m.mm_free,

@@ -214,7 +214,7 @@ static int note_mismatch(void *p, size_t bytes, size_t size, int alloc_kind,
 	kmem_audit_put_word(&alloc,
 			    kmem_audit_word(event.ev_thread, event.ev_stack,
 					    KMEM_WHAT_ALLOC, alloc_kind));
-	kmem_mismatch(&alloc, bytes, size, kind);
+	kmem_mismatch(NULL, &alloc, bytes, size, kind);
 	return 1;
 }
 

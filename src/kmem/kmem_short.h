@@ -258,12 +258,18 @@ static inline uint64_t kmem_audit_word(uint32_t tid, uint32_t stack, int what,
 	       ((uint64_t)kind & 0xf) << 24 | (tid & 0xffffff);
 }
 
-_Static_assert(sizeof(kmem_bufctl_audit_t) == 64, "the last word is at 56");
-_Static_assert(offsetof(kmem_bufctl_audit_t, bc_stack) == 60, "in its half");
+#define KMEM_AUDIT_WORD 5 /* its place */
+
+_Static_assert(offsetof(kmem_bufctl_audit_t, bc_lastlog) + 8 ==
+		       KMEM_AUDIT_WORD * 8,
+	       "the word is there");
+_Static_assert(offsetof(kmem_bufctl_audit_t, bc_stack) ==
+		       KMEM_AUDIT_WORD * 8 + 4,
+	       "in its half");
 
 static inline void kmem_audit_put_word(kmem_bufctl_audit_t *bcap, uint64_t word)
 {
-	((uint64_t *)(bcap + 1))[-1] = word;
+	((uint64_t *)bcap)[KMEM_AUDIT_WORD] = word;
 }
 
 /** Writes the record of a transaction of a buffer, and a copy into the log;
@@ -288,12 +294,14 @@ kmem_audit_by(kmem_thread_t *th, kmem_cache_t *cp, kmem_bufctl_audit_t *bcap,
 		record->bc_cache = cp;
 		record->bc_timestamp = stamp;
 		record->bc_lastlog = bcap->bc_lastlog;
-		record->bc_contents = bcap->bc_contents;
 		kmem_audit_put_word(record, word);
+		record->bc_contents =
+			KM_UNLIKELY(kmem_bufctl_audit_size == sizeof(*bcap))
+				? bcap->bc_contents
+				: NULL;
 		kmem_spin_step_out(&clhp->clh_lock);
 		bcap->bc_lastlog = record;
 	}
-	bcap->bc_cache = cp;
 	bcap->bc_timestamp = stamp;
 	kmem_audit_put_word(bcap, word);
 }

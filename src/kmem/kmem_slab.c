@@ -200,10 +200,9 @@ static kmem_bufctl_t *bufctl_create(kmem_cache_t *cp, kmem_slab_t *sp,
 	if (!bcp)
 		return NULL;
 	if (cp->cache_flags & KMF_AUDIT) {
-		kmem_bufctl_audit_t *bcap = (kmem_bufctl_audit_t *)bcp;
-
-		memset(bcap, 0, sizeof(*bcap));
-		bcap->bc_cache = cp;
+		memset(bcp, 0, kmem_bufctl_audit_size);
+		if (kmem_bufctl_audit_size == sizeof(kmem_bufctl_audit_t))
+			((kmem_bufctl_audit_t *)bcp)->bc_cache = cp;
 	}
 	bcp->bc_addr = buf;
 	bcp->bc_slab = sp;
@@ -572,7 +571,7 @@ static void audit_free(kmem_cache_t *cp, kmem_bufctl_audit_t *bcap, void *buf,
 	};
 
 	if (cp->cache_flags & KMF_CONTENTS)
-		bcap->bc_contents = kmem_audit_contents(cp, buf);
+		kmem_audit_contents(cp, bcap, buf);
 	kmem_audit(cp, (kmem_bufctl_t *)bcap, stack, KMEM_WHAT_FREE, kind);
 	if (!(cp->cache_flags & KMF_FIREWALL))
 		return;

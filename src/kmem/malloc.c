@@ -39,6 +39,10 @@
 /* below this, realloc() to something smaller never moves */
 #define SHRINK_IN_PLACE ((size_t)64)
 
+/* says to kmem_alloc.c that this file is linked in */
+extern const char kmem_serves_malloc KM_HIDDEN;
+const char kmem_serves_malloc = 1;
+
 /* what glibc exports beside what its headers declare */
 EXPORT void cfree(void *p);
 EXPORT void *__libc_malloc(size_t size);

@@ -56,8 +56,8 @@ class Log:
         at += 64
         while at < end:
             if kind == 1:
-                (_, addr, _, cache, stamp, _, _, word,
-                 stack) = struct.unpack_from("<QQQQQQQII", self.data, at)
+                (_, addr, _, stamp, _, word, stack, cache,
+                 _) = struct.unpack_from("<QQQQQIIQQ", self.data, at)
                 if stamp and not self.caches.get(cache, b"").startswith(
                         (b"kmem_magazine", b"kmem_va")):
                     self.records.append((addr, stamp, word >> 28, cache,

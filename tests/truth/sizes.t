@@ -56,7 +56,12 @@ T.ok(len(text) == 5 and text[0].startswith("malloc size  -----") and
      all(m and len(m.group(1)) == int(m.group(2)) * 50 // total
          for m in shape), "as bars", "\n".join(text))
 
-# what each class holds
+def promised(size):
+    """-> what kmem_alloc() aligns a size to, beyond what malloc does"""
+    return 4096 if size % 4096 == 0 else 64 if size % 64 == 0 else 0
+
+
+# what each class holds; what is aligned has classes of its own
 bad = []
 for row in rows(r.dump, "::kmem_malloc_info"):
     name = [n for n, c in caches.items() if c["addr"] == row["cache"]][0]
@@ -64,7 +69,9 @@ for row in rows(r.dump, "::kmem_malloc_info"):
              if re.fullmatch(r"kmem_alloc_\d+", n) and
              c["bufsize_bytes"] < row["bufsize_bytes"]]
     low = max(below, default=-1)
-    mine = [(s, n) for s, n in raw.items() if low < s <= row["bufsize_bytes"]]
+    align = re.fullmatch(r"kmem_align_(\d+)_\d+", name)
+    mine = [(s, n) for s, n in raw.items() if low < s <= row["bufsize_bytes"] and
+            promised(s) == (int(align.group(1)) if align else 0)]
     if (row["buffers"], row["malloced_bytes"]) != (
             sum(n for s, n in mine), sum(s * n for s, n in mine)):
         bad.append((name, row, mine))

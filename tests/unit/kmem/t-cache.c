@@ -138,7 +138,7 @@ static const struct {
 	{"kmem_magazine_143", 1152, 64, 1152, 3, 584, 3, 1216, 3, 392, 3},
 	{"kmem_slab_cache", 56, 8, 56, 72, 8, 15, 80, 50, 40, 7},
 	{"kmem_bufctl_cache", 24, 8, 24, 168, 8, 15, 48, 84, 8, 15},
-	{"kmem_bufctl_audit_cache", 64, 8, 64, 63, 8, 15, 88, 45, 80, 7},
+	{"kmem_bufctl_audit_cache", 48, 8, 48, 84, 8, 15, 72, 56, 8, 7},
 };
 
 static void metadata_caches_are_raw(void **state)

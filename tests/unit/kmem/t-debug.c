@@ -82,7 +82,7 @@ static void records_say_who_and_how(void **state)
 	assert_int_equal(bcap->bc_what, KMEM_WHAT_ALLOC);
 	assert_int_equal(bcap->bc_kind, KMEM_KIND_NEW);
 	assert_int_equal(bcap->bc_thread, gettid());
-	assert_ptr_equal(bcap->bc_cache, cp);
+	assert_ptr_equal(log->bc_cache, cp);
 	assert_non_null(kmem_stack_get(bcap->bc_stack));
 	assert_ptr_equal(log->bc_addr, p);
 	assert_int_equal(log->bc_timestamp, then);

@@ -100,7 +100,7 @@ static void note(uint32_t stack)
 		.bc_stack = stack,
 	};
 
-	kmem_mismatch(&alloc, 8, SIZE_MAX, KMEM_KIND_MALLOC);
+	kmem_mismatch(NULL, &alloc, 8, SIZE_MAX, KMEM_KIND_MALLOC);
 }
 
 static void a_full_table_stays_as_it_is(void **state)
