@@ -226,17 +226,7 @@ alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag, int kind)
 		}
 		return kmem_cache_alloc_kind(cp, kmflag, kind);
 	}
-	if (cp->cache_class) {
-		buf = kmem_audited_alloc(cp, bytes, kind);
-		if (buf)
-			return buf;
-	}
-	kmem_gate_enter();
-	buf = kmem_cache_alloc_kind(cp, kmflag, kind);
-	if (buf)
-		kmem_size_mark(cp, buf, bytes);
-	kmem_gate_exit();
-	return buf;
+	return kmem_audited_alloc(cp, bytes, kmflag, kind);
 }
 
 void *kmem_cache_alloc_sized(kmem_cache_t *cp, size_t bytes, int kmflag,
@@ -258,12 +248,7 @@ sized_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf, size_t bytes,
 			kmem_cache_put(cp, buf, kind);
 		return;
 	}
-	if (cp->cache_class && kmem_audited_free(cp, sp, buf, bytes, kind))
-		return;
-	kmem_gate_enter();
-	if (kmem_debug_free_sized(cp, sp, buf, bytes, kind) == 0)
-		kmem_cache_put(cp, buf, kind);
-	kmem_gate_exit();
+	kmem_audited_free(cp, sp, buf, bytes, kind);
 }
 
 /** A request for nothing; of one that may wait, and never gets NULL else, it is

@@ -87,7 +87,9 @@ uint32_t kmem_stack_capture(void)
 	return id;
 }
 
-size_t kmem_bufctl_audit_size = sizeof(kmem_bufctl_audit_t);
+/* written while starting only */
+size_t kmem_bufctl_audit_size = KMEM_BUFCTL_SHORT;
+int kmem_has_contents;
 
 kmem_bufctl_audit_t kmem_record_of(const kmem_bufctl_audit_t *bcap,
 				   kmem_cache_t *cp)
@@ -96,7 +98,7 @@ kmem_bufctl_audit_t kmem_record_of(const kmem_bufctl_audit_t *bcap,
 
 	memcpy(&record, bcap, KMEM_BUFCTL_SHORT);
 	record.bc_next = NULL;
-	if (kmem_bufctl_audit_size == sizeof(record))
+	if (kmem_has_contents)
 		record.bc_contents = bcap->bc_contents;
 	return record;
 }
@@ -121,7 +123,7 @@ struct kmem_event kmem_event_of(const kmem_bufctl_audit_t *bcap)
 
 void kmem_audit_contents(kmem_cache_t *cp, kmem_bufctl_audit_t *bcap, void *buf)
 {
-	if (kmem_bufctl_audit_size == sizeof(*bcap))
+	if (kmem_has_contents)
 		bcap->bc_contents = kmem_log_enter(kmem_content_log, buf,
 						   cp->cache_contents);
 }

@@ -20,13 +20,12 @@
  * A buffer is worked on inside the gate, so a snapshot finds it as it was
  * before or as it is after.
  */
+#include "kmem_pattern.h"
 #include "kmem_short.h"
 
 /* what a cache must have, and must not, for the short way */
 #define HAS    (KMF_AUDIT | KMF_REDZONE | KMF_HASH)
 #define HASNOT (KMF_LITE | KMF_FIREWALL | KMF_NOMAGAZINE | KMF_RANDOMIZE)
-
-#define SLACK_LONG 8 /* words that are not compared one by one */
 
 int kmem_audited_is_short(const kmem_cache_t *cp)
 {
@@ -72,10 +71,10 @@ make_live(kmem_thread_t *th, kmem_cache_t *cp, void *buf, size_t bytes,
 			bcp->bc_addr != buf))
 		return 0;
 	if (cp->cache_flags & KMF_DEADBEEF) {
-		if (KM_UNLIKELY(kmem_pattern_replace(KMEM_FREE_PATTERN,
-						     KMEM_UNINITIALIZED_PATTERN,
-						     buf,
-						     cp->cache_verify) != NULL))
+		if (KM_UNLIKELY(kmem_words_replace(KMEM_FREE_PATTERN,
+						   KMEM_UNINITIALIZED_PATTERN,
+						   buf,
+						   cp->cache_verify) != NULL))
 			return 0;
 	}
 	btp->bt_redzone = (uint64_t)KMEM_SIZE_ENCODE(bytes) << 32 |
@@ -87,13 +86,28 @@ make_live(kmem_thread_t *th, kmem_cache_t *cp, void *buf, size_t bytes,
 	return 1;
 }
 
-void *kmem_audited_alloc(kmem_cache_t *cp, size_t bytes, int kind)
+/** The long way. */
+static void *__attribute__((noinline))
+alloc_checked(kmem_cache_t *cp, size_t bytes, int kmflag, int kind)
+{
+	void *buf;
+
+	kmem_gate_enter();
+	buf = kmem_cache_alloc_kind(cp, kmflag, kind);
+	if (buf)
+		kmem_size_mark(cp, buf, bytes);
+	kmem_gate_exit();
+	return buf;
+}
+
+void *kmem_audited_alloc(kmem_cache_t *cp, size_t bytes, int kmflag, int kind)
 {
 	kmem_thread_t *th = kmem_thread_self;
 	void *buf;
 
-	if (KM_UNLIKELY(!th)) /* the long way makes a record, if it can be */
-		return NULL;
+	/* the long way makes a record, if it can be */
+	if (KM_UNLIKELY(!th) || KM_UNLIKELY(!cp->cache_class))
+		return alloc_checked(cp, bytes, kmflag, kind);
 	kmem_gate_step_in(th);
 	buf = take(th, cp);
 	if (KM_LIKELY(buf != NULL) &&
@@ -104,7 +118,8 @@ void *kmem_audited_alloc(kmem_cache_t *cp, size_t bytes, int kind)
 			buf = NULL;
 	}
 	kmem_gate_step_out(th);
-	return buf;
+	return KM_LIKELY(buf != NULL) ? buf
+				      : alloc_checked(cp, bytes, kmflag, kind);
 }
 
 /** Is the padding in front of a buffer as it was filled? */
@@ -113,8 +128,8 @@ static inline int is_front_whole(const kmem_cache_t *cp, const kmem_slab_t *sp,
 {
 	size_t bytes = kmem_padding_before(cp, sp, buf);
 
-	return !kmem_pattern_verify(KMEM_UNINITIALIZED_PATTERN,
-				    (char *)buf - bytes, bytes);
+	return !kmem_words_verify(KMEM_UNINITIALIZED_PATTERN,
+				  (char *)buf - bytes, bytes);
 }
 
 /** Is what lies between the size mark and the redzone as it was filled? */
@@ -130,13 +145,8 @@ static inline int is_slack_whole(const kmem_cache_t *cp, void *buf,
 	/* the bytes up to the mark are the program's */
 	if ((*word++ ^ KMEM_UNINITIALIZED_PATTERN) >> bits)
 		return 0;
-	if (end - word >= SLACK_LONG)
-		return !kmem_pattern_verify(KMEM_UNINITIALIZED_PATTERN, word,
-					    (size_t)(end - word) * 8);
-	for (; word < end; word++)
-		if (*word != KMEM_UNINITIALIZED_PATTERN)
-			return 0;
-	return 1;
+	return !kmem_words_verify(KMEM_UNINITIALIZED_PATTERN, word,
+				  (size_t)(end - word) * 8);
 }
 
 /** Is a live buffer's tag in order, with its size mark of so many bytes?
@@ -189,30 +199,42 @@ make_free(kmem_thread_t *th, kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 		return 0;
 	btp->bt_redzone = KMEM_REDZONE_PATTERN;
 	btp->bt_bxstat = kmem_bxstat((kmem_bufctl_t *)bcap, KMEM_BUFTAG_FREE);
-	if (cp->cache_flags & KMF_CONTENTS)
+	if (KM_UNLIKELY(kmem_has_contents) && (cp->cache_flags & KMF_CONTENTS))
 		kmem_audit_contents(cp, bcap, buf);
 	kmem_audit_by(th, cp, bcap, stack, KMEM_WHAT_FREE, kind);
 	if (cp->cache_flags & KMF_DEADBEEF)
-		kmem_pattern_fill(KMEM_FREE_PATTERN, buf, cp->cache_verify);
+		kmem_words_fill(KMEM_FREE_PATTERN, buf, cp->cache_verify);
 	return 1;
 }
 
-int kmem_audited_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
-		      size_t bytes, int kind)
+static void __attribute__((noinline))
+free_checked(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf, size_t bytes,
+	     int kind)
+{
+	kmem_gate_enter();
+	if (kmem_debug_free_sized(cp, sp, buf, bytes, kind) == 0)
+		kmem_cache_put(cp, buf, kind);
+	kmem_gate_exit();
+}
+
+void kmem_audited_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
+		       size_t bytes, int kind)
 {
 	unsigned class = cp->cache_class - 1;
 	kmem_thread_t *th = kmem_thread_self;
 
-	if (KM_UNLIKELY(!th))
-		return 0;
+	if (KM_UNLIKELY(!th) || KM_UNLIKELY(!cp->cache_class)) {
+		free_checked(cp, sp, buf, bytes, kind);
+		return;
+	}
 	kmem_gate_step_in(th);
 	if (KM_UNLIKELY(!make_free(th, cp, sp, buf, bytes, kind))) {
 		kmem_gate_step_out(th);
-		return 0;
+		free_checked(cp, sp, buf, bytes, kind);
+		return;
 	}
 	if (KM_UNLIKELY(!kmem_bin_put(th, &th->th_bin[class], buf)) &&
 	    !kmem_thread_overflow(class, buf))
 		kmem_cache_put(cp, buf, kind);
 	kmem_gate_step_out(th);
-	return 1;
 }

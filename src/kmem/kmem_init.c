@@ -112,8 +112,9 @@ static void metadata_init(void)
 	spec.bufsize = sizeof(kmem_bufctl_t);
 	kmem_bufctl_cache = kmem_cache_create_spec(&spec);
 	spec.name = "kmem_bufctl_audit_cache";
-	if (!has_content_log())
-		kmem_bufctl_audit_size = KMEM_BUFCTL_SHORT;
+	kmem_has_contents = has_content_log();
+	if (kmem_has_contents)
+		kmem_bufctl_audit_size = sizeof(kmem_bufctl_audit_t);
 	spec.bufsize = kmem_bufctl_audit_size;
 	kmem_bufctl_audit_cache = kmem_cache_create_spec(&spec);
 }
@@ -125,7 +126,7 @@ static void logs_init(void)
 	else
 		kmem_transaction_log =
 			kmem_log_init(kmem_options.log_transaction);
-	if (has_content_log())
+	if (kmem_has_contents)
 		kmem_content_log = kmem_log_init(kmem_options.log_content);
 	kmem_failure_log = kmem_log_init(kmem_options.log_failure);
 	kmem_slab_log = kmem_log_init(kmem_options.log_slab);

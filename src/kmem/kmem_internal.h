@@ -513,18 +513,19 @@ KM_HIDDEN void kmem_mismatch(kmem_cache_t *cp, const kmem_bufctl_audit_t *alloc,
 
 /** May buffers of a cache of sizes go the short way? */
 KM_HIDDEN int kmem_audited_is_short(const kmem_cache_t *cp);
-/** A live buffer of so many bytes; NULL: go the long way. */
-KM_HIDDEN void *kmem_audited_alloc(kmem_cache_t *cp, size_t bytes, int kind);
+/** Allocates a buffer of a cache with tags for so many bytes, the short way or
+ * the long one; NULL with KM_NOSLEEP. */
+KM_HIDDEN void *kmem_audited_alloc(kmem_cache_t *cp, size_t bytes, int kmflag,
+				   int kind);
 /**
- * Frees a buffer.
+ * Frees a buffer of a cache with tags, the short way or, when something is
+ * wrong with it, the long one, which reports.
  *
  * @buf:    known to begin a buffer of the slab
  * @bytes:  what the caller says it is; SIZE_MAX: nothing
- *
- * Returns 0, and nothing was done: something is wrong, go the long way.
  */
-KM_HIDDEN int kmem_audited_free(kmem_cache_t *cp, const kmem_slab_t *sp,
-				void *buf, size_t bytes, int kind);
+KM_HIDDEN void kmem_audited_free(kmem_cache_t *cp, const kmem_slab_t *sp,
+				 void *buf, size_t bytes, int kind);
 
 /* damage as it is reported */
 struct kmem_fault {
@@ -568,6 +569,7 @@ KM_HIDDEN struct kmem_event kmem_event_of(const kmem_bufctl_audit_t *bcap);
 /** Saves the head of a buffer in the content log, if there is one. */
 KM_HIDDEN void kmem_audit_contents(kmem_cache_t *cp, kmem_bufctl_audit_t *bcap,
 				   void *buf);
+extern KM_HIDDEN int kmem_has_contents; /* is there one? */
 /* bytes of a buffer's audited bufctl when there is no content log */
 #define KMEM_BUFCTL_SHORT offsetof(kmem_bufctl_audit_t, bc_cache)
 /** A whole record of what the bufctl of a buffer says. */

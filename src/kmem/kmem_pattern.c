@@ -11,20 +11,8 @@
  * program's.  SSE2, which every x86-64 has, is enough: wider registers gain
  * little outside the first cache, and would have to be asked for.
  */
-#include "kmem_internal.h"
+#include "kmem_pattern.h"
 
-#define TURN ((size_t)64)
-
-/*
- * uint64_t *kmem_turns_verify(uint64_t pattern, uint64_t *p, uint64_t *end)
- *	the first turn that is not all pattern, or end
- * void kmem_turns_fill(uint64_t pattern, uint64_t *p, uint64_t *end)
- * uint64_t *kmem_turns_replace(uint64_t pattern, uint64_t *p, uint64_t *end,
- *				uint64_t new)
- *	the first turn that is not all pattern, or end; new fills those before
- *
- * [p, end) is whole turns, and may be empty.
- */
 #define FUNCTION(name)                                            \
 	".text\n\t.p2align 4\n\t.hidden " name "\n\t.globl " name \
 	"\n\t.type " name ", @function\n" name ":\n\t.cfi_startproc\n\t"
@@ -86,62 +74,18 @@ __asm__(FUNCTION("kmem_turns_replace") SPREAD("%rdi", "%xmm0") SPREAD(
 				  "2:	movq %rsi, %rax\n\t" CLEAR FUNCTION_END(
 					  "kmem_turns_replace"));
 
-/** Described above. */
-KM_HIDDEN uint64_t *kmem_turns_verify(uint64_t pattern, uint64_t *p,
-				      uint64_t *end);
-/** Described above. */
-KM_HIDDEN void kmem_turns_fill(uint64_t pattern, uint64_t *p, uint64_t *end);
-/** Described above. */
-KM_HIDDEN uint64_t *kmem_turns_replace(uint64_t pattern, uint64_t *p,
-				       uint64_t *end, uint64_t new);
-
-/** The end of the whole turns of [p, p + bytes). */
-static inline uint64_t *turns_end(uint64_t *p, size_t bytes)
-{
-	return kmem_at(p, bytes & -TURN);
-}
-
 void kmem_pattern_fill(uint64_t pattern, void *buf, size_t bytes)
 {
-	uint64_t *p = buf;
-	uint64_t *end = kmem_at(buf, bytes);
-
-	if (bytes >= TURN) {
-		kmem_turns_fill(pattern, p, turns_end(p, bytes));
-		p = turns_end(p, bytes);
-	}
-	while (p < end)
-		*p++ = pattern;
+	kmem_words_fill(pattern, buf, bytes);
 }
 
 uint64_t *kmem_pattern_verify(uint64_t pattern, void *buf, size_t bytes)
 {
-	uint64_t *p = buf;
-	uint64_t *end = kmem_at(buf, bytes);
-
-	if (bytes >= TURN)
-		p = kmem_turns_verify(pattern, p, turns_end(p, bytes));
-	for (; p < end; p++)
-		if (*p != pattern)
-			return p;
-	return NULL;
+	return kmem_words_verify(pattern, buf, bytes);
 }
 
 uint64_t *kmem_pattern_replace(uint64_t old, uint64_t new, void *buf,
 			       size_t bytes)
 {
-	uint64_t *p = buf;
-	uint64_t *end = kmem_at(buf, bytes);
-
-	if (bytes >= TURN)
-		p = kmem_turns_replace(old, p, turns_end(p, bytes), new);
-	for (; p < end; p++) {
-		if (KM_UNLIKELY(*p != old)) {
-			kmem_pattern_fill(old, buf,
-					  (size_t)((char *)p - (char *)buf));
-			return p;
-		}
-		*p = new;
-	}
-	return NULL;
+	return kmem_words_replace(old, new, buf, bytes);
 }

@@ -77,11 +77,12 @@ static inline void kmem_gate_step_out(kmem_thread_t *th)
 
 /* ---- time (kmem_clock.c) ---------------------------------------------- */
 
-#define KMEM_STAMPS      16 /* of one look at the clock */
+#define KMEM_STAMPS      64 /* of one look at the clock */
 #define KMEM_STAMP_AHEAD ((hrtime_t)1000000000)
 
-/** Is the next transaction right to a tick without a look at the clock? */
-static inline int kmem_stamp_is_near(kmem_thread_t *th)
+/** Is a time right, to a tick, for the next transaction of a thread without a
+ * look at the clock? */
+static inline int kmem_stamp_is_near(kmem_thread_t *th, hrtime_t now)
 {
 	struct timespec ts = {0, 0};
 	hrtime_t tick;
@@ -90,7 +91,8 @@ static inline int kmem_stamp_is_near(kmem_thread_t *th)
 		return 0;
 	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
 	tick = (hrtime_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-	if (KM_LIKELY(tick == th->th_tick && th->th_nstamps > 0)) {
+	if (KM_LIKELY(tick == th->th_tick && th->th_nstamps > 0) &&
+	    KM_LIKELY((uint64_t)now - (uint64_t)tick < KMEM_STAMP_AHEAD)) {
 		th->th_nstamps--;
 		return 1;
 	}
@@ -109,7 +111,7 @@ static inline hrtime_t kmem_stamp_after(kmem_thread_t *th, hrtime_t after)
 	if (KM_LIKELY(th != NULL) && after < th->th_stamp)
 		after = th->th_stamp;
 	now = (hrtime_t)((uint64_t)after + 1);
-	if (!kmem_stamp_is_near(th)) {
+	if (!kmem_stamp_is_near(th, now)) {
 		clock = kmem_now();
 		/* a record from so far ahead was written over */
 		if (clock > now || now - clock > KMEM_STAMP_AHEAD)
@@ -169,7 +171,9 @@ static inline void *kmem_log_reserve(kmem_log_header_t *lhp, size_t bytes,
 
 	if (!lhp || !kmem_logging)
 		return NULL;
-	clhp = &lhp->lh_cpu[kmem_cpu_index()];
+	clhp = &lhp->lh_cpu[KM_LIKELY(__libc_single_threaded)
+				    ? 0
+				    : kmem_cpu_index()];
 	kmem_spin_step_in(&clhp->clh_lock);
 	clhp->clh_hits++;
 	if (KM_UNLIKELY(bytes > clhp->clh_avail) &&
@@ -199,7 +203,8 @@ KM_HIDDEN int kmem_own_object_find(void);
 
 static inline int kmem_is_own_pc(uintptr_t pc)
 {
-	return pc >= (uintptr_t)&__ehdr_start && pc < (uintptr_t)etext;
+	return pc - (uintptr_t)&__ehdr_start <
+	       (uintptr_t)etext - (uintptr_t)&__ehdr_start;
 }
 
 /**
@@ -295,10 +300,9 @@ kmem_audit_by(kmem_thread_t *th, kmem_cache_t *cp, kmem_bufctl_audit_t *bcap,
 		record->bc_timestamp = stamp;
 		record->bc_lastlog = bcap->bc_lastlog;
 		kmem_audit_put_word(record, word);
-		record->bc_contents =
-			KM_UNLIKELY(kmem_bufctl_audit_size == sizeof(*bcap))
-				? bcap->bc_contents
-				: NULL;
+		record->bc_contents = KM_UNLIKELY(kmem_has_contents)
+					      ? bcap->bc_contents
+					      : NULL;
 		kmem_spin_step_out(&clhp->clh_lock);
 		bcap->bc_lastlog = record;
 	}

@@ -201,7 +201,7 @@ static kmem_bufctl_t *bufctl_create(kmem_cache_t *cp, kmem_slab_t *sp,
 		return NULL;
 	if (cp->cache_flags & KMF_AUDIT) {
 		memset(bcp, 0, kmem_bufctl_audit_size);
-		if (kmem_bufctl_audit_size == sizeof(kmem_bufctl_audit_t))
+		if (kmem_has_contents)
 			((kmem_bufctl_audit_t *)bcp)->bc_cache = cp;
 	}
 	bcp->bc_addr = buf;
