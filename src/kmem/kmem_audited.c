@@ -181,12 +181,13 @@ make_free(kmem_thread_t *th, kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	size_t marked;
 
 	fetch(cp, buf);
+	/* before what is looked at meanwhile; it may be no address at all */
+	__builtin_prefetch(KM_PEEK(btp->bt_bufctl), 1);
 	stack = kmem_stack_recognise(th);
 	bcap = (kmem_bufctl_audit_t *)btp->bt_bufctl;
 	if (KM_UNLIKELY(btp->bt_bxstat !=
 			kmem_bxstat((kmem_bufctl_t *)bcap, KMEM_BUFTAG_ALLOC)))
 		return 0;
-	__builtin_prefetch(bcap, 1);
 	if (KM_UNLIKELY(!is_tag_whole(cp, buf, bytes, &marked)))
 		return 0;
 	if ((cp->cache_flags & KMF_DEADBEEF) &&
