@@ -26,6 +26,7 @@
 #include "graph/reach.h"
 #include "graph/typegraph.h"
 #include "heap/heap.h"
+#include "heap/pagemap.h"
 #include "target/target.h"
 #include "types/disasm.h"
 #include "types/types.h"
