@@ -22,4 +22,10 @@ struct evidence {
 void check_items(const struct check *check, struct verdict *v,
 		 const struct evidence *e);
 
+/** check_judge() for who has more to ask of the dump; e is zeroed, and
+ * evidence_fini()'s afterwards.  What could not be opened is NULL. */
+void check_judge_open(const struct check *check, struct verdict *v,
+		      struct evidence *e);
+void evidence_fini(struct evidence *e);
+
 #endif

@@ -118,33 +118,45 @@ static void note_facts(struct verdict *v, const struct evidence *e)
 	v->interior.bytes = e->leaks->interior_bytes;
 }
 
+void check_judge_open(const struct check *check, struct verdict *v,
+		      struct evidence *e)
+{
+	struct err *err = look(v, e);
+
+	/* a file that is cut off explains whatever else is wrong with it */
+	if (err && e->target && target_info(e->target)->incomplete)
+		v->reason = mem_printf("the dump is incomplete: %s",
+				       target_info(e->target)->incomplete);
+	if (err)
+		no_verdict(v, err);
+	else if (e->leaks->inconclusive)
+		v->reason = mem_strdup(e->leaks->inconclusive);
+	if (e->target)
+		note_facts(v, e);
+	note_missing(v, e);
+	if (e->heap && e->leaks) {
+		v->is_damage_certain = is_damage_certain(v, e);
+		check_items(check, v, e);
+		check_fingerprints(v);
+	}
+}
+
+void evidence_fini(struct evidence *e)
+{
+	leaks_free(e->leaks);
+	heap_close(e->heap);
+	types_close(e->types);
+	target_close(e->target);
+	VEC_FREE(&e->findings);
+	VEC_FREE(&e->mismatches);
+}
+
 void check_judge(const struct check *check, struct verdict *v)
 {
 	struct evidence e = {0};
-	struct err *err = look(v, &e);
 
-	/* a file that is cut off explains whatever else is wrong with it */
-	if (err && e.target && target_info(e.target)->incomplete)
-		v->reason = mem_printf("the dump is incomplete: %s",
-				       target_info(e.target)->incomplete);
-	if (err)
-		no_verdict(v, err);
-	else if (e.leaks->inconclusive)
-		v->reason = mem_strdup(e.leaks->inconclusive);
-	if (e.target)
-		note_facts(v, &e);
-	note_missing(v, &e);
-	if (e.heap && e.leaks) {
-		v->is_damage_certain = is_damage_certain(v, &e);
-		check_items(check, v, &e);
-		check_fingerprints(v);
-	}
-	leaks_free(e.leaks);
-	heap_close(e.heap);
-	types_close(e.types);
-	target_close(e.target);
-	VEC_FREE(&e.findings);
-	VEC_FREE(&e.mismatches);
+	check_judge_open(check, v, &e);
+	evidence_fini(&e);
 }
 
 bool item_is_buffers(const struct item *item)
