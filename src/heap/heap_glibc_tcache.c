@@ -152,14 +152,21 @@ static bool add_tcache(struct glibc_heap *gh, taddr_t tcache, uint32_t tid)
 	return true;
 }
 
-static bool is_chunk_of_tcache(struct glibc_heap *gh, taddr_t tcache)
+/* a rest too small to be a chunk stays with the one before it */
+static bool is_tcache_size(const struct glibc_heap *gh, uint64_t chunk_bytes)
 {
-	enum chunk_state state = CHUNK_NONE;
 	uint64_t want = (gh->lay.tcache_bytes + 8 + CHUNK_ALIGN - 1) &
 			~(uint64_t)(CHUNK_ALIGN - 1);
 
+	return chunk_bytes == want || chunk_bytes == want + CHUNK_ALIGN;
+}
+
+static bool is_chunk_of_tcache(struct glibc_heap *gh, taddr_t tcache)
+{
+	enum chunk_state state = CHUNK_NONE;
+
 	return tcache % CHUNK_ALIGN == 0 &&
-	       chunk_bytes_of(gh, tcache, &state) == want &&
+	       is_tcache_size(gh, chunk_bytes_of(gh, tcache, &state)) &&
 	       (state == CHUNK_USED || state == CHUNK_OWN);
 }
 
@@ -214,9 +221,7 @@ static void tcaches_of_regions(struct glibc_heap *gh)
 			taddr_t tcache = r->start + g * GRANULE + CHUNK_HEAD;
 			unsigned n = 0;
 
-			if ((next - g) * GRANULE ==
-				    ((gh->lay.tcache_bytes + 8 + 15) &
-				     ~15ull) &&
+			if (is_tcache_size(gh, (next - g) * GRANULE) &&
 			    glibc_state(r, g) == CHUNK_USED &&
 			    is_tcache(gh, tcache, &n) && (n || is_first))
 				(void)add_tcache(gh, tcache, 0);
