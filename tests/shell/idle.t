@@ -97,7 +97,7 @@ refused 'invalid argument for option array_mem_limit -- x (see pmdb --help)' -o 
 refused 'option has no meaning for a dump -- nostop (see pmdb --help)' -o nostop
 refused 'invalid symbol matching distance -- 0x10 (see pmdb --help)' -s 0x10
 refused "a path may not contain ';': /a;/b (see pmdb --help)" -I '/a;/b'
-refused 'option -p: live processes are not examined: "gcore PID" makes a dump' -p 1
+refused '-p wants the id of a process (see pmdb --help)' -p nosuch
 refused 'option -w: a dump is only read' -w prog
 refused 'option -k: kernels are not examined' -k
 refused '--color is auto, always or never (see pmdb --help)' --color=blue prog

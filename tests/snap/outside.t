@@ -308,10 +308,19 @@ def refused(name, r, pattern, status=3):
 
 
 refused("no such process", snap(4194303, "no.core"), "there is no process")
-kthread = [d for d in os.listdir("/proc") if d.isdigit() and
-           not os.path.exists("/proc/%s/root/proc" % d) and
-           "VmSize" not in open("/proc/%s/status" % d).read() and
-           "zombie" not in open("/proc/%s/status" % d).read()]
+
+
+def is_kthread(pid):
+    """no memory, and no zombie; false when it is gone by now"""
+    try:
+        status = open("/proc/%s/status" % pid).read()
+    except OSError:
+        return False
+    return ("VmSize" not in status and "zombie" not in status and
+            not os.path.exists("/proc/%s/root/proc" % pid))
+
+
+kthread = [d for d in os.listdir("/proc") if d.isdigit() and is_kthread(d)]
 if kthread:
     refused("a thread of the kernel", snap(kthread[0], "no.core"),
             r".*thread of the kernel")
