@@ -102,8 +102,8 @@ static int set_fail_on(struct check *check, const char *arg)
 			is_known = true;
 		}
 		if (!is_known && n == 6 && strncmp(p, "growth", n) == 0)
-			return usage("growth is between two dumps: one alone "
-				     "does not show it",
+			return usage("growth is between two dumps: pmdb diff "
+				     "has it",
 				     NULL);
 		if (!is_known)
 			return usage("--fail-on is a list of leaks, indirect, "
@@ -115,8 +115,7 @@ static int set_fail_on(struct check *check, const char *arg)
 	}
 }
 
-/* a number, of bytes with K, M or G behind it if need be */
-static bool number_of(const char *arg, uint64_t *ret)
+bool check_number(const char *arg, uint64_t *ret)
 {
 	static const char units[] = "KMG";
 	char *end = NULL;
@@ -136,7 +135,7 @@ static bool number_of(const char *arg, uint64_t *ret)
 
 static int set_number(const char *arg, uint64_t max, uint64_t *ret)
 {
-	if (!number_of(arg, ret) || *ret > max)
+	if (!check_number(arg, ret) || *ret > max)
 		return usage("that is no number for it: ", arg);
 	return 0;
 }

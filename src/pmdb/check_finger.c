@@ -34,94 +34,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t add(uint64_t hash, const char *s)
-{
-	return hash_bytes(s, strlen(s) + 1, hash);
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = path ? strrchr(path, '/') : NULL;
-
-	return slash ? slash + 1 : path ? path : "";
-}
-
-/* the part of a linker's name that stays from build to build.  Owned. */
-static char *stable_name(const char *name)
-{
-	if (strncmp(name, "_Z", 2) != 0 && strncmp(name, "_R", 2) != 0) {
-		if (strncmp(name, "__GI_", 5) == 0)
-			name += 5;
-		name += strspn(name, "_");
-	}
-	size_t n = strcspn(name, ".");
-
-	/* _ZN5prog4main17h0123456789abcdefE */
-	if (n > 20 && name[n - 1] == 'E' &&
-	    memcmp(name + n - 20, "17h", 3) == 0 &&
-	    strspn(name + n - 17, "0123456789abcdef") == 16)
-		n -= 20;
-	return mem_strndup(name, n);
-}
-
-static uint64_t add_frame(uint64_t hash, const struct check_frame *f)
-{
-	const char *object = base_name(f->object);
-	const char *so = strstr(object, ".so");
-	_free_ char *name = NULL;
-
-	if (f->linkname && f->linkname[0])
-		name = stable_name(f->linkname);
-	else
-		name = mem_printf("+%" PRIx64, f->offset);
-	_free_ char *stem = mem_strndup(object, so ? (size_t)(so - object) + 3
-						   : strlen(object));
-
-	return add(add(hash, stem), name);
-}
-
-/* a caller of main() or of a thread's function */
-static bool is_starter(const struct check_frame *f)
-{
-	const char *object = base_name(f->object);
-
-	return strncmp(object, "libc.so", 7) == 0 ||
-	       strncmp(object, "libpthread", 10) == 0 ||
-	       strncmp(object, "ld-linux", 8) == 0 ||
-	       (f->linkname && strcmp(f->linkname, "_start") == 0);
-}
-
-static uint64_t add_stack(uint64_t hash, const struct check_stack *s)
-{
-	size_t n = s->n;
-
-	while (n > 0 && is_starter(s->v[n - 1]))
-		n--;
-	for (size_t i = 0; i < n; i++)
-		if (!s->v[i]->is_own && !s->v[i]->is_inlined)
-			hash = add_frame(hash, s->v[i]);
-	return hash;
-}
-
 static uint64_t hash_of(const struct item *item)
 {
 	bool is_buffers = item_is_buffers(item);
-	uint64_t hash =
-		add(0, is_buffers ? "leak" : check_kind_name(item->kind));
+	uint64_t hash = frames_hash_text(
+		0, is_buffers ? "leak" : check_kind_name(item->kind));
 
 	if (item->cache && (!is_buffers || !item->has_stack))
-		hash = add(hash, item->cache);
-	hash = add_stack(hash, &item->stack);
-	return add_stack(hash, &item->freed);
-}
-
-static int compare_stacks(const struct check_stack *a,
-			  const struct check_stack *b)
-{
-	for (size_t i = 0; i < a->n && i < b->n; i++)
-		if (a->v[i]->offset != b->v[i]->offset)
-			return a->v[i]->offset < b->v[i]->offset ? -1 : 1;
-	return a->n < b->n ? -1 : a->n > b->n;
+		hash = frames_hash_text(hash, item->cache);
+	hash = frames_hash(hash, &item->stack);
+	return frames_hash(hash, &item->freed);
 }
 
 static int by_print_and_place(const void *a, const void *b)
@@ -131,10 +53,10 @@ static int by_print_and_place(const void *a, const void *b)
 
 	if (x->fingerprint != y->fingerprint)
 		return x->fingerprint < y->fingerprint ? -1 : 1;
-	int place = compare_stacks(&x->stack, &y->stack);
+	int place = frames_compare(&x->stack, &y->stack);
 
 	if (place == 0)
-		place = compare_stacks(&x->freed, &y->freed);
+		place = frames_compare(&x->freed, &y->freed);
 	return place ? place : x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
@@ -158,7 +80,7 @@ void check_fingerprints(struct verdict *v)
 		if (nth > 0) {
 			_free_ char *suffix = mem_printf("#%u", nth);
 
-			sorted[i]->fingerprint = add(hash, suffix);
+			sorted[i]->fingerprint = frames_hash_text(hash, suffix);
 		}
 	}
 }

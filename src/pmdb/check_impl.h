@@ -15,29 +15,9 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "pmdb/frames.h"
 #include "pmdb/pmdb.h"
 #include "target/target.h"
-
-/* a function of a stack; one that was inlined is one of its own */
-struct check_frame {
-	taddr_t pc;      /* return address; 0 ends an array */
-	char *function;  /* as in the source; NULL unknown */
-	char *linkname;  /* as the linker has it; NULL: unknown, or inlined */
-	char *file;      /* as the debug information has it; NULL unknown */
-	char *path;      /* the same for machines: below the root relative */
-	int line;        /* of file */
-	char *object;    /* path of its object; NULL: in none */
-	uint64_t offset; /* of pc in the object */
-	bool is_inlined; /* into the next one */
-	bool is_own;     /* the allocator's */
-	bool is_system;  /* of a library of the system */
-	bool is_inside;  /* its file is one of the project */
-};
-
-struct check_stack {
-	const struct check_frame **v; /* innermost first; the frames' own */
-	size_t n;
-};
 
 enum item_kind {
 	ITEM_PANIC,    /* damage that the allocator reported itself */
@@ -113,7 +93,7 @@ struct verdict {
 	struct check_counts live, interior;
 	VEC(struct item) items; /* by kind; buffers by bytes */
 	VEC(struct item_edge) edges;
-	VEC(struct check_frame *) frames;
+	struct frames frames;
 	uint64_t nmismatches; /* frees; also of those no record is left of */
 	/* of what is about buffers, in each state */
 	struct check_counts sums[ITEM_STATES];
@@ -157,6 +137,10 @@ struct check_format {
 	const char *name;
 	void (*print)(const struct report *r, FILE *out);
 };
+
+/* check.c */
+/** A number, of bytes with K, M or G behind it if need be; false: it is none. */
+bool check_number(const char *arg, uint64_t *ret);
 
 /* check_judge.c */
 /** Looks at a dump: v->path is set, what is found is filled in. */
@@ -231,6 +215,8 @@ void check_summary_words(const struct verdict *v, struct strbuf *sb);
 /* check_json.c */
 /** Prints an object on a line for each dump. */
 void check_print_json(const struct report *r, FILE *out);
+/** A stack as a list of frames, their files below the root.  A reference. */
+struct json_t *check_json_stack(const struct check_stack *s, bool has_root);
 
 /* check_gen.c */
 /** Prints suppressions for what fails. */
@@ -243,5 +229,7 @@ void check_print_junit(const struct report *r, FILE *out);
 void check_print_github(const struct report *r, FILE *out);
 void check_print_gitlab(const struct report *r, FILE *out);
 void check_print_markdown(const struct report *r, FILE *out);
+/** Writes text that is nothing else to Markdown and HTML. */
+void check_put_markdown(FILE *out, const char *s);
 
 #endif

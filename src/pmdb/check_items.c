@@ -21,119 +21,16 @@ struct maker {
 	const struct check *check;
 	struct verdict *v;
 	const struct evidence *e;
-	struct hash pcs;   /* pc: 1 + its place in v->frames */
 	size_t *next;      /* group of leaks: the next one of the same stack */
 	uint32_t *item_of; /* buffer of the set: 1 + its item */
 	bool has_types;    /* types has been asked for */
 	struct typegraph *types; /* NULL: there is none */
 };
 
-/* ---- stacks -------------------------------------------------------------- */
-
-struct frames_arg {
-	struct maker *m;
-	const struct object *object;
-	const char *dir; /* where it was compiled; NULL unknown */
-	VEC(struct check_frame) frames;
-};
-
-/* a name of the dump; one with a line end in it must not make a line */
-static char *clean(char *name)
-{
-	for (char *p = name; p && *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	return name;
-}
-
-static char *copy(const char *s)
-{
-	return s ? clean(mem_strdup(s)) : NULL;
-}
-
-static void take_frame(void *arg, taddr_t pc, const char *function,
-		       const char *file, int line)
-{
-	struct frames_arg *a = arg;
-	struct check_frame f = {
-		.pc = pc,
-		.function = copy(function),
-		.file = copy(file),
-		.line = file ? line : 0,
-		.object = copy(a->object ? a->object->path : NULL),
-		.offset = a->object ? pc - a->object->bias : pc,
-		.is_inlined = true,
-		.is_own = a->object && object_is_libkmem(a->object),
-	};
-
-	check_place(a->m->check, a->dir, &f);
-	VEC_PUSH(&a->frames, f);
-}
-
-/* the linker's names of functions that were inlined, all but the last of n */
-static void name_inlined(struct types *types, taddr_t pc,
-			 struct check_frame *frames, size_t n)
-{
-	_free_ struct inline_frame *inlined =
-		mem_array(n + 1, sizeof(*inlined));
-
-	if (n < 2 || types_inlines(types, pc - 1, inlined, n) != n)
-		return;
-	for (size_t i = 0; i + 1 < n; i++)
-		frames[i].linkname = copy(inlined[i].name);
-}
-
-/* the functions at a return address; pc is not 0 */
-static const struct check_frame *frames_of(struct maker *m, taddr_t pc)
-{
-	uint64_t *place = hash_put(&m->pcs, pc, NULL);
-	struct types *types = m->e->types;
-	struct frames_arg a = {m,
-			       types_object_at(types, pc - 1),
-			       types_compile_dir(types, pc - 1),
-			       {0}};
-	struct check_frame end = {0};
-	struct symbol sym;
-
-	if (*place)
-		return m->v->frames.v[*place - 1];
-	types_each_function(types, pc, take_frame, &a);
-	name_inlined(types, pc, a.frames.v, a.frames.n);
-	if (a.frames.n > 0) {
-		struct check_frame *outer = &a.frames.v[a.frames.n - 1];
-
-		outer->is_inlined = false;
-		if (types_symbol_at(types, pc - 1, &sym))
-			outer->linkname = copy(sym.name);
-	}
-	VEC_PUSH(&a.frames, end);
-	VEC_PUSH(&m->v->frames, a.frames.v);
-	*place = m->v->frames.n;
-	return a.frames.v;
-}
-
-/* appends them to a stack */
-static void add_frames(struct maker *m, taddr_t pc, struct check_stack *s)
-{
-	if (pc == 0)
-		return;
-	for (const struct check_frame *f = frames_of(m, pc); f->pc; f++) {
-		s->v = mem_realloc(s->v, s->n + 1, sizeof(*s->v));
-		s->v[s->n++] = f;
-	}
-}
-
 /* a stack by its number; false: it was not recorded */
 static bool take_stack(struct maker *m, uint32_t id, struct check_stack *ret)
 {
-	struct heap *heap = m->e->heap;
-	struct heap_stack stack;
-
-	if (id == 0 || !heap->ops->stack || !heap->ops->stack(heap, id, &stack))
-		return false;
-	for (unsigned i = 0; i < stack.depth; i++)
-		add_frames(m, stack.pc[i], ret);
-	return true;
+	return frames_stack(&m->v->frames, m->e->heap, id, ret);
 }
 
 /* ---- buffers ------------------------------------------------------------- */
@@ -194,10 +91,12 @@ static struct item *buffers_item(struct maker *m, enum item_kind kind,
 	if (audit_of(m, buf, &b, &a)) {
 		item->tid = a.tid;
 	}
-	item->call = copy(a.kind ? a.kind : "");
+	item->call = frames_copy(a.kind ? a.kind : "");
 	item->addr = b.addr;
-	item->cache = copy(heap_buf_from(m->e->heap, &b));
-	item->type = clean(type_of(m, b.addr));
+	item->cache = frames_copy(heap_buf_from(m->e->heap, &b));
+	_free_ char *type = type_of(m, b.addr);
+
+	item->type = frames_copy(type);
 	item->has_stack = take_stack(m, stack, &item->stack);
 	return item;
 }
@@ -417,7 +316,7 @@ static void panic_item(struct maker *m)
 		size_t n = stack.n;
 
 		if (frame_of(m, p, len, &pc)) {
-			add_frames(m, pc, &stack);
+			frames_add(&m->v->frames, pc, &stack);
 			for (; n < stack.n; n++)
 				check_frame_line(&sb, stack.v[n], (unsigned)n,
 						 m->check);
@@ -450,7 +349,7 @@ static void damage_item(struct maker *m, const struct heap_finding *f)
 	item->at = f->at;
 	item->is_structure = f->kind == FINDING_STRUCTURE;
 	if (f->cache) {
-		item->cache = copy(heap_name(heap, f->cache));
+		item->cache = frames_copy(heap_name(heap, f->cache));
 		item->ncaches = 1;
 	}
 	if (item->is_structure || !heap->ops->buf_at(heap, f->addr, &b) ||
@@ -469,10 +368,10 @@ static void mismatch_item(struct maker *m, const struct heap_mismatch *f)
 	item->addr = f->free.buf;
 	item->nbufs = f->count;
 	item->bytes = f->size_bytes;
-	item->call = copy(heap_alloc_call(f->alloc.kind));
+	item->call = frames_copy(heap_alloc_call(f->alloc.kind));
 	item->tid = f->alloc.tid;
 	item->has_stack = take_stack(m, f->alloc.stack, &item->stack);
-	item->freed_by = copy(heap_free_call(f->free.kind));
+	item->freed_by = frames_copy(heap_free_call(f->free.kind));
 	item->freed_tid = f->free.tid;
 	item->freed_bytes = f->freed_bytes;
 	item->has_freed = take_stack(m, f->free.stack, &item->freed);
@@ -486,7 +385,7 @@ void check_items(const struct check *check, struct verdict *v,
 
 	m.next = mem_array(e->leaks->n + 1, sizeof(*m.next));
 	m.item_of = mem_array(e->leaks->set->n + 1, sizeof(*m.item_of));
-	hash_init(&m.pcs);
+	frames_init(&v->frames, check, e->types);
 	if (e->heap->health.has_panic)
 		panic_item(&m);
 	for (size_t i = 0; i < e->findings.n; i++)
@@ -501,7 +400,6 @@ void check_items(const struct check *check, struct verdict *v,
 		qsort(v->items.v + first, v->items.n - first,
 		      sizeof(*v->items.v), by_kind_and_bytes);
 	find_keepers(&m);
-	hash_fini(&m.pcs);
 	typegraph_free(m.types);
 	mem_free(m.next);
 	mem_free(m.item_of);

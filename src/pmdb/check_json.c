@@ -39,7 +39,7 @@ static json_t *json_frame(const struct check_frame *f, bool has_root)
 	return j;
 }
 
-static json_t *json_stack(const struct check_stack *s, bool has_root)
+json_t *check_json_stack(const struct check_stack *s, bool has_root)
 {
 	json_t *list = json_array();
 
@@ -87,7 +87,8 @@ static json_t *json_leak(const struct verdict *v, const struct item *item,
 	json_object_set_new(j, "kept_buffers", out_json_count(item->kept_bufs));
 	json_object_set_new(j, "kept_bytes", out_json_count(item->kept_bytes));
 	json_object_set_new(j, "kept_by", print_or_null(v, item->kept_by));
-	json_object_set_new(j, "stack", json_stack(&item->stack, has_root));
+	json_object_set_new(j, "stack",
+			    check_json_stack(&item->stack, has_root));
 	return j;
 }
 
@@ -108,7 +109,8 @@ static json_t *json_damage(const struct item *item, bool has_root)
 	json_object_set_new(j, "last", text_or_null(item->did));
 	json_object_set_new(j, "thread",
 			    item->tid ? json_integer(item->tid) : json_null());
-	json_object_set_new(j, "stack", json_stack(&item->stack, has_root));
+	json_object_set_new(j, "stack",
+			    check_json_stack(&item->stack, has_root));
 	return j;
 }
 
@@ -120,7 +122,7 @@ static json_t *json_call(const char *call, uint64_t bytes, uint32_t tid,
 	json_object_set_new(j, "call", json_string(call));
 	json_object_set_new(j, "bytes", count_or_null(bytes));
 	json_object_set_new(j, "thread", tid ? json_integer(tid) : json_null());
-	json_object_set_new(j, "stack", json_stack(stack, has_root));
+	json_object_set_new(j, "stack", check_json_stack(stack, has_root));
 	return j;
 }
 

@@ -260,19 +260,9 @@ void verdict_fini(struct verdict *v)
 		stack_fini(&item->stack);
 		stack_fini(&item->freed);
 	}
-	for (size_t i = 0; i < v->frames.n; i++) {
-		for (struct check_frame *f = v->frames.v[i]; f->pc; f++) {
-			mem_free(f->function);
-			mem_free(f->linkname);
-			mem_free(f->file);
-			mem_free(f->path);
-			mem_free(f->object);
-		}
-		mem_free(v->frames.v[i]);
-	}
 	VEC_FREE(&v->items);
 	VEC_FREE(&v->edges);
-	VEC_FREE(&v->frames);
+	frames_fini(&v->frames);
 	mem_free(v->reason);
 	mem_free(v->trouble);
 	mem_free(v->program);

@@ -14,8 +14,8 @@
 #define STACKS_MAX 50
 #define FRAMES_MAX 60
 
-/* text that is nothing else: what Markdown or HTML could read is escaped */
-static void put(FILE *out, const char *s)
+/* what Markdown or HTML could read is escaped */
+void check_put_markdown(FILE *out, const char *s)
 {
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
@@ -70,7 +70,7 @@ static void put_row(FILE *out, const struct item *item)
 		item->state == ITEM_KNOWN   ? " (known)"
 		: item->state == ITEM_NOTED ? " (tolerated)"
 					    : "");
-	put(out, strbuf_str(&sb));
+	check_put_markdown(out, strbuf_str(&sb));
 	fprintf(out, " | `%016" PRIx64 "` |\n", item->fingerprint);
 	strbuf_free(&sb);
 }
@@ -138,9 +138,9 @@ void check_print_markdown(const struct report *r, FILE *out)
 
 		check_summary_words(v, &sb);
 		fputs("**", out);
-		put(out, v->path);
+		check_put_markdown(out, v->path);
 		fputs("**: ", out);
-		put(out, strbuf_str(&sb));
+		check_put_markdown(out, strbuf_str(&sb));
 		fputs("\n\n", out);
 		strbuf_free(&sb);
 		put_items(v, out);
