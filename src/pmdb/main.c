@@ -14,10 +14,8 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"run", run_main},
-	{"check", check_main},
-	{"snap", snap_main},
-	{"export", export_main},
+	{"run", run_main},   {"check", check_main},   {"diff", diff_main},
+	{"snap", snap_main}, {"export", export_main},
 };
 
 void pmdb_usage(FILE *out)
@@ -26,6 +24,7 @@ void pmdb_usage(FILE *out)
 	      "       pmdb [-e CMDS]... -p PID [EXE]\n"
 	      "       pmdb run [OPTION]... -- CMD ARGS...\n"
 	      "       pmdb check [OPTION]... DUMP...\n"
+	      "       pmdb diff [OPTION]... OLD NEW\n"
 	      "       pmdb snap -p PID [-o DUMP]\n"
 	      "       pmdb export --format FORMAT [-o FILE] DUMP\n"
 	      "       pmdb --help | --version\n"
@@ -40,12 +39,14 @@ void pmdb_usage(FILE *out)
 	      "when it ends\n"
 	      "pmdb check DUMP      say whether a dump shows leaks or heap "
 	      "corruption\n"
+	      "pmdb diff OLD NEW    say what has grown between two dumps, and "
+	      "where\n"
 	      "pmdb snap -p PID     write a dump of a process that goes on\n"
 	      "pmdb export DUMP     write it for other tools: pprof, folded, "
 	      "speedscope,\n"
 	      "                     csv, sqlite\n"
-	      "                     run, check, snap and export have a --help "
-	      "of their own\n"
+	      "                     run, check, diff, snap and export have a "
+	      "--help of their own\n"
 	      "\n"
 	      "-e CMDS              run these commands, then end; repeatable\n"
 	      "-c, --core DUMP      the dump, wherever it stands\n"
@@ -65,6 +66,9 @@ void pmdb_usage(FILE *out)
 	      "-q, --quiet          no banner\n"
 	      "\n"
 	      "Status of check: 0 clean, 1 findings, 2 usage, 3 no verdict.\n"
+	      "Status of diff: 0 nothing over the limit, 1 growth over it, 2 "
+	      "usage, 3 the\n"
+	      "dumps cannot be compared.\n"
 	      "Status of run: the program's own (128+N for signal N); 125 pmdb "
 	      "failed,\n"
 	      "126 not executable, 127 not found; with --check, the verdict if "

@@ -129,6 +129,15 @@ bool parse_pid(const char *text, pid_t *ret_pid);
 int export_main(int argc, char **argv);
 
 /**
+ * "pmdb diff [OPTION]... OLD NEW"
+ *
+ * @argv:  borrowed; argv[0] is "diff"
+ *
+ * Returns the exit status.
+ */
+int diff_main(int argc, char **argv);
+
+/**
  * Everything that is no command: "pmdb [-e CMDS] [EXE] DUMP".
  *
  * @argv:  borrowed; the whole command line

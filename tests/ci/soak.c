@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A service that is dumped twice: soak OLD NEW TRUTH.  Between both, each
+ * function does what its name says; what was allocated at both moments is
+ * written at the end, a line a buffer: "old|new ADDR BYTES FUNCTION NUMBER",
+ * where the number is that of the allocation.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOINLINE __attribute__((noinline))
+#define MAX      512
+
+/* of the library this runs under */
+extern int kmem_snapshot(const char *path, int flags) __attribute__((weak));
+extern void *each_get(size_t bytes);
+extern void each_call(void (*fn)(int, int), int a, int b);
+
+struct session {
+	struct session *next;
+	char name[48];
+};
+struct slot {
+	void *p;
+	size_t bytes;
+	const char *by;
+	int number;
+};
+static struct slot now[MAX], was[MAX];
+static int number;
+struct session *sessions;
+
+static void *own(void *p, size_t bytes, const char *by)
+{
+	for (int i = 0; i < MAX; i++) {
+		if (now[i].p)
+			continue;
+		now[i] = (struct slot){p, bytes, by, ++number};
+		return p;
+	}
+	abort();
+}
+
+static void drop(struct slot *s)
+{
+	free(s->p);
+	s->p = NULL;
+}
+
+/* frees n of what a function has, the oldest first */
+static void drop_of(const char *by, int n)
+{
+	while (n-- > 0) {
+		struct slot *oldest = NULL;
+
+		for (int i = 0; i < MAX; i++)
+			if (now[i].p && strcmp(now[i].by, by) == 0 &&
+			    (!oldest || now[i].number < oldest->number))
+				oldest = &now[i];
+		drop(oldest);
+	}
+}
+
+#ifdef MORE
+/* what another build has above */
+int more(int a)
+{
+	return a % 12345 + 3;
+}
+#endif
+
+NOINLINE static void keeps(int n)
+{
+	while (n-- > 0)
+		own(malloc(72), 72, __func__);
+}
+NOINLINE static void grows(int n)
+{
+	while (n-- > 0)
+		own(malloc(100), 100, __func__);
+}
+NOINLINE static void shrinks(int n)
+{
+	while (n-- > 0)
+		own(malloc(333), 333, __func__);
+}
+NOINLINE static void comes(int n)
+{
+	while (n-- > 0)
+		own(calloc(1, 1000), 1000, __func__);
+}
+NOINLINE static void goes(int n)
+{
+	while (n-- > 0)
+		own(malloc(2000), 2000, __func__);
+}
+/* as much in both, but none of it the same */
+NOINLINE static void swaps(int n)
+{
+	while (n-- > 0)
+		own(malloc(48), 48, __func__);
+}
+NOINLINE static void links(int n)
+{
+	while (n-- > 0) {
+		struct session *s = malloc(sizeof(*s));
+
+		own(s, sizeof(*s), __func__);
+		snprintf(s->name, sizeof(s->name), "session %d", n);
+		s->next = sessions;
+		sessions = s;
+	}
+}
+/* through a library, which another build has changed */
+NOINLINE static void reaches(int n)
+{
+	while (n-- > 0)
+		own(each_get(640), 640, __func__);
+}
+/* two calls in one function, the first of which comes later; called by the
+ * library */
+NOINLINE static void first_or_second(int is_first, int n)
+{
+	while (n-- > 0)
+		if (is_first)
+			own(malloc(500), 500, "first");
+		else
+			own(malloc(700), 700, "second");
+}
+
+static void dump(const char *path)
+{
+	if (!kmem_snapshot || kmem_snapshot(path, 0)) {
+		perror(path);
+		exit(1);
+	}
+}
+
+static void tell(FILE *f, const char *which, const struct slot *v)
+{
+	for (int i = 0; i < MAX; i++)
+		if (v[i].p)
+			fprintf(f, "%s %lx %zu %s %d\n", which,
+				(unsigned long)v[i].p, v[i].bytes, v[i].by,
+				v[i].number);
+}
+
+/* before the first dump, and between both */
+static const int counts[2][9] = {
+	{20, 10, 30, 0, 7, 16, 12, 3, 0},
+	{0, 25, 1, 9, 0, 16, 4, 2, 3},
+};
+
+NOINLINE static void work(const int n[9])
+{
+	keeps(n[0]);
+	grows(n[1]);
+	shrinks(n[2]);
+	comes(n[3]);
+	goes(n[4]);
+	swaps(n[5]);
+	links(n[6]);
+	reaches(n[7]);
+	each_call(first_or_second, 1, n[8]);
+	each_call(first_or_second, 0, n[7]);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 4)
+		return 2;
+	for (int i = 0; i < 2; i++) {
+		work(counts[i]);
+		if (i == 0) {
+			dump(argv[1]);
+			memcpy(was, now, sizeof(was));
+			drop_of("grows", 4);
+			drop_of("shrinks", 18);
+			drop_of("goes", 7);
+			drop_of("swaps", 16);
+		}
+	}
+	dump(argv[2]);
+
+	FILE *f = fopen(argv[3], "w");
+
+	if (!f)
+		return 1;
+	tell(f, "old", was);
+	tell(f, "new", now);
+	return fclose(f) != 0;
+}
