@@ -35,6 +35,9 @@ static bool take_stack(struct maker *m, uint32_t id, struct check_stack *ret)
 
 /* ---- buffers ------------------------------------------------------------- */
 
+/* the graph costs more than the verdict: of larger heaps it is not built */
+#define TYPED_MAX 200000
+
 /* what a buffer is: by the type graph, which is only built when there is
  * something to say of a buffer; without it by a virtual table */
 static char *type_of(struct maker *m, taddr_t addr)
@@ -44,8 +47,9 @@ static char *type_of(struct maker *m, taddr_t addr)
 	if (!m->has_types && m->e->leaks) {
 		m->has_types = true;
 		/* a verdict needs no types: what stops them is no trouble */
-		err_free(typegraph_build(m->e->heap, m->e->leaks->set,
-					 &m->types));
+		if (m->e->leaks->set->n <= TYPED_MAX)
+			err_free(typegraph_build(m->e->heap, m->e->leaks->set,
+						 &m->types));
 	}
 	if (!m->types)
 		return vtable_class(m->e->types, m->e->target, addr);
