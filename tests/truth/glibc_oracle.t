@@ -11,7 +11,7 @@ import glibclib as G, truthlib as T
 TOP = os.environ["TOP"]
 LIB = os.path.join(T.WORK, "oracle.so")
 PROGRAMS = {
-    "python3": ["python3", "-c", """
+    "python3": ["/usr/bin/python3", "-c", """
 import json, threading, random
 random.seed(1)
 keep = [{str(i): [i] * (i % 50)} for i in range(20000)]
