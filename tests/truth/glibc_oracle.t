@@ -10,8 +10,10 @@ import glibclib as G, truthlib as T
 
 TOP = os.environ["TOP"]
 LIB = os.path.join(T.WORK, "oracle.so")
+# the programs themselves: one that starts another is not asked twice
+PATH = "/usr/bin:/bin"
 PROGRAMS = {
-    "python3": ["/usr/bin/python3", "-c", """
+    "python3": ["python3", "-c", """
 import json, threading, random
 random.seed(1)
 keep = [{str(i): [i] * (i % 50)} for i in range(20000)]
@@ -30,7 +32,7 @@ big = bytearray(3000000); del keep[::3]"""],
     "bash": ["bash", "-c", "for i in {1..20000}; do a[$((i*7))]=x$i$i; done; "
              "for i in {1..9000}; do unset \"a[$((i*14))]\"; done; exit 0"],
     "git": ["git", "-C", TOP, "log", "--stat", "-n", "40", "--format=%H %s"],
-    "gcc's cc1": ["gcc", "-print-search-dirs"],
+    "gcc": ["gcc", "-print-search-dirs"],
     "sort": ["sort", "-S", "4M", "/usr/share/dict/words"
              if os.path.exists("/usr/share/dict/words") else "/etc/services"],
     "gdb": ["gdb", "-nx", "-batch", "-ex", "info functions malloc",
@@ -77,7 +79,7 @@ def check(name, core, want, *opts):
 
 
 build()
-have = {n: a for n, a in PROGRAMS.items() if shutil.which(a[0])}
+have = {n: a for n, a in PROGRAMS.items() if shutil.which(a[0], path=PATH)}
 T.plan(2 * len(PROGRAMS))
 for name, args in PROGRAMS.items():
     if name not in have:
@@ -85,7 +87,8 @@ for name, args in PROGRAMS.items():
         T.skip(name + " without libc", args[0] + " is not installed")
         continue
     stem = os.path.join(T.WORK, name.replace(" ", ""))
-    subprocess.run(args, env=dict(os.environ, ORACLE=stem, LD_PRELOAD=LIB),
+    subprocess.run([shutil.which(args[0], path=PATH)] + args[1:],
+                   env=dict(os.environ, ORACLE=stem, LD_PRELOAD=LIB),
                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                    timeout=T.TIMEOUT, check=True)
     with open(stem) as f:
