@@ -74,4 +74,22 @@ taddr_t bufset_end(const struct bufset *set, size_t i);
 size_t bufset_last_in(const struct bufset *set, const struct bufset_run *run,
 		      taddr_t addr, bool *ret_is_exact);
 
+/* the run of an address, or that which ends there; mostly it is *last, that of
+ * the last one */
+static inline const struct bufset_run *
+bufset_run_near(const struct bufset *set, const struct bufset_run **last,
+		taddr_t addr)
+{
+	const struct bufset_run *run = *last;
+
+	if (run && addr - run->start < run->end - run->start)
+		return run;
+	run = bufset_find_run(set, addr);
+	if (!run)
+		run = bufset_find_run(set, addr - 1);
+	if (run)
+		*last = run;
+	return run;
+}
+
 #endif

@@ -50,6 +50,7 @@
 #include "base/mem.h"
 #include "base/progress.h"
 #include "graph/bufset.h"
+#include "graph/peek.h"
 
 #define WORD sizeof(uint64_t)
 /* buffers in each queue; a power of two */
@@ -125,9 +126,8 @@ struct worker {
 		struct hit v[QUEUE];
 		unsigned in, out;
 	} hits;
-	const struct bufset_run *run;   /* where the last pointer led */
-	const struct target_map *map;   /* where the last buffer was */
-	const unsigned char *map_bytes; /* of map->start */
+	const struct bufset_run *run; /* where the last pointer led */
+	struct peeker peeker;
 	VEC(struct piece) aside;
 	VEC(struct piece) pieces;
 	VEC(struct past) past;
@@ -162,22 +162,6 @@ static void mark_past(struct worker *w, uint32_t i)
 		VEC_PUSH(&w->past, past);
 }
 
-/* the run of an address, or that which ends there; mostly it is that of the
- * last one */
-static const struct bufset_run *run_of(struct worker *w, uint64_t value)
-{
-	const struct bufset_run *run = w->run;
-
-	if (run && value - run->start < run->end - run->start)
-		return run;
-	run = bufset_find_run(w->m->set, value);
-	if (!run)
-		run = bufset_find_run(w->m->set, value - 1);
-	if (run)
-		w->run = run;
-	return run;
-}
-
 static void mark_oldest_hit(struct worker *w)
 {
 	struct hit hit = w->hits.v[w->hits.out++ % QUEUE];
@@ -189,7 +173,7 @@ static void find_oldest_value(struct worker *w)
 {
 	uint64_t value = w->values.v[w->values.out++ % QUEUE];
 	const struct bufset *set = w->m->set;
-	const struct bufset_run *run = run_of(w, value);
+	const struct bufset_run *run = bufset_run_near(set, &w->run, value);
 	bool is_exact = false;
 	size_t i = bufset_last_in(set, run, value, &is_exact);
 
@@ -208,7 +192,8 @@ static void find_oldest_value(struct worker *w)
 /* a word that may point at a buffer */
 static void add_value(struct worker *w, uint64_t value)
 {
-	const struct bufset_run *run = run_of(w, value);
+	const struct bufset_run *run =
+		bufset_run_near(w->m->set, &w->run, value);
 
 	if (!run)
 		return;
@@ -245,33 +230,14 @@ static void mark_words(struct worker *w, const unsigned char *p, size_t nwords)
 
 /* ---- ranges ---------------------------------------------------------- */
 
-/* where the bytes of [at, ...) are; *ret_len: how many, 0 none */
-static const unsigned char *peek(struct worker *w, taddr_t at,
-				 uint64_t *ret_len)
-{
-	size_t len = 0;
-
-	if (w->map && at - w->map->start < w->map->core_end - w->map->start) {
-		*ret_len = w->map->core_end - at;
-		return w->map_bytes + (at - w->map->start);
-	}
-	const unsigned char *p = target_peek(w->m->heap->target, at, &len);
-
-	if (p) {
-		w->map = target_map_at(w->m->heap->target, at);
-		w->map_bytes = p - (at - w->map->start);
-	}
-	*ret_len = len;
-	return p;
-}
-
 static void mark_range(struct worker *w, taddr_t start, taddr_t end, size_t buf)
 {
 	taddr_t at = (start + WORD - 1) & ~(taddr_t)(WORD - 1);
 
 	while (at < end && end - at >= WORD) {
 		uint64_t len = 0;
-		const unsigned char *p = peek(w, at, &len);
+		const unsigned char *p =
+			peeker_at(&w->peeker, w->m->heap->target, at, &len);
 
 		if (!p || len < WORD) {
 			struct piece rest = {at, end, buf};
@@ -333,7 +299,9 @@ static bool advance(struct worker *w)
 	       (held(entries) > QUEUE / 2 || !w->todo.n)) {
 		uint32_t i = entries->buf[entries->out++ % QUEUE];
 		uint64_t len = 0;
-		const unsigned char *p = peek(w, bufset_addr(set, i), &len);
+		const unsigned char *p =
+			peeker_at(&w->peeker, w->m->heap->target,
+				  bufset_addr(set, i), &len);
 
 		if (p) {
 			__builtin_prefetch(p);

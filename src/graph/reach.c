@@ -31,60 +31,21 @@
  * while an end of i was pointed at, and from[i] says by whom.
  * (I3) each buffer is looked into once.
  *
+ * reach_search.c goes from level to level, reach_collect.c looks at the words of
+ * one, on all processors; here are the roots, and the answers.
+ *
  * Cost: each word of roots and buffers once; 5 bytes a buffer, two lists of
  * those of one level, 16 bytes for each that a root holds.
  */
 #include "graph/reach.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/interrupt.h"
-#include "base/progress.h"
 #include "graph/dominators.h"
+#include "graph/reach_impl.h"
 
-/* from[] of what a root holds: the bit, and an index in holders */
-#define FROM_ROOT (1u << 31)
-#define FROM_NONE UINT32_MAX
-/* how[]: enum hold, and */
-#define HOW_HOLD     0x0f
-#define CANDIDATE    0x0f
-#define HOW_INTERIOR 0x10 /* the last step of its way is not exact */
-#define HOW_EXACT    0x20 /* somebody points at its start */
-#define HOW_NEW      0x40 /* it waits to be looked into at the next level */
-/* buffers looked ahead for what is to be read: entries, then words */
-#define AHEAD_ENTRY 24
-#define AHEAD_WORDS 12
-/* pointers found whose buffer's state is on its way; a power of two */
-#define HITS 16u
 /* of a thread's descriptor, if glibc does not say */
 #define DESCRIPTOR_BYTES 2304u
-
-/* a pointer to a buffer */
-struct hit {
-	taddr_t at;
-	uint32_t to;
-	uint32_t by, span; /* as in struct search */
-	enum hold hold;
-	bool is_exact;
-};
-
-struct search {
-	struct heap *heap;
-	struct reach *reach;
-	const struct bufset *set;
-	taddr_t lo, hi; /* all buffers lie in [lo, hi) */
-	VEC(uint32_t) now;
-	VEC(uint32_t) next;
-	VEC(uint32_t) past; /* candidates */
-	/* who is looked at: a buffer, or a part of a root */
-	enum hold hold;
-	uint32_t buf; /* FROM_NONE: the root */
-	uint32_t span;
-	size_t nseen;
-	struct hit hits[HITS];
-	unsigned in, out;
-};
 
 /* ---- what the roots are ---------------------------------------------- */
 
@@ -258,306 +219,26 @@ static struct err *find_spans(const struct heap *heap, struct reach *reach)
 	return err;
 }
 
-/* ---- the search ------------------------------------------------------ */
-
-static uint32_t who(struct search *s, const struct hit *hit)
-{
-	struct reach_holder h = {hit->at, hit->span};
-
-	if (hit->by != FROM_NONE)
-		return hit->by;
-	VEC_PUSH(&s->reach->holders, h);
-	return FROM_ROOT | (uint32_t)(s->reach->holders.n - 1);
-}
-
-/* somebody who was there before points at it, too */
-static void reach_again(struct search *s, const struct hit *hit)
-{
-	unsigned char *how = &s->reach->how[hit->to];
-
-	/* what is leaked says nothing of what lives */
-	if (hit->hold == HOLD_LEAK && (*how & HOW_HOLD) != HOLD_LEAK)
-		return;
-	if ((*how & HOW_INTERIOR) && (*how & HOW_HOLD) == hit->hold &&
-	    (*how & HOW_NEW)) {
-		s->reach->from[hit->to] = who(s, hit);
-		*how &= (unsigned char)~HOW_INTERIOR;
-	}
-	*how |= HOW_EXACT;
-}
-
-static void reach_hit(struct search *s, const struct hit *hit)
-{
-	unsigned char *how = &s->reach->how[hit->to];
-
-	if (*how != HOLD_NONE && *how != CANDIDATE) {
-		if (hit->is_exact && !(*how & HOW_EXACT))
-			reach_again(s, hit);
-		return;
-	}
-	s->reach->from[hit->to] = who(s, hit);
-	*how = (unsigned char)(hit->hold | HOW_NEW |
-			       (hit->is_exact ? HOW_EXACT : HOW_INTERIOR));
-	VEC_PUSH(&s->next, hit->to);
-}
-
-/* in the order they were found */
-static void flush(struct search *s)
-{
-	while (s->in != s->out)
-		reach_hit(s, &s->hits[s->out++ % HITS]);
-}
-
-static struct hit hit_of(const struct search *s, taddr_t at, size_t to)
-{
-	return (struct hit){at, (uint32_t)to, s->buf, s->span, s->hold, false};
-}
-
-/* only what nobody points at otherwise: that it is on its way does not count */
-static void reach_past(struct search *s, taddr_t at, uint64_t value)
-{
-	size_t i = bufset_find_past(s->set, value);
-
-	if (i == BUFSET_NONE || s->reach->how[i] != HOLD_NONE)
-		return;
-	struct hit hit = hit_of(s, at, i);
-
-	s->reach->how[i] = CANDIDATE;
-	s->reach->from[i] = who(s, &hit);
-	VEC_PUSH(&s->past, (uint32_t)i);
-}
-
-static void reach_value(struct search *s, taddr_t at, uint64_t value)
-{
-	if (value - s->lo >= s->hi - s->lo)
-		return;
-	size_t i = bufset_find(s->set, value);
-
-	if (i == BUFSET_NONE) {
-		reach_past(s, at, value);
-		return;
-	}
-	__builtin_prefetch(&s->reach->how[i], 1);
-	__builtin_prefetch(&s->reach->from[i], 1);
-	if (s->in - s->out == HITS)
-		reach_hit(s, &s->hits[s->out++ % HITS]);
-	struct hit *hit = &s->hits[s->in++ % HITS];
-
-	*hit = hit_of(s, at, i);
-	hit->is_exact = value == bufset_at(s->set, i).addr;
-}
-
-static struct err *reach_word(void *arg, taddr_t at, uint64_t value)
-{
-	reach_value(arg, at, value);
-	return NULL;
-}
-
-/* what is to be looked into soon, on its way into the cache */
-static void prefetch(const struct search *s, size_t k)
-{
-	const unsigned char *p = NULL;
-	size_t len = 0;
-
-	if (k + AHEAD_ENTRY < s->now.n)
-		__builtin_prefetch(&s->set->v[s->now.v[k + AHEAD_ENTRY]]);
-	if (k + AHEAD_WORDS >= s->now.n)
-		return;
-	p = target_peek(s->heap->target,
-			bufset_at(s->set, s->now.v[k + AHEAD_WORDS]).addr,
-			&len);
-	if (p) {
-		__builtin_prefetch(p);
-		__builtin_prefetch(p + 64);
-	}
-}
-
-/* the words of a buffer, where they lie in one piece */
-static bool look_at_words(struct search *s, const struct bufset_buf *b)
-{
-	taddr_t at = (b->addr + 7) & ~(taddr_t)7;
-	taddr_t end = b->addr + b->size_bytes;
-	const unsigned char *p = NULL;
-	size_t len = 0;
-
-	if (at >= end)
-		return true;
-	p = target_peek(s->heap->target, at, &len);
-	if (!p || len < end - at)
-		return false;
-	for (; end - at >= 8; at += 8, p += 8) {
-		uint64_t value = 0;
-
-		memcpy(&value, p, sizeof(value));
-		if (value - s->lo < s->hi - s->lo)
-			reach_value(s, at, value);
-	}
-	return true;
-}
-
-static struct err *look_into(struct search *s, uint32_t i)
-{
-	struct bufset_buf b = bufset_at(s->set, i);
-
-	s->buf = i;
-	s->hold = (enum hold)(s->reach->how[i] & HOW_HOLD);
-	if ((s->nseen++ & 0xfff) == 0) {
-		struct err *err = interrupt_check();
-
-		progress_set("looking for ways", s->nseen, s->set->n);
-		if (err)
-			return err;
-	}
-	if (look_at_words(s, &b))
-		return NULL;
-	return words_scan(s->heap->target, b.addr, b.addr + b.size_bytes,
-			  reach_word, s, NULL);
-}
-
-/* goes on from what was reached, level by level */
-static struct err *search_on(struct search *s)
-{
-	struct err *err = NULL;
-
-	for (flush(s); !err && s->next.n; flush(s)) {
-		uint32_t *spare = s->now.v;
-		size_t cap = s->now.cap;
-
-		s->now.v = s->next.v;
-		s->now.n = s->next.n;
-		s->now.cap = s->next.cap;
-		s->next.v = spare;
-		s->next.n = 0;
-		s->next.cap = cap;
-		for (size_t k = 0; k < s->now.n; k++)
-			s->reach->how[s->now.v[k]] &= (unsigned char)~HOW_NEW;
-		for (size_t k = 0; !err && k < s->now.n; k++) {
-			prefetch(s, k);
-			err = look_into(s, s->now.v[k]);
-		}
-	}
-	return err;
-}
-
-static struct err *from_span(struct search *s, uint32_t i)
-{
-	const struct reach_span *span = &s->reach->spans.v[i];
-
-	s->buf = FROM_NONE;
-	s->span = i;
-	s->hold = span->hold;
-	if (span->root->start != span->root->end)
-		return words_scan(s->heap->target, span->start, span->end,
-				  reach_word, s, NULL);
-	if (!span->root->is_shallow)
-		reach_value(s, 0, span->root->value);
-	return NULL;
-}
-
-static bool is_sure(enum hold hold)
-{
-	return hold >= HOLD_DATA && hold <= HOLD_REGISTER;
-}
-
-/* the sure ones as one, then each kind by itself */
-static struct err *from_roots(struct search *s)
-{
-	const struct reach *reach = s->reach;
-	struct err *err = NULL;
-
-	for (size_t i = 0; !err && i < reach->spans.n; i++) {
-		enum hold hold = reach->spans.v[i].hold;
-		bool is_last = i + 1 == reach->spans.n;
-
-		err = from_span(s, (uint32_t)i);
-		if (!err &&
-		    (is_last ||
-		     (hold != reach->spans.v[i + 1].hold &&
-		      !(is_sure(hold) && is_sure(reach->spans.v[i + 1].hold)))))
-			err = search_on(s);
-	}
-	return err;
-}
-
-static struct err *from_past(struct search *s)
-{
-	struct err *err = NULL;
-
-	for (size_t k = 0; !err && k < s->past.n; k++) {
-		uint32_t i = s->past.v[k];
-
-		if (s->reach->how[i] != CANDIDATE)
-			continue;
-		s->reach->how[i] = HOLD_PAST;
-		VEC_PUSH(&s->next, i);
-		err = search_on(s);
-	}
-	return err;
-}
-
-/* what a thread that ended left: it is kept, but not looked into */
-static void from_shallow(struct search *s)
-{
-	for (size_t i = 0; i < s->reach->spans.n; i++) {
-		const struct reach_span *span = &s->reach->spans.v[i];
-
-		if (!span->root->is_shallow)
-			continue;
-		s->buf = FROM_NONE;
-		s->span = (uint32_t)i;
-		s->hold = span->hold;
-		reach_value(s, 0, span->root->value);
-	}
-	flush(s);
-	s->next.n = 0;
-}
-
-static struct err *from_leaks(struct search *s)
-{
-	for (size_t i = 0; i < s->set->n; i++) {
-		if (s->set->mark[i] != MARK_NONE ||
-		    (s->reach->how[i] != HOLD_NONE &&
-		     s->reach->how[i] != CANDIDATE))
-			continue;
-		s->reach->how[i] = HOLD_LEAK | HOW_EXACT;
-		s->reach->from[i] = FROM_NONE;
-		VEC_PUSH(&s->next, (uint32_t)i);
-	}
-	return search_on(s);
-}
+/* ---- the whole ------------------------------------------------------- */
 
 struct err *reach_build(struct heap *heap, const struct leaks *leaks,
 			struct reach **ret)
 {
 	struct reach *reach = mem_zalloc(sizeof(*reach));
 	const struct bufset *set = leaks->set;
-	struct search s = {.heap = heap, .reach = reach, .set = set};
 	struct err *err = NULL;
 
 	reach->leaks = leaks;
-	reach->from = mem_array(set->n + 1, sizeof(*reach->from));
-	reach->how = mem_array(set->n + 1, sizeof(*reach->how));
+	reach->from = mem_table(set->n + 1, sizeof(*reach->from));
+	reach->how = mem_table(set->n + 1, sizeof(*reach->how));
 	if (set->n >= FROM_ROOT)
 		err = err_new(ERR_NOSUP, "more than 2 billion buffers");
 	if (!err)
 		err = stackmap_build(heap->target, heap->types, &reach->stacks);
 	if (!err)
 		err = find_spans(heap, reach);
-	if (!err && set->n) {
-		struct bufset_buf last = bufset_at(set, set->n - 1);
-
-		s.lo = bufset_at(set, 0).addr;
-		s.hi = last.addr + last.size_bytes + 2;
-		err = from_roots(&s);
-		if (!err)
-			err = from_past(&s);
-		from_shallow(&s);
-		if (!err)
-			err = from_leaks(&s);
-	}
-	VEC_FREE(&s.now);
-	VEC_FREE(&s.next);
-	VEC_FREE(&s.past);
+	if (!err && set->n)
+		err = reach_search(heap, reach);
 	if (err) {
 		reach_free(reach);
 		return err;

@@ -11,16 +11,16 @@ FIXTURES = ("clean", "deep_list", "ends", "interior", "kmem_sizes", "leak_chain"
             "leak_ring", "leak_shared", "leak_tree", "magazines", "oversize",
             "threads_busy", "thread_exited", "tls", "overrun_live",
             "write_freed")
-COMMANDS = ("::findleaks -dv", "::kmem_states", "::walk kmem", "::walk leakbuf",
-            "::walk freemem", "::kmastat", "::kmem_verify")
+COMMANDS = ("::findleaks -dv", "::kmem_states", "::retained", "::walk kmem",
+            "::walk leakbuf", "::walk freemem", "::kmastat", "::kmem_verify")
 DAMAGED = 12
-T.plan(2 * len(FIXTURES) + 2)
+T.plan(2 * len(FIXTURES) + 5)
 
 
-def answer(dump, njobs):
+def answer(dump, njobs, commands=COMMANDS):
     os.environ["PMDB_JOBS"] = str(njobs)
     try:
-        return T.pmdb(dump, *COMMANDS)
+        return T.pmdb(dump, *commands)
     finally:
         del os.environ["PMDB_JOBS"]
 
@@ -38,6 +38,23 @@ for name in FIXTURES:
         one, four = answer(r.dump, 1), answer(r.dump, 4)
         T.ok(one == four and len(one[1]) > 200, "%s, %s" % (name, tag),
              first_difference(one, four))
+
+# levels so wide that each thread has a part of them: the same ways, and the
+# right ones
+r = T.run("wide")
+t = r.truth()
+asked = ["%x::path" % a for a in sorted(t.path)]
+asked += ["::kmem_states", "::walk -s past kmem", "::walk -s interior kmem | ::path",
+          "::retained"]
+one, four = answer(r.dump, 1, asked), answer(r.dump, 4, asked)
+T.ok(one == four, "wide: the same ways", first_difference(one, four))
+lengths = [way.count("\n") for way in four[1].split("WORD ")[1:len(t.path)]]
+T.ok(set(lengths) == {4} and {n for n, *_ in t.path.values()} == {3},
+     "wide: a header and three steps", lengths)
+states = {row["state"]: row["buffers"] for row in T.parse_json(
+    T.pmdb(r.dump, "::kmem_states", json_out=True)[1])}
+T.ok(0 <= states["interior"] - len(t.interior) <= t.other and
+     states["past"] == len(t.interior), "wide: how they are held", states)
 
 # words that look like pointers are bent, so that lists and slabs are damaged
 dice = random.Random(417)
