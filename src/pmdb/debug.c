@@ -4,13 +4,16 @@
  * with commands from standard input.
  */
 #include "pmdb/pmdb.h"
+#include "pmdb/many.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -18,13 +21,21 @@
 #include "shell/term.h"
 #include "types/disasm.h"
 
+/* -e and -x, in the order they were given */
+struct input {
+	const char *text; /* commands, or the name of a file of them */
+	bool is_file;
+};
+
 struct options {
 	const char *core, *exe, *log;
 	pid_t pid; /* -p; 0: none */
 	struct types_options types;
 	struct settings settings;
-	VEC(const char *) commands; /* of -e */
-	bool is_json, is_quiet;
+	VEC(struct input) inputs; /* none: standard input */
+	VEC(const char *) dumps;  /* of a batch */
+	unsigned jobs;            /* --jobs; 0: not given */
+	bool is_json, is_quiet, is_fail_fast;
 	bool no_start_file; /* -S */
 	bool is_raw;        /* -f */
 	const char *disassembler;
@@ -79,6 +90,61 @@ static int take_log(struct options *opt, char **v, int n)
 	return 0;
 }
 
+/* a script whose first line says "pmdb -f", as others say "awk -f": run that
+ * way it has a dump behind it, and so is no file to open as bytes */
+static void take_script(struct options *opt, char **v, int n)
+{
+	char head[2] = "";
+	int fd = -1;
+
+	if (!opt->is_raw || n < 2)
+		return;
+	fd = open(v[0], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	if (read(fd, head, 2) == 2 && head[0] == '#' && head[1] == '!') {
+		VEC_PUSH(&opt->inputs, ((struct input){v[0], true}));
+		opt->is_raw = false;
+		v[0] = (char *)(uintptr_t) "-";
+	}
+	(void)close(fd); /* only read */
+}
+
+static bool is_regular(const struct input *in)
+{
+	struct stat st;
+
+	return stat(in->text, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* the operands of a batch: one executable, and dumps */
+static int take_dumps(struct options *opt, char **v, int n)
+{
+	if (opt->core)
+		VEC_PUSH(&opt->dumps, opt->core);
+	for (int i = 0; i < n; i++) {
+		int type = elf_type(v[i]);
+
+		if (!strcmp(v[i], "-"))
+			continue;
+		if ((type == ET_EXEC || type == ET_DYN) && !opt->exe)
+			opt->exe = v[i];
+		else
+			VEC_PUSH(&opt->dumps, v[i]);
+	}
+	if (opt->dumps.n == 1)
+		opt->core = opt->dumps.v[0];
+	if (opt->jobs && opt->dumps.n == 0)
+		return usage("--jobs wants dumps");
+	if (opt->log && opt->dumps.n > 1)
+		return usage("a log file goes with one dump");
+	for (size_t i = 0; i < opt->inputs.n && opt->dumps.n > 1; i++)
+		if (opt->inputs.v[i].is_file && !is_regular(&opt->inputs.v[i]))
+			return usage("a script for several dumps has to be a "
+				     "file, which is read for each");
+	return 0;
+}
+
 /* operands are told apart by what they are: a core is a core, a log a log, an
  * ELF file of another kind is the executable, anything else ought to be a
  * core */
@@ -90,6 +156,10 @@ static int take_operands(struct options *opt, char **v, int n)
 		return rc;
 	if (opt->pid && (opt->core || opt->is_raw))
 		return usage("-p is a process, not a dump: one at a time");
+	if (opt->inputs.n > 0 && !opt->is_raw && !opt->pid)
+		return take_dumps(opt, v, n);
+	if (opt->jobs)
+		return usage("--jobs wants dumps, and -e or --script");
 	if (opt->is_raw && n + (opt->core ? 1 : 0) != 1)
 		return usage("-f wants one file");
 	for (int i = 0; i < n && !opt->is_raw; i++) {
@@ -99,7 +169,8 @@ static int take_operands(struct options *opt, char **v, int n)
 			return usage("-p is a process, not a dump: one at a "
 				     "time");
 		if (opt->core)
-			return usage("two core files: one at a time");
+			return usage("two core files: with -e or --script, "
+				     "else one at a time");
 		opt->core = v[i];
 		v[i] = NULL;
 	}
@@ -127,7 +198,10 @@ static const struct option long_options[] = {
 	{"debug-path", required_argument, NULL, 'D'},
 	{"eval", required_argument, NULL, 'e'},
 	{"sysroot", required_argument, NULL, 'R'},
+	{"fail-fast", no_argument, NULL, 'X'},
+	{"jobs", required_argument, NULL, 'J'},
 	{"json", no_argument, NULL, 'j'},
+	{"script", required_argument, NULL, 'x'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"pid", required_argument, NULL, 'p'},
 	{"help", no_argument, NULL, 'h'},
@@ -183,6 +257,33 @@ static int take_colour(const char *word)
 	return -1;
 }
 
+/* -1: go on */
+static int take_jobs(struct options *opt, const char *text)
+{
+	char *end = NULL;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (text[0] < '0' || text[0] > '9' || *end || n == 0)
+		return usage("--jobs wants a number above 0");
+	opt->jobs = n < MANY_JOBS_MAX ? (unsigned)n : MANY_JOBS_MAX;
+	return -1;
+}
+
+/* -1: go on; a script that is not there is found before a dump is opened */
+static int take_file(struct options *opt, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		errno = EISDIR;
+	else if (access(path, R_OK) == 0) {
+		VEC_PUSH(&opt->inputs, ((struct input){path, true}));
+		return -1;
+	}
+	fprintf(stderr, "pmdb: %s: %s\n", path, strerror(errno));
+	return PMDB_USAGE;
+}
+
 /* -1: go on; else the exit status */
 static int take_option(struct options *opt, int c, const char *word)
 {
@@ -198,8 +299,15 @@ static int take_option(struct options *opt, int c, const char *word)
 		opt->types.debug_path = optarg;
 		break;
 	case 'e':
-		VEC_PUSH(&opt->commands, optarg);
+		VEC_PUSH(&opt->inputs, ((struct input){optarg, false}));
 		break;
+	case 'x':
+		return take_file(opt, optarg);
+	case 'X':
+		opt->is_fail_fast = true;
+		break;
+	case 'J':
+		return take_jobs(opt, optarg);
 	case 'c':
 		if (opt->core)
 			return usage("-c is given twice");
@@ -298,7 +406,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
 
 	opterr = 0; /* we say it, in one line */
 	while ((c = getopt_long(argc, argv,
-				":e:c:R:fqhSo:s:I:L:P:V:AFuywWkKmMOUb:p:",
+				":e:x:c:R:fqhSo:s:I:L:P:V:AFuywWkKmMOUb:p:",
 				long_options, NULL)) != -1) {
 		rc = take_option(opt, c, argv[optind - 1]);
 		if (rc >= 0)
@@ -307,6 +415,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
 	n = take_plus(opt, argv + optind, argc - optind);
 	if (n < 0)
 		return -n;
+	take_script(opt, argv + optind, n);
 	rc = take_operands(opt, argv + optind, n);
 	return rc ? rc : -1;
 }
@@ -318,10 +427,18 @@ static int no_verdict(struct err *err)
 	return PMDB_NO_VERDICT;
 }
 
+/* --jobs alone makes it so, too: what a glob finds may be one dump today */
+static bool is_many(const struct options *opt)
+{
+	return opt->dumps.n > 1 || opt->jobs;
+}
+
 /* without a core there is an empty target: arithmetic and ::help work */
 static int open_session(struct options *opt, struct session **ret)
 {
 	struct session_options so = {.is_json = opt->is_json,
+				     .is_quiet = opt->is_quiet,
+				     .dump = is_many(opt) ? opt->core : NULL,
 				     .settings = &opt->settings};
 	struct types_options *to = &so.types;
 	struct target *target = NULL;
@@ -403,8 +520,21 @@ static int finish(struct session *s, bool is_strict)
 	return is_strict && failed ? PMDB_FINDINGS : PMDB_CLEAN;
 }
 
+static void run_inputs(struct session *s, const struct options *opt)
+{
+	for (size_t i = 0; i < opt->inputs.n && !session_is_over(s); i++) {
+		const struct input *in = &opt->inputs.v[i];
+
+		if (in->is_file)
+			session_script_file(s, in->text);
+		else
+			session_string(s, in->text);
+	}
+}
+
 static int run(struct options *opt)
 {
+	bool is_batch = opt->inputs.n > 0 || !isatty(STDIN_FILENO);
 	struct session *s = NULL;
 	int rc = open_session(opt, &s);
 
@@ -413,18 +543,42 @@ static int run(struct options *opt)
 	(void)session_hold(s); /* it has just been stopped */
 	if (!opt->no_start_file)
 		session_start_file(s);
-	for (size_t i = 0; i < opt->commands.n && !session_is_over(s); i++)
-		session_string(s, opt->commands.v[i]);
+	if (is_batch && opt->is_fail_fast)
+		session_fail_fast(s);
+	run_inputs(s, opt);
 	session_let_go(s);
-	if (opt->commands.n > 0)
+	if (opt->inputs.n > 0)
 		return finish(s, true);
-	if (!isatty(STDIN_FILENO)) {
+	if (is_batch) {
 		session_script(s, STDIN_FILENO, "(stdin)");
-		return finish(s, false);
+		return finish(s, opt->is_fail_fast);
 	}
 	banner(s, opt->is_quiet);
 	repl_run(s);
 	return finish(s, false);
+}
+
+static int run_one(void *arg, const char *dump)
+{
+	struct options *opt = arg;
+
+	opt->core = dump;
+	return run(opt);
+}
+
+static int run_many(struct options *opt)
+{
+	struct many m = {
+		.dumps = opt->dumps.v,
+		.n = opt->dumps.n,
+		.jobs = opt->jobs ? opt->jobs : 1,
+		.has_headings = !opt->is_json && !opt->is_quiet,
+		.is_fail_fast = opt->is_fail_fast,
+		.one = run_one,
+		.arg = opt,
+	};
+
+	return many_run(&m);
 }
 
 int debug_main(int argc, char **argv)
@@ -437,8 +591,9 @@ int debug_main(int argc, char **argv)
 	settings_init(&opt.settings);
 	rc = parse_options(argc, argv, &opt);
 	if (rc < 0)
-		rc = run(&opt);
+		rc = is_many(&opt) ? run_many(&opt) : run(&opt);
 	settings_free(&opt.settings);
-	VEC_FREE(&opt.commands);
+	VEC_FREE(&opt.inputs);
+	VEC_FREE(&opt.dumps);
 	return rc;
 }

@@ -12,9 +12,20 @@
  *     them, also on error: a nested command leaves its caller's as they were.
  * I2  An error of one call in a loop is printed and counted, and the loop goes
  *     on; USAGE, STOP and a stopped loop end the pipeline.
+ *     With --fail-fast the first error that is printed ends the session.
  * I3  Nesting (::eval in ::eval) is at most SESSION_DEPTH_MAX.
  */
 #include "shell/shell_impl.h"
+
+static void print_error(struct session *s, const char *msg)
+{
+	_free_ char *placed = NULL;
+
+	if (s->script)
+		placed =
+			mem_printf("%s:%u: %s", s->script, s->script_line, msg);
+	out_error(s->out, placed ? placed : msg);
+}
 
 void exec_report(struct session *s, struct err *err)
 {
@@ -22,8 +33,9 @@ void exec_report(struct session *s, struct err *err)
 		return;
 	/* a reader that went away is no failure */
 	if (!(err->code == ERR_STOP && s->base_out.is_closed)) {
-		out_error(s->out, err->msg);
+		print_error(s, err->msg);
 		s->nfailed++;
+		s->is_quit |= s->is_fail_fast;
 	}
 	err_free(err);
 }
@@ -388,6 +400,7 @@ static struct err *run_piped(struct session *s, const struct command *cmd,
 		return err;
 	out_init(&out, s->base_out.kind, child.fp, s->types);
 	out.radix = (unsigned)s->radix;
+	out.dump = s->base_out.dump;
 	s->out = &out;
 	err = run_stages(s, &cmd->stages, has_addr, count);
 	s->out = saved;
@@ -538,6 +551,11 @@ struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 		if (next || cmd) { /* before what follows prints anything */
 			exec_report(s, err);
 			err = NULL;
+		}
+		if (s->is_quit) { /* that error was the last */
+			command_free(cmd);
+			err_free(next);
+			break;
 		}
 		if (next)
 			next = at_place(next, &lx, name, line);

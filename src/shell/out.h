@@ -56,10 +56,11 @@ struct out {
 	size_t ncols;
 	struct cell *cells;
 	size_t ncells;
-	bool is_colour; /* TEXT: styles are shown */
-	bool is_loop;   /* the running dcmd is one call of several */
-	bool is_closed; /* nobody reads any more, or the disk is full */
-	int error;      /* why: errno */
+	const char *dump; /* JSON: the first key of each object; NULL: none */
+	bool is_colour;   /* TEXT: styles are shown */
+	bool is_loop;     /* the running dcmd is one call of several */
+	bool is_closed;   /* nobody reads any more, or the disk is full */
+	int error;        /* why: errno */
 	struct out_seen seen;
 	unsigned nwarnings;
 };

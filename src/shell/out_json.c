@@ -177,9 +177,19 @@ static json_t *json_cell(const struct out *o, const struct column *c,
 	abort();
 }
 
-void out_json_row(struct out *o)
+/* what is printed of several dumps says of which */
+static json_t *new_object(const struct out *o)
 {
 	json_t *obj = json_object();
+
+	if (o->dump)
+		json_object_set_new(obj, "dump", out_json_string(o->dump));
+	return obj;
+}
+
+void out_json_row(struct out *o)
+{
+	json_t *obj = new_object(o);
 
 	for (size_t i = 0; i < o->ncells; i++)
 		if (o->cols[i].key)
@@ -191,7 +201,7 @@ void out_json_row(struct out *o)
 
 void out_json_text(struct out *o, const char *line)
 {
-	json_t *obj = json_object();
+	json_t *obj = new_object(o);
 
 	json_object_set_new(obj, "text", out_json_string(line));
 	put_object(o, obj);
@@ -199,7 +209,7 @@ void out_json_text(struct out *o, const char *line)
 
 void out_json_value(struct out *o, taddr_t value)
 {
-	json_t *obj = json_object();
+	json_t *obj = new_object(o);
 
 	json_object_set_new(obj, "value", out_json_hex(value));
 	put_object(o, obj);

@@ -6,6 +6,8 @@
 #include "shell/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "shell/progress.h"
@@ -22,10 +24,12 @@ struct session *session_create(struct target *target, struct types *types,
 	s->types = types;
 	if (opt)
 		s->types_options = opt->types;
+	s->is_quiet = opt && opt->is_quiet;
 	s->live.is_held = target && target_info(target)->is_live;
 	s->radix = 16;
 	out_init(&s->base_out, opt && opt->is_json ? OUT_JSON : OUT_TEXT, fp,
 		 types);
+	s->base_out.dump = opt ? opt->dump : NULL;
 	s->base_out.is_colour = !(opt && opt->is_json) && fileno(fp) >= 0 &&
 				term_has_colour(fileno(fp));
 	s->out = &s->base_out;
@@ -75,6 +79,11 @@ void session_destroy(struct session *s)
 bool session_is_over(const struct session *s)
 {
 	return s->is_quit || s->base_out.is_closed;
+}
+
+void session_fail_fast(struct session *s)
+{
+	s->is_fail_fast = true;
 }
 
 unsigned session_nfailed(const struct session *s)
@@ -340,7 +349,8 @@ void session_string(struct session *s, const char *text)
 	}
 	if (!session_hold(s))
 		return;
-	progress_start();
+	if (!s->is_quiet)
+		progress_start();
 	exec_report(s, exec_text(s, text, INPUT_STRING, "(-e)", 1));
 	out_finish(&s->base_out);
 	progress_stop();
@@ -358,7 +368,8 @@ static void run_line(struct session *s, const char *line, const char *name,
 	/* a shell command alone asks nothing of the process */
 	if (line[strspn(line, " \t")] != '!' && !session_hold(s))
 		return;
-	progress_start();
+	if (!s->is_quiet)
+		progress_start();
 	if (s->settings.repeatlast && line[strspn(line, " \t")] == '\0')
 		exec_report(s, exec_repeat(s));
 	else
@@ -403,10 +414,30 @@ void session_script(struct session *s, int fd, const char *name)
 	for (unsigned n = 1; !session_is_over(s); n++) {
 		if (!read_line(fd, &line, &failed))
 			break;
+		if (n == 1 && !strncmp(strbuf_str(&line), "#!", 2))
+			continue;
+		s->script_line = n;
 		run_line(s, strbuf_str(&line), name, n);
 	}
-	if (failed)
+	if (failed && name)
 		exec_report(s,
 			    err_new(ERR_IO, "%s: %s", name, strerror(errno)));
+	else if (failed)
+		exec_report(s, err_new(ERR_IO, "%s", strerror(errno)));
 	strbuf_free(&line);
+}
+
+void session_script_file(struct session *s, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		exec_report(s,
+			    err_new(ERR_IO, "%s: %s", path, strerror(errno)));
+		return;
+	}
+	s->script = path;
+	session_script(s, fd, NULL);
+	s->script = NULL;
+	(void)close(fd); /* only read */
 }

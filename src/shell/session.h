@@ -10,6 +10,8 @@
 struct session_options {
 	struct types_options types; /* to open a live target's anew */
 	bool is_json;               /* rows as JSON */
+	bool is_quiet;              /* no line that says how far work is */
+	const char *dump;           /* JSON: of each object; NULL: no key */
 	FILE *out;                  /* NULL: stdout */
 	struct settings *settings;  /* moved from; NULL: defaults */
 };
@@ -50,6 +52,8 @@ void session_let_go(struct session *s);
 struct err *session_log_file(struct session *s, const char *path) must_use;
 /** True once ::quit has run, or nobody reads the output any more. */
 bool session_is_over(const struct session *s);
+/** From now on the first command that fails ends the session. */
+void session_fail_fast(struct session *s);
 /** How many commands have failed so far. */
 unsigned session_nfailed(const struct session *s);
 
@@ -60,8 +64,11 @@ int session_output_error(struct session *s);
 void session_start_file(struct session *s);
 /** Runs the text of "-e": errors are printed and counted. */
 void session_string(struct session *s, const char *text);
-/** Runs commands from a file descriptor, a line at a time. */
+/** Runs commands from a file descriptor, a line at a time.  A first line that
+ * begins with "#!" is for the kernel. */
 void session_script(struct session *s, int fd, const char *name);
+/** Runs a file of commands; what fails is said with its name and line. */
+void session_script_file(struct session *s, const char *path);
 /** Runs a line typed at the prompt; Ctrl-C ends the command, not the session.*/
 void session_line(struct session *s, const char *line);
 /** The prompt, until the end of input or ::quit. */

@@ -86,6 +86,10 @@ struct session {
 	bool is_quit;
 	bool has_addr; /* session_run(): dot counts as an address given */
 	unsigned nfailed;
+	bool is_fail_fast;  /* the first failure is the end */
+	bool is_quiet;      /* no progress line */
+	const char *script; /* that runs, and its line; NULL: none */
+	unsigned script_line;
 	unsigned depth; /* of nested commands */
 	struct settings settings;
 	char *log_path; /* NULL: none */
