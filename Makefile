@@ -70,7 +70,8 @@ KMEM_LINK = $(call objs,$(KMEM_WARM)) -lpthread -lc $(call objs,$(KMEM_COLD)) \
 KMEM_OBJ := $(call objs,$(KMEM_SRC))
 PRELOAD_OBJ := $(call objs,$(PRELOAD_SRC))
 DCMD_OBJ := $(call objs,$(sort $(wildcard dcmds/*.c)))
-PMDB_OBJ := $(call objs,$(call floor_src,pmdb)) $(DCMD_OBJ)
+PMDB_OBJ := $(call objs,$(call floor_src,pmdb)) $(DCMD_OBJ) \
+	$(B)/gen/report_page.o
 # highest first: the order the linker needs
 FLOOR_LIBS := $(foreach f,shell graph heap types target base,$(B)/lib$(f).a)
 
@@ -170,6 +171,13 @@ $(B)/gen/%.o: $(B)/gen/%.c $(B)/.pmdb-flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(PMDB_CFLAGS) -MMD -MP -c -o $@ $<
 gen_shell := $(B)/gen/help_pages.o
+
+# what a report looks like and what it does, for pmdb report to write
+REPORT_PAGE := src/pmdb/report/report.css src/pmdb/report/report.js
+$(B)/gen/report_page.c: src/pmdb/report/embed $(REPORT_PAGE)
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)bash $< $(REPORT_PAGE) > $@
 
 define FLOOR_RULE
 $(B)/lib$(1).a: $$(call objs,$$(call floor_src,$(1))) $$(gen_$(1)) $(B)/.link-order

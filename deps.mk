@@ -10,6 +10,7 @@ DEPS_TEST := \
 	clang-format-14 shellcheck codespell mandoc curl openssh-client \
 	libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 musl-tools pkgconf \
 	protobuf-compiler golang-go jq libxml2-utils cmark-gfm \
+	chromium-headless-shell python3-html5lib \
 	python3-jsonschema python3-pytest python3-yaml cmake meson ninja-build
 DEPS_BENCH := libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 lua5.4 redis-server \
 	redis-tools ghostscript
@@ -17,4 +18,4 @@ DEPS_PACKAGES := $(DEPS_BUILD) $(DEPS_TEST)
 # what "make check-programs" needs beside these
 DEPS_PROGRAMS := libpython3.11-testsuite redis-server redis-tools nginx-light \
 	wrk postgresql nodejs openjdk-17-jdk-headless imagemagick golang-go \
-	rustc chromium-headless-shell
+	rustc

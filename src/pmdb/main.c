@@ -15,7 +15,7 @@ struct command {
 
 static const struct command commands[] = {
 	{"run", run_main},   {"check", check_main},   {"diff", diff_main},
-	{"snap", snap_main}, {"export", export_main},
+	{"snap", snap_main}, {"export", export_main}, {"report", report_main},
 };
 
 void pmdb_usage(FILE *out)
@@ -28,6 +28,7 @@ void pmdb_usage(FILE *out)
 	      "       pmdb diff [OPTION]... OLD NEW\n"
 	      "       pmdb snap -p PID [-o DUMP]\n"
 	      "       pmdb export --format FORMAT [-o FILE] DUMP\n"
+	      "       pmdb report -o FILE DUMP\n"
 	      "       pmdb --help | --version\n"
 	      "\n"
 	      "pmdb DUMP            examine a core file at a prompt; commands "
@@ -46,8 +47,10 @@ void pmdb_usage(FILE *out)
 	      "pmdb export DUMP     write it for other tools: pprof, folded, "
 	      "speedscope,\n"
 	      "                     csv, sqlite\n"
-	      "                     run, check, diff, snap and export have a "
-	      "--help of their own\n"
+	      "pmdb report DUMP     write an HTML page to look at\n"
+	      "                     run, check, diff, snap, export and report "
+	      "have a --help\n"
+	      "                     of their own\n"
 	      "\n"
 	      "-e CMDS              run these commands, then end; repeatable\n"
 	      "-x, --script FILE    run the commands of a file; \"#!/usr/bin/env "

@@ -138,6 +138,15 @@ int export_main(int argc, char **argv);
 int diff_main(int argc, char **argv);
 
 /**
+ * "pmdb report -o FILE DUMP"
+ *
+ * @argv:  borrowed; argv[0] is "report"
+ *
+ * Returns the exit status.
+ */
+int report_main(int argc, char **argv);
+
+/**
  * Everything that is no command: "pmdb [-e CMDS] [EXE] DUMP".
  *
  * @argv:  borrowed; the whole command line
