@@ -437,7 +437,8 @@ static bool is_many(const struct options *opt)
 static int open_session(struct options *opt, struct session **ret)
 {
 	struct session_options so = {.is_json = opt->is_json,
-				     .is_quiet = opt->is_quiet,
+				     .is_quiet =
+					     opt->is_quiet && opt->inputs.n > 0,
 				     .dump = is_many(opt) ? opt->core : NULL,
 				     .settings = &opt->settings};
 	struct types_options *to = &so.types;

@@ -3,6 +3,7 @@
 """Nobody is at the prompt: scripts the kernel starts, --fail-fast, --quiet, and
 many dumps in one call, each in a process of its own."""
 import json, os, re, resource, signal, subprocess, sys, time
+import pexpect
 
 B, TOP, WORK = (os.environ[k] for k in ("B", "TOP", "WORK"))
 PMDB = B + "/pmdb"
@@ -40,7 +41,7 @@ def write(name, text, mode=0o755):
     return name
 
 
-print("1..60", flush=True)
+print("1..61", flush=True)
 write("prog.c", "#include <stdlib.h>\nint main(void)\n"
       "{ for (int i = 0; i < 9; i++) *(char *)malloc(20) = 1; return 0; }\n")
 subprocess.run(["gcc", "-g", "-o", "prog", "prog.c"], check=True)
@@ -178,10 +179,20 @@ said("one that crashes takes no other with it", run(PMDB, *CRASH, *DUMPS), 3,
      "(SIGSEGV)\n")
 
 # how many at a time, and on how many processors
-write("count.sh", "mkdir r.$1; sleep .3; ls -d r.* | wc -l; rmdir r.$1")
-COUNT = ("-e", "! sh count.sh $PPID")
+write("count.sh", """mkdir r.$1
+i=0 # the first wait until there are so many, however slow the machine is
+until [ -e met.$2 ] || [ "$(ls -d r.* | wc -l)" -ge $2 ] || [ $i -gt 300 ]; do
+	sleep .1
+	i=$((i + 1))
+done
+touch met.$2
+sleep .3
+ls -d r.* | wc -l
+rmdir r.$1
+""")
 for jobs in (1, 2):
-    p = run(PMDB, "-q", "--jobs", str(jobs), *COUNT, *DUMPS, "a.core")
+    p = run(PMDB, "-q", "--jobs", str(jobs), "-e",
+            "! sh count.sh $PPID %d" % jobs, *DUMPS, "a.core")
     most = max(int(x) for x in p.stdout.split())
     ok(most == jobs, "--jobs %d: so many at a time" % jobs, p.stdout)
 cpus = len(os.sched_getaffinity(0))
@@ -220,7 +231,7 @@ def ended(signo):
         os.unlink("pids")
     p = subprocess.Popen([PMDB, "--jobs", "3", *SLEEP, *DUMPS],
                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    for _ in range(300):
+    for _ in range(600):
         if os.path.exists("pids") and open("pids").read().count("\n") == 3:
             break
         time.sleep(.05)
@@ -255,6 +266,15 @@ p = run(PMDB, *ECHO, *DUMPS, env=dict(os.environ, TMPDIR="/nosuch"))
 ok(p.returncode == 3 and re.match("pmdb: /nosuch/pmdb[^\n]*: cannot make a file: "
                                   "No such file", p.stderr),
    "no place for files", p.stderr)
+
+# ---- a terminal ------------------------------------------------------------
+seen = []
+for args in (["-q"], []):
+    c = pexpect.spawn(PMDB, args + ["-e", "0,ffffff::eval 0 | ::grep 0", "a.core"],
+                      env=dict(os.environ, TERM="xterm"))
+    seen.append(c.expect(["working", pexpect.TIMEOUT], timeout=2 if args else 20))
+    c.terminate(force=True)
+ok(seen == [1, 0], "--quiet: no line that says it works", seen)
 
 # ---- usage -----------------------------------------------------------------
 for args, why in ((("--jobs", "0", *ECHO, "a.core"), "--jobs wants a number"),
