@@ -50,6 +50,7 @@ struct diff_object {
 	unsigned char build_id[64];
 	size_t build_id_bytes;
 	bool is_exec;
+	bool is_common; /* the other dump has the same file */
 };
 
 /* one dump; it is closed */
@@ -62,6 +63,7 @@ struct diff_dump {
 	uint32_t pid;
 	uint64_t now_ns;  /* by the clock of records; 0 not known */
 	uint64_t wall_ns; /* since 1970; 0 not known */
+	bool can_audit;   /* the allocator can record who allocated */
 	bool has_stacks, has_types;
 	VEC(struct diff_object) objects;
 	VEC(struct diff_buf) bufs; /* ascending */
@@ -143,6 +145,12 @@ int64_t diff_growth_bufs(const struct diff_group *g);
 const char *diff_state_name(enum diff_state state);
 /** The key that a group is described by: that of the new dump, if it is there. */
 const struct diff_key *diff_key_of(const struct diff_group *g);
+
+/* diff_keys.c */
+/** Makes the groups of what both dumps have, and of what only one has. */
+void diff_match_keys(struct diff *d, enum diff_by by);
+/** Sets the fingerprints of the groups of sites. */
+void diff_set_fingerprints(struct diff *d);
 
 /* diff_text.c, diff_json.c, diff_markdown.c */
 /** Print a diff. */

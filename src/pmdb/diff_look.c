@@ -272,6 +272,7 @@ static void take_facts(struct looker *l)
 	struct diff_dump *dump = l->dump;
 
 	dump->allocator = l->heap->ops->name;
+	dump->can_audit = l->heap->ops->audit;
 	dump->program = frames_copy(info->fname);
 	dump->psargs = frames_copy(info->psargs);
 	dump->pid = info->pid;
@@ -285,6 +286,8 @@ static void take_damage(struct looker *l)
 {
 	const struct heap_health *h = &l->heap->health;
 
+	if (!l->dump->trouble && h->doubt)
+		l->dump->trouble = mem_strdup(h->doubt);
 	if (!h->nfindings || !h->first_finding)
 		return;
 	mem_free(l->dump->trouble);

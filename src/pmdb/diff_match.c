@@ -2,12 +2,6 @@
 /*
  * Two dumps brought together.
  *
- * Call sites are matched in three steps.  First by place, which is exact as far as
- * both dumps are of the same files.  Of those left over, because some file is of
- * another build, by what the functions are called and the place of the innermost
- * call; of the rest, because that file is, by names alone: several calls in one
- * function have the same, and are paired in the order of their offsets.
- *
  * A buffer of the old dump is still there in the new one when both are of one
  * process, its address is, and the record of its allocation is the same: time
  * stamp and thread.  With another record it was replaced.  Where nothing was
@@ -101,11 +95,13 @@ static struct err *compare_programs(struct diff *d)
 	return NULL;
 }
 
-/* is each object that both have where it was? */
+/* is it the same program, and each object that both have where it was? */
 static bool is_layout_same(const struct diff *d)
 {
 	size_t n = 0;
 
+	if (!d->is_same_build)
+		return false;
 	for (size_t i = 0; i < d->old.objects.n; i++) {
 		const struct diff_object *a = &d->old.objects.v[i];
 
@@ -123,6 +119,25 @@ static bool is_layout_same(const struct diff *d)
 	return n > 0;
 }
 
+/* files that are in both dumps; where there is no build-id, only a process can
+ * say that it is one */
+static void find_common(struct diff *d)
+{
+	for (size_t i = 0; i < d->old.objects.n; i++) {
+		struct diff_object *a = &d->old.objects.v[i];
+
+		for (size_t j = 0; j < d->new.objects.n; j++) {
+			struct diff_object *b = &d->new.objects.v[j];
+
+			if (!is_same_file(a, b) &&
+			    !(d->is_same_process && a->start == b->start))
+				continue;
+			a->is_common = true;
+			b->is_common = true;
+		}
+	}
+}
+
 /* names of functions are missing in one dump, and offsets do not match */
 static bool lacks_names(const struct diff *d, const struct diff_dump *dump)
 {
@@ -137,6 +152,8 @@ static char *why_no_sites(const struct diff *d)
 				       : lacks_names(d, &d->old) ? &d->old
 								 : NULL;
 
+	if (!d->new.can_audit)
+		return mem_printf("%s records no stacks", d->new.allocator);
 	if (!d->old.has_stacks && !d->new.has_stacks)
 		return mem_strdup("no stacks were recorded: auditing was off");
 	if (!d->old.has_stacks || !d->new.has_stacks)
@@ -162,126 +179,6 @@ static char *why_no_types(const struct diff *d)
 				  "buffer",
 				  d->old.has_types ? d->new.path : d->old.path);
 	return NULL;
-}
-
-/* ---- keys ---------------------------------------------------------------- */
-
-typedef int key_compare(const struct diff_key *x, const struct diff_key *y);
-
-static int by_hash(uint64_t a, uint64_t b)
-{
-	return a < b ? -1 : a > b;
-}
-
-static int by_place(const struct diff_key *x, const struct diff_key *y)
-{
-	return by_hash(x->place, y->place);
-}
-
-static int by_near(const struct diff_key *x, const struct diff_key *y)
-{
-	return by_hash(x->near, y->near);
-}
-
-static int by_print(const struct diff_key *x, const struct diff_key *y)
-{
-	return by_hash(x->print, y->print);
-}
-
-/* the order of keys before they are paired: equal ones by their offsets */
-static int sort_by(key_compare *compare, const void *a, const void *b)
-{
-	const struct diff_key *x = *(const struct diff_key *const *)a;
-	const struct diff_key *y = *(const struct diff_key *const *)b;
-	int order = compare(x, y);
-
-	return order ? order : frames_compare(&x->stack, &y->stack);
-}
-
-static int sort_by_place(const void *a, const void *b)
-{
-	return sort_by(by_place, a, b);
-}
-
-static int sort_by_near(const void *a, const void *b)
-{
-	return sort_by(by_near, a, b);
-}
-
-static int sort_by_print(const void *a, const void *b)
-{
-	return sort_by(by_print, a, b);
-}
-
-struct keys {
-	struct diff_key **v;
-	size_t n;
-};
-
-static void add_group(struct diff *d, enum diff_by by, struct diff_key *was,
-		      struct diff_key *is)
-{
-	struct diff_group g = {.was = was, .is = is};
-
-	if (was)
-		was->group = d->groups[by].n;
-	if (is)
-		is->group = d->groups[by].n;
-	VEC_PUSH(&d->groups[by], g);
-}
-
-/* pairs keys that compare equal, in order, and keeps only the others */
-static void pair(struct diff *d, enum diff_by by, struct keys *old,
-		 struct keys *new, int (*sort)(const void *, const void *),
-		 key_compare *compare)
-{
-	size_t nold = 0;
-	size_t nnew = 0;
-	size_t i = 0;
-	size_t j = 0;
-
-	qsort(old->v, old->n, sizeof(*old->v), sort);
-	qsort(new->v, new->n, sizeof(*new->v), sort);
-	while (i < old->n || j < new->n) {
-		int order = i == old->n   ? 1
-			    : j == new->n ? -1
-					  : compare(old->v[i], new->v[j]);
-
-		if (order == 0)
-			add_group(d, by, old->v[i++], new->v[j++]);
-		else if (order < 0)
-			old->v[nold++] = old->v[i++];
-		else
-			new->v[nnew++] = new->v[j++];
-	}
-	old->n = nold;
-	new->n = nnew;
-}
-
-static struct keys keys_of(struct diff_dump *dump, enum diff_by by)
-{
-	struct keys ret = {.n = dump->keys[by].n};
-
-	ret.v = mem_array(ret.n + 1, sizeof(struct diff_key *));
-	for (size_t i = 0; i < ret.n; i++)
-		ret.v[i] = &dump->keys[by].v[i];
-	return ret;
-}
-
-static void match_keys(struct diff *d, enum diff_by by)
-{
-	struct keys old = keys_of(&d->old, by);
-	struct keys new = keys_of(&d->new, by);
-
-	pair(d, by, &old, &new, sort_by_place, by_place);
-	pair(d, by, &old, &new, sort_by_near, by_near);
-	pair(d, by, &old, &new, sort_by_print, by_print);
-	for (size_t i = 0; i < old.n; i++)
-		add_group(d, by, old.v[i], NULL);
-	for (size_t i = 0; i < new.n; i++)
-		add_group(d, by, NULL, new.v[i]);
-	mem_free(old.v);
-	mem_free(new.v);
 }
 
 /* ---- buffers ------------------------------------------------------------- */
@@ -349,42 +246,6 @@ static void tally_addresses(struct diff *d)
 }
 
 /* ---- groups -------------------------------------------------------------- */
-
-static int by_print_and_place(const void *a, const void *b)
-{
-	const struct diff_group *x = *(const struct diff_group *const *)a;
-	const struct diff_group *y = *(const struct diff_group *const *)b;
-	const struct diff_key *p = diff_key_of(x);
-	const struct diff_key *q = diff_key_of(y);
-
-	return sort_by_print(&p, &q);
-}
-
-/* as check does: of several equal ones, the second is "#1" */
-static void set_fingerprints(struct diff *d)
-{
-	size_t n = d->groups[DIFF_SITE].n;
-	_free_ struct diff_group **sorted = mem_array(n + 1, sizeof(*sorted));
-	unsigned nth = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sorted[i] = &d->groups[DIFF_SITE].v[i];
-	qsort(sorted, n, sizeof(*sorted), by_print_and_place);
-	for (size_t i = 0; i < n; i++) {
-		uint64_t print = diff_key_of(sorted[i])->print;
-		bool is_again =
-			i > 0 && print == diff_key_of(sorted[i - 1])->print;
-
-		nth = is_again ? nth + 1 : 0;
-		sorted[i]->fingerprint = print;
-		if (nth > 0) {
-			_free_ char *suffix = mem_printf("#%u", nth);
-
-			sorted[i]->fingerprint =
-				frames_hash_text(print, suffix);
-		}
-	}
-}
 
 static enum diff_state state_of(const struct diff_group *g)
 {
@@ -474,14 +335,14 @@ struct err *diff_match(struct diff *d)
 
 	if (err)
 		return err;
-	d->is_same_process = d->old.pid == d->new.pid &&
-			     d->is_same_build &&is_layout_same(d);
+	d->is_same_process = d->old.pid == d->new.pid &&is_layout_same(d);
+	find_common(d);
 	d->missing[DIFF_SITE] = why_no_sites(d);
 	if (d->by & 1U << DIFF_TYPE)
 		d->missing[DIFF_TYPE] = why_no_types(d);
 	for (int by = 0; by < DIFF_BYS; by++)
-		match_keys(d, (enum diff_by)by);
-	set_fingerprints(d);
+		diff_match_keys(d, (enum diff_by)by);
+	diff_set_fingerprints(d);
 	for (size_t i = 0; i < d->old.bufs.n; i++)
 		tally(d, &d->old, &d->old.bufs.v[i], DIFF_OLD);
 	for (size_t i = 0; i < d->new.bufs.n; i++)

@@ -120,8 +120,8 @@ static void put_fates(FILE *out, const char *indent, const struct diff_group *g)
 		comma = ", ";
 	}
 	if (sum[DIFF_UNKNOWN].nbufs) {
-		fprintf(out, "%s%" PRIu64 " at an old address cannot be told",
-			comma, sum[DIFF_UNKNOWN].nbufs);
+		fprintf(out, "%s%" PRIu64 " at an old address", comma,
+			sum[DIFF_UNKNOWN].nbufs);
 		comma = ", ";
 	}
 	fprintf(out, "%s%" PRIu64 " came", comma, sum[DIFF_ADDED].nbufs);
@@ -155,8 +155,9 @@ static void put_head(FILE *out, const struct diff *d)
 	if (d->is_same_process)
 		put_fates(out, "", &d->total);
 	if (d->is_same_process && d->total.sum[DIFF_UNKNOWN].nbufs)
-		fputs("(without the record of its allocation, a buffer at an "
-		      "old address may be the same or another)\n",
+		fputs("(whether a buffer at an old address is the same or "
+		      "another cannot be told: no allocation of it is "
+		      "recorded)\n",
 		      out);
 	strbuf_free(&sb);
 }

@@ -118,15 +118,19 @@ NOINLINE static void reaches(int n)
 	while (n-- > 0)
 		own(each_get(640), 640, __func__);
 }
-/* two calls in one function, the first of which comes later; called by the
- * library */
-NOINLINE static void first_or_second(int is_first, int n)
+/* calls in one function, of which the first comes later, the third goes and the
+ * fourth comes; called by the library */
+NOINLINE static void one_of(int which, int n)
 {
 	while (n-- > 0)
-		if (is_first)
+		if (which == 1)
 			own(malloc(500), 500, "first");
-		else
+		else if (which == 2)
 			own(malloc(700), 700, "second");
+		else if (which == 3)
+			own(malloc(11), 11, "third");
+		else
+			own(malloc(17), 17, "fourth");
 }
 
 static void dump(const char *path)
@@ -147,12 +151,12 @@ static void tell(FILE *f, const char *which, const struct slot *v)
 }
 
 /* before the first dump, and between both */
-static const int counts[2][9] = {
-	{20, 10, 30, 0, 7, 16, 12, 3, 0},
-	{0, 25, 1, 9, 0, 16, 4, 2, 3},
+static const int counts[2][10] = {
+	{20, 10, 30, 0, 7, 16, 12, 3, 0, 4},
+	{0, 25, 1, 9, 0, 16, 4, 2, 3, 0},
 };
 
-NOINLINE static void work(const int n[9])
+NOINLINE static void work(const int n[10])
 {
 	keeps(n[0]);
 	grows(n[1]);
@@ -162,8 +166,10 @@ NOINLINE static void work(const int n[9])
 	swaps(n[5]);
 	links(n[6]);
 	reaches(n[7]);
-	each_call(first_or_second, 1, n[8]);
-	each_call(first_or_second, 0, n[7]);
+	each_call(one_of, 1, n[8]);
+	each_call(one_of, 2, n[7]);
+	each_call(one_of, 3, n[9]);
+	each_call(one_of, 4, n[8]);
 }
 
 int main(int argc, char **argv)
@@ -178,6 +184,7 @@ int main(int argc, char **argv)
 			drop_of("grows", 4);
 			drop_of("shrinks", 18);
 			drop_of("goes", 7);
+			drop_of("third", 4);
 			drop_of("swaps", 16);
 		}
 	}
