@@ -275,6 +275,10 @@ static void take_facts(struct looker *l)
 	dump->can_audit = l->heap->ops->audit;
 	dump->program = frames_copy(info->fname);
 	dump->psargs = frames_copy(info->psargs);
+	/* a program that writes its title leaves blanks behind it */
+	for (size_t n = strlen(dump->psargs);
+	     n > 0 && dump->psargs[n - 1] == ' '; n--)
+		dump->psargs[n - 1] = '\0';
 	dump->pid = info->pid;
 	dump->now_ns = l->heap->health.now_ns;
 	dump->wall_ns = info->snap_wall_ns;

@@ -35,16 +35,28 @@ def build(where, lib=("", "", ""), opts=()):
 class Soak:
     """A run of the program: both dumps, and what it says of them."""
 
-    def __init__(self, exe, tag, env=None):
+    def __init__(self, exe, tag, env=None, is_glibc=False):
         self.old, self.new, truth = [os.path.join(WORK, tag + "." + x)
                                      for x in ("old", "new", "truth")]
-        p = run(PMDB, "run", "-o", os.path.join(WORK, tag + ".end"), "--", exe,
-                self.old, self.new, truth, env=dict(os.environ, **(env or {})))
-        assert p.returncode == 0, p
+        if is_glibc:
+            self.snap([exe, self.old, self.new, truth])
+        else:
+            p = run(PMDB, "run", "-o", os.path.join(WORK, tag + ".end"), "--", exe,
+                    self.old, self.new, truth, env=dict(os.environ, **(env or {})))
+            assert p.returncode == 0, p
         self.at = {"old": {}, "new": {}}  # address -> (bytes, function, number)
         for line in open(truth):
             which, addr, size, by, number = line.split()
             self.at[which][int(addr, 16)] = (int(size), by, int(number))
+
+    def snap(self, argv):
+        p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for path in self.old, self.new:
+            p.stdout.readline()
+            run(PMDB, "snap", "-q", "-p", p.pid, "-o", path)
+            p.stdin.write(b"\n")
+            p.stdin.flush()
+        p.communicate(timeout=60)
 
 
 def diff(*args, status=0):
@@ -123,7 +135,7 @@ def said(args, status, pattern, name):
        re.search(pattern, p.stderr), name, p)
 
 
-plan(45)
+plan(50)
 
 # ---- one process
 exe = build("a")
@@ -254,6 +266,30 @@ ok(k["total"]["survived"]["buffers"] == 0 and k["total"]["replaced"]["buffers"] 
 p = run(PMDB, "diff", "--fail-on", "growth=100", n.old, n.new)
 ok(p.returncode == 1 and re.search(r"over the limit: \d+ cache", p.stdout) and
    "the same or another cannot be told" in p.stdout, "not audited: limits are of caches", p)
+
+# ---- glibc's heap: nothing is recorded, sizes are those of chunks
+g = Soak(exe, "g", is_glibc=True)
+k, bad = diff(g.old, g.new)
+ok(k and not bad and k["allocator"] == "glibc" and k["sites"] is None and
+   "records no stacks" in k["no_sites_reason"], "glibc: no call sites, and why", bad or k)
+t = truth_of(g.at["old"], g.at["new"], True)
+caches = {x["name"]: x for x in k["caches"]}
+classes = {"shrinks": 344, "comes": 1000, "goes": 2024, "reaches": 648, "first": 504,
+           "second": 712}
+none = [0, 0]
+bad = [(by, caches.get("malloc_%d" % n)) for by, n in classes.items()
+       if any(caches["malloc_%d" % n][w]["buffers"] != t[by].get(w, none)[0]
+              for w in ("old", "new"))]
+ok(not bad, "glibc: growth of each class of sizes", (bad, t))
+common = {x: v for x, v in g.at["new"].items() if x in g.at["old"]}
+bad = [by for by, n in classes.items() if by != "shrinks" and
+       caches["malloc_%d" % n]["unknown"]["buffers"] !=
+       sum(v[1] == by for v in common.values())]
+ok(not bad and k["total"]["survived"]["buffers"] == 0,
+   "glibc: at an old address nothing is told, elsewhere they came", (bad, caches))
+ok([x["growth_buffers"] for x in k["types"] if x["name"] == "struct session"] == [4],
+   "glibc: by type", k["types"])
+said([n.old, g.new], 3, "libkmem's and .* glibc's: they cannot", "two allocators")
 
 # ---- what cannot be compared, or written
 alien = compile_c("alien", write("alien.c", "int main(void) { return 0; }"))
