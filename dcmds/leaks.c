@@ -77,6 +77,7 @@ struct find_arg {
 	struct heap *heap;
 	struct leaks *leaks;
 	VEC(struct shown) shown;
+	size_t nroots; /* rows of -r */
 	bool is_detailed, is_verbose, by_root;
 	struct pc_filter filter; /* when an address was given */
 };
@@ -281,6 +282,7 @@ static const struct column root_cols[] = {
 	{"age_ns", NULL, CELL_COUNT, 0},
 	{"from", NULL, CELL_TEXT, 0},
 	{"log", NULL, CELL_TEXT, 0},
+	{"type", NULL, CELL_TEXT, 0},
 	{"stack", NULL, CELL_STACK, 0},
 };
 
@@ -356,8 +358,21 @@ static void age_cells(struct out *o, uint64_t age, const char *text)
 		out_none(o);
 }
 
-static struct err *root_row(const struct find_arg *f,
-			    const struct leak_root *root)
+/* the caller, in text with the type of the buffer */
+static void caller_and_type(struct out *o, struct types *types, taddr_t caller,
+			    const char *type)
+{
+	_free_ char *name = caller ? types_addr_name(types, caller) : NULL;
+	_free_ char *both =
+		mem_printf("%s (%s)", name ? name : "?", type ? type : "");
+
+	if (type && !out_is_json(o))
+		out_str(o, both);
+	else
+		caller_or_blank(o, caller);
+}
+
+static struct err *root_row(struct find_arg *f, const struct leak_root *root)
 {
 	struct out *o = f->call->out;
 	struct heap_audit a = {0};
@@ -365,6 +380,7 @@ static struct err *root_row(const struct find_arg *f,
 	struct heap_buf b;
 	_free_ char *age = NULL;
 	_free_ char *log = NULL;
+	_free_ char *type = NULL;
 	struct err *err = NULL;
 
 	bufset_get(f->heap, f->leaks->set, root->buf, &b);
@@ -379,18 +395,23 @@ static struct err *root_row(const struct find_arg *f,
 		err = records_of(f, &a, &log);
 	if (err)
 		return err;
+	type = known_type(f->call->s, b.addr);
+	if (f->nroots++ == 0)
+		out_begin(o, root_cols, 11, NULL);
 	out_addr(o, b.addr);
 	out_u64(o, b.req_bytes < b.size_bytes ? b.req_bytes : b.size_bytes);
 	out_u64(o, root->bytes);
 	out_u64(o, root->nbufs);
 	age_cells(o, age_of(f, a.stamp_ns), age);
-	caller_or_blank(o, heap_caller(f->heap, &stack));
+	caller_and_type(o, session_types(f->call->s),
+			heap_caller(f->heap, &stack), type);
 	if (age_of(f, a.stamp_ns))
 		out_u64(o, age_of(f, a.stamp_ns));
 	else
 		out_none(o);
 	out_str(o, heap_buf_from(f->heap, &b));
 	out_str(o, log);
+	out_str(o, type);
 	if (out_is_json(o) && stack.depth)
 		out_stack(o, stack.pc, stack.depth);
 	else
@@ -401,7 +422,26 @@ static struct err *root_row(const struct find_arg *f,
 	return interrupt_check();
 }
 
-static struct err *print_roots(const struct find_arg *f)
+static void say_none(const struct find_arg *f)
+{
+	struct out *o = f->call->out;
+
+	if (out_is_json(o) || out_is_pipe(o))
+		return;
+	if (f->leaks->inconclusive) {
+		out_text(o, "findleaks: none found, which is no verdict\n");
+	} else if (f->call->flags & DCMD_ADDRSPEC) {
+		_free_ char *name = types_addr_name(session_types(f->call->s),
+						    f->call->addr);
+
+		out_text(o, "findleaks: no memory leaks matching %s found\n",
+			 name);
+	} else {
+		out_text(o, "findleaks: no memory leaks detected\n");
+	}
+}
+
+static struct err *print_roots(struct find_arg *f)
 {
 	struct out *o = f->call->out;
 	struct err *err = NULL;
@@ -409,10 +449,12 @@ static struct err *print_roots(const struct find_arg *f)
 	if (f->leaks->inconclusive)
 		out_warn(o, "findleaks: this is no verdict: %s",
 			 f->leaks->inconclusive);
-	out_begin(o, root_cols, 10, NULL);
 	for (size_t i = 0; !err && i < f->leaks->nlost; i++)
 		err = root_row(f, &f->leaks->lost[i]);
-	out_end(o);
+	if (f->nroots)
+		out_end(o);
+	else if (!err)
+		say_none(f);
 	return err;
 }
 
@@ -435,19 +477,8 @@ static struct err *print_leaks(struct find_arg *f)
 			 f->leaks->inconclusive);
 	for (int i = 0; i < SECTION_MAX; i++)
 		print_section(f, (enum section)i, &is_first);
-	if (f->shown.n == 0 && !out_is_json(o) && !out_is_pipe(o)) {
-		if (f->call->flags & DCMD_ADDRSPEC) {
-			_free_ char *name = types_addr_name(
-				session_types(f->call->s), f->call->addr);
-
-			out_text(
-				o,
-				"findleaks: no memory leaks matching %s found\n",
-				name);
-		} else {
-			out_text(o, "findleaks: no memory leaks detected\n");
-		}
-	}
+	if (f->shown.n == 0)
+		say_none(f);
 	if (!f->is_detailed || out_is_pipe(o))
 		return NULL;
 	if (f->shown.n && !out_is_json(o))

@@ -55,3 +55,11 @@ char *known_type_of_leak(struct session *s, const struct leaks *leaks,
 		return class_of_leak(s, leaks, l);
 	return typegraph_leak(g, l, &t) ? typegraph_text(&t) : NULL;
 }
+
+struct err *typed_graph(struct dcmd_call *call, struct typegraph **ret)
+{
+	if (session_is_replaying(call->s))
+		out_warn(call->out, "types are told by contents and pointers "
+				    "of the dump, not of that moment");
+	return session_typegraph(call->s, ret);
+}

@@ -17,5 +17,8 @@ char *known_type(struct session *s, taddr_t base);
  * or nothing is known of any. */
 char *known_type_of_leak(struct session *s, const struct leaks *leaks,
 			 const struct leak *leak);
+/** The type graph, for a dcmd that tells of the whole; while an earlier moment
+ * is shown a warning says whose contents the types are from. */
+struct err *typed_graph(struct dcmd_call *call, struct typegraph **ret);
 
 #endif

@@ -2,6 +2,7 @@
 /* Which type a buffer has: ::typegraph ::whattype ::istype ::notype. */
 #include <stdlib.h>
 #include "place.h"
+#include "typed.h"
 
 /* ---- ::typegraph ----------------------------------------------------- */
 
@@ -129,7 +130,7 @@ static struct err *begin(struct dcmd_call *call, struct heap **ret_heap,
 	if (!err)
 		err = session_leaks(call->s, ret_leaks);
 	if (!err)
-		err = session_typegraph(call->s, ret_g);
+		err = typed_graph(call, ret_g);
 	if (err)
 		session_stop_loop(call->s);
 	return err;

@@ -2,6 +2,7 @@
 /* What the types of buffers add up to: ::typestat ::findfalse. */
 #include <stdlib.h>
 #include "place.h"
+#include "typed.h"
 
 #define LINE_BYTES 64 /* of a CPU's cache */
 
@@ -163,7 +164,7 @@ static struct err *dcmd_typestat(struct dcmd_call *call)
 	if (!err)
 		err = session_leaks(call->s, &leaks);
 	if (!err)
-		err = session_typegraph(call->s, &a.g);
+		err = typed_graph(call, &a.g);
 	if (err)
 		return err_prefix(err, "typestat");
 	a.nbufs = leaks->nlive;
@@ -288,7 +289,7 @@ static struct err *dcmd_findfalse(struct dcmd_call *call)
 
 	if (call->argc)
 		return err_new(ERR_USAGE, "unexpected argument");
-	err = session_typegraph(call->s, &g);
+	err = typed_graph(call, &g);
 	if (err)
 		return err_prefix(err, "findfalse");
 	hash_init(&a.known);

@@ -9,7 +9,7 @@ import truthlib as T
 NAMES = ("leak_one", "leak_chain", "leak_ring", "leak_tree", "leak_shared",
          "leak_groups", "leak_main", "exit_deep", "clean",
          "deep_list")
-T.plan(len(NAMES) * (T.COMPARE + 1) + 15)
+T.plan(len(NAMES) * (T.COMPARE + 1) + 17)
 runs = {}
 for name in NAMES:
     r = runs[name] = T.run(name)
@@ -93,3 +93,12 @@ for name in ("leak_tree", "leak_chain", "leak_ring"):
     T.ok(all(0 < v["age_ns"] < 10 ** 11 and v["log"].startswith("alloc ") and
              v["stack"] for v in rows), name + ": -r: age, log and stack",
          rows[:2])
+
+rc, out, err = T.pmdb(runs["clean"].dump, "::findleaks -r")
+T.ok(rc == 0 and out == "findleaks: no memory leaks detected\n" and err == "",
+     "clean: -r has no rows, and says so", out + err)
+r = runs["leak_chain"]
+rc, out, err = T.pmdb(r.dump, "::findleaks -r | ::istype 'struct node'",
+                      "::findleaks -r")
+T.ok(rc == 0 and out.count("\n") == 2 and out.endswith(" (struct node)\n"),
+     "leak_chain: -r names the type that a root is said to be", out + err)

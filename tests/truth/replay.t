@@ -8,7 +8,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(19)
+T.plan(20)
 random.seed(5)
 SLACK = 20000  # ns: between the clock of the records and the fixture's
 ALLOC, FREE, PAUSE = 1, 2, 3
@@ -171,6 +171,10 @@ p = pmdb((r.dump, log), "::replay -t %x" % t, "::walk kmem_slab",
 T.ok(p.stderr.count("pmdb:") >= 6 and "transactions after this moment" in
      p.stderr and "the last that is known" in p.stderr,
      "what cannot be is said", p.stderr)
+p = pmdb((r.dump, log), "::replay -t %x" % t, "::findleaks", "::typestat")
+T.ok("no memory leaks" not in p.stdout and "no verdict" in p.stderr and
+     "types are told by contents and pointers of the dump" in p.stderr,
+     "of that moment nothing is said that contents must tell", p.stderr)
 p = pmdb((r.dump, log), "::replay -g -A", "::churn", "::lifetimes -A")
 T.ok("bytes" in p.stdout and "buffers 0x" in p.stdout and
      p.stdout.isascii() and p.stdout.count(" run+") > 5, "the curve and tables",
