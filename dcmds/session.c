@@ -123,8 +123,11 @@ static void heap_status(struct dcmd_call *call)
 		 !h->is_quiescent_known ? ", not known to be at rest"
 		 : h->is_quiescent      ? ", at rest when it was copied"
 					: ", in use while it was copied");
-	if (options[0])
-		out_text(o, "heap options: %s\n", options);
+	if (options[0]) {
+		_free_ char *plain = out_plain(options);
+
+		out_text(o, "heap options: %s\n", plain);
+	}
 	if (h->nthreads_lost > 0)
 		out_text(o, "threads without registers: %u\n",
 			 h->nthreads_lost);
@@ -235,22 +238,25 @@ static void status_text(struct dcmd_call *call, const char *end)
 	const struct target_info *info = target_info(t);
 	const struct object *exe = main_object(session_types(call->s));
 	struct out *o = call->out;
+	_free_ char *fname =
+		out_plain(info->fname[0] ? info->fname : "an unknown program");
+	_free_ char *psargs = out_plain(info->psargs);
+	_free_ char *path = out_plain(exe ? exe->path : "");
 
 	if (info->is_live)
 		out_text(o, "debugging PID %u of %s (64-bit)\n", info->pid,
-			 info->fname[0] ? info->fname : "an unknown program");
+			 fname);
 	else
-		out_text(o, "debugging core file of %s (64-bit)\n",
-			 info->fname[0] ? info->fname : "an unknown program");
+		out_text(o, "debugging core file of %s (64-bit)\n", fname);
 	if (exe)
-		out_text(o, "file: %s%s\n", exe->path,
+		out_text(o, "file: %s%s\n", path,
 			 exe->state == OBJECT_OK ? ""
 			 : exe->state == OBJECT_MISMATCH
 				 ? " (of another build: "
 				   "not used)"
 				 : " (not found)");
-	if (info->psargs[0])
-		out_text(o, "initial argv: %s\n", info->psargs);
+	if (psargs[0])
+		out_text(o, "initial argv: %s\n", psargs);
 	out_text(o, "threading model: native threads\n");
 	out_text(o, "status: %s\n", end);
 	if (info->snap_reason && !info->is_live)

@@ -228,6 +228,9 @@ void out_text(struct out *o, const char *fmt, ...)
 void out_value(struct out *o, taddr_t value);
 /** v in a radix of 2 to 16, no prefix.  Owned. */
 char *out_digits(uint64_t v, unsigned radix);
+/** Text of the dump with control characters as C writes them ("\n").  Owned;
+ * cells of rows are made so by themselves. */
+char *out_plain(const char *s);
 /** True when the output feeds another stage. */
 bool out_is_pipe(const struct out *o);
 /** True when rows are rendered as JSON. */

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "shell/fmt_impl.h"
 #include "shell/pager.h"
 #include "shell/progress.h"
 #include "shell/term.h"
@@ -108,6 +109,33 @@ char *out_addr_name(const struct out *o, taddr_t addr)
 	if (o->types)
 		return types_addr_name(o->types, addr);
 	return addr ? mem_printf("0x%" PRIx64, addr) : mem_strdup("0");
+}
+
+/* bytes at s that a terminal would obey; C1 controls are two in UTF-8 */
+static size_t control_bytes(const char *s)
+{
+	unsigned char c = (unsigned char)s[0];
+	unsigned char next = c ? (unsigned char)s[1] : 0;
+
+	if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+		return 2;
+	return (c > 0 && c < 0x20) || c == 0x7f;
+}
+
+char *out_plain(const char *s)
+{
+	struct strbuf sb = {0};
+
+	strbuf_puts(&sb, "");
+	while (*s) {
+		size_t n = control_bytes(s);
+
+		if (n == 0)
+			strbuf_putc(&sb, *s++);
+		for (; n > 0; n--)
+			format_escape(&sb, (unsigned char)*s++);
+	}
+	return sb.s;
 }
 
 char *out_frame_name(const struct out *o, taddr_t pc)

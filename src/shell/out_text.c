@@ -22,9 +22,11 @@ static void flush_line(struct out *o, struct strbuf *line)
 static void add_field(struct strbuf *line, const char *s, int width,
 		      bool is_first)
 {
+	_free_ char *plain = out_plain(s);
+
 	if (!is_first)
 		strbuf_putc(line, ' ');
-	strbuf_printf(line, "%*s", width, s);
+	strbuf_printf(line, "%*s", width, plain);
 }
 
 static bool is_column(const struct column *c)

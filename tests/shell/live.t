@@ -172,4 +172,14 @@ wrong = run(PMDB, "-p", s.pid, "-e", "::status", "/bin/true")
 ok(wrong.returncode == 3 and wrong.stderr.count("\n") == 1 and s.tell("c"),
    "an executable that is not its: one line, and it goes on", wrong)
 s.end()
+
+# ---- what it was started with is text, whatever is in it -----------------------
+q = subprocess.Popen(["cat", "-", "a\nb\x1b[2J\x7f\tc\u009b"],
+                     stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+while open("/proc/%d/comm" % q.pid).read() != "cat\n":
+    time.sleep(0.01)
+out = run(PMDB, "-p", str(q.pid), "-e", "::status").stdout
+ok("initial argv: cat - a\\nb\\033[2J\\177\\tc\\302\\233\n" in out,
+   "control characters of the arguments do not reach the terminal", out)
+q.communicate()
 print("1..%d" % count)
