@@ -7,8 +7,8 @@
  * stamp and thread.  With another record it was replaced.  Where nothing was
  * recorded, an address that is in both dumps says neither.
  *
- * Both dumps are of one process when the ids are, and every object is where it
- * was: the loader puts them elsewhere in each run.
+ * Both dumps are of one process when the ids are equal, the program is where it
+ * was, and so is some library: the loader puts them elsewhere in each run.
  */
 #include "pmdb/diff_impl.h"
 
@@ -95,12 +95,15 @@ static struct err *compare_programs(struct diff *d)
 	return NULL;
 }
 
-/* is it the same program, and each object that both have where it was? */
+/* Is the program where it was, and some library?  Not all need be: a process may
+ * have closed one and opened it again. */
 static bool is_layout_same(const struct diff *d)
 {
-	size_t n = 0;
+	bool has_moved = false;
+	bool has_stayed = false;
 
-	if (!d->is_same_build)
+	if (!d->is_same_build ||
+	    exec_of(&d->old)->start != exec_of(&d->new)->start)
 		return false;
 	for (size_t i = 0; i < d->old.objects.n; i++) {
 		const struct diff_object *a = &d->old.objects.v[i];
@@ -108,15 +111,13 @@ static bool is_layout_same(const struct diff *d)
 		for (size_t j = 0; j < d->new.objects.n; j++) {
 			const struct diff_object *b = &d->new.objects.v[j];
 
-			if (strcmp(a->path, b->path) != 0)
+			if (a->is_exec || strcmp(a->path, b->path) != 0)
 				continue;
-			if (a->start != b->start)
-				return false;
-			n++;
-			break;
+			has_moved |= a->start != b->start;
+			has_stayed |= a->start == b->start;
 		}
 	}
-	return n > 0;
+	return has_stayed || !has_moved;
 }
 
 /* files that are in both dumps; where there is no build-id, only a process can

@@ -35,14 +35,14 @@ def build(where, lib=("", "", ""), opts=()):
 class Soak:
     """A run of the program: both dumps, and what it says of them."""
 
-    def __init__(self, exe, tag, env=None, is_glibc=False):
+    def __init__(self, exe, tag, env=None, is_glibc=False, args=()):
         self.old, self.new, truth = [os.path.join(WORK, tag + "." + x)
                                      for x in ("old", "new", "truth")]
         if is_glibc:
             self.snap([exe, self.old, self.new, truth])
         else:
             p = run(PMDB, "run", "-o", os.path.join(WORK, tag + ".end"), "--", exe,
-                    self.old, self.new, truth, env=dict(os.environ, **(env or {})))
+                    self.old, self.new, truth, *args, env=dict(os.environ, **(env or {})))
             assert p.returncode == 0, p
         self.at = {"old": {}, "new": {}}  # address -> (bytes, function, number)
         for line in open(truth):
@@ -135,7 +135,7 @@ def said(args, status, pattern, name):
        re.search(pattern, p.stderr), name, p)
 
 
-plan(50)
+plan(51)
 
 # ---- one process
 exe = build("a")
@@ -211,6 +211,15 @@ ok(k and k["total"]["is_over_limit"] and not bad, "total-growth, --exit-code", b
 p = run(PMDB, "diff", "--fail-on", "growth=100", a.old, a.new)
 ok(p.returncode == 1 and "over the limit: " in p.stdout.strip().split("\n")[-1] and
    p.stdout.count("] over the limit\n") >= 3, "text: what is over the limit")
+
+# ---- a library that was closed and opened again is elsewhere
+write("plug.c", "int plug(void) { return 7; }")
+plug = compile_c("libplug.so", "-shared", "-fPIC", "plug.c")
+moved = Soak(exe, "moved", args=[plug])
+k, bad = diff(moved.old, moved.new)
+ok(k and not bad and k["is_same_process"] and
+   told(k, names) == truth_of(moved.at["old"], moved.at["new"], True),
+   "one process, of which a library has moved", bad or k)
 
 # ---- another process: the loader puts things elsewhere
 b = Soak(exe, "b")

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A service that is dumped twice: soak OLD NEW TRUTH.  Between both, each
+ * A service that is dumped twice: soak OLD NEW TRUTH [PLUGIN].  Between both, each
  * function does what its name says; what was allocated at both moments is
  * written at the end, a line a buffer: "old|new ADDR BYTES FUNCTION NUMBER",
  * where the number is that of the allocation.
  */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define NOINLINE __attribute__((noinline))
@@ -178,15 +180,34 @@ NOINLINE static void work(const int n[10])
 	each_call(one_of, 4, n[8]);
 }
 
+/* a library is closed and opened again, at another place */
+static void *reopen(void *plugin, const char *path)
+{
+	char *place = dlsym(plugin, "plug");
+
+	dlclose(plugin);
+	/* where it was, something else is now */
+	mmap(place - ((unsigned long)place & 4095), 4096, PROT_NONE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	plugin = dlopen(path, RTLD_NOW);
+	if (!plugin || dlsym(plugin, "plug") == place)
+		abort();
+	return plugin;
+}
+
 int main(int argc, char **argv)
 {
-	if (argc != 4)
+	void *plugin = argc == 5 ? dlopen(argv[4], RTLD_NOW) : NULL;
+
+	if (argc != 4 && !plugin)
 		return 2;
 	for (int i = 0; i < 2; i++) {
 		work(counts[i]);
 		if (i == 0) {
 			dump(argv[1]);
 			memcpy(was, now, sizeof(was));
+			if (plugin)
+				plugin = reopen(plugin, argv[4]);
 			drop_of("grows", 4);
 			drop_of("shrinks", 18);
 			drop_of("goes", 7);
