@@ -6,6 +6,9 @@
  * size: exact is dist 1, a range another dist, a mask another mask.  Memory is
  * taken as it lies in the file, a block of values at a time: only in a block
  * where any matches is each looked at.
+ *
+ * Long pieces are sifted first, on all processors: that says only which chunks
+ * have a match at all.  Those are then searched in order, by one thread.
  */
 #include "thread.h"
 
@@ -13,6 +16,9 @@
 #define READ_BYTES 4096 /* of what is not in the core, but in a file */
 #define POLL_BYTES (1u << 22)
 #define RED_ZONE   128
+/* what one thread sifts in one go, and all of them before anything is told */
+#define CHUNK_BYTES (1u << 18)
+#define SIFT_BYTES  (1u << 26)
 
 struct search {
 	const struct target *t;
@@ -80,6 +86,65 @@ static struct err *scan(struct search *s, const unsigned char *p, size_t n,
 	return err;
 }
 
+/* ---- on all processors ------------------------------------------------ */
+
+struct sieve {
+	const struct search *s;
+	const unsigned char *p;
+	size_t n;
+	size_t next; /* chunk, counted up by whoever takes one */
+	bool has_match[SIFT_BYTES / CHUNK_BYTES];
+};
+
+static bool any_match(const struct search *s, const unsigned char *p, size_t n)
+{
+	size_t bytes = s->size == 8 ? BLOCK * s->size : s->size;
+	size_t i = 0;
+
+	for (; i + bytes <= n; i += bytes)
+		if (s->size == 8 ? any_word(s, p + i)
+				 : is_match(s, load(p + i, s->size)))
+			return true;
+	return i < n; /* less than a block: look */
+}
+
+static void sift(void *arg, unsigned worker)
+{
+	struct sieve *v = arg;
+
+	(void)worker;
+	while (!jobs_is_stopped()) {
+		size_t i = __atomic_fetch_add(&v->next, 1, __ATOMIC_RELAXED);
+		size_t from = i * CHUNK_BYTES;
+
+		if (from >= v->n)
+			return;
+		v->has_match[i] = any_match(
+			v->s, v->p + from,
+			v->n - from < CHUNK_BYTES ? v->n - from : CHUNK_BYTES);
+	}
+}
+
+/* at is aligned, n at most SIFT_BYTES */
+static struct err *search_sifted(struct search *s, const unsigned char *p,
+				 size_t n, taddr_t at)
+{
+	struct sieve v = {.s = s, .p = p, .n = n};
+	struct err *err = NULL;
+
+	jobs_run(jobs_for(n / s->size), sift, &v);
+	err = interrupt_check();
+	for (size_t from = 0; !err && from < n; from += CHUNK_BYTES) {
+		size_t left = n - from;
+
+		if (v.has_match[from / CHUNK_BYTES])
+			err = scan(s, p + from,
+				   left < CHUNK_BYTES ? left : CHUNK_BYTES,
+				   at + from);
+	}
+	return err;
+}
+
 /* searches what can be read of [start, end) */
 static struct err *search_range(struct search *s, taddr_t start, taddr_t end)
 {
@@ -101,12 +166,17 @@ static struct err *search_range(struct search *s, taddr_t start, taddr_t end)
 			err_free(err);
 			err = NULL;
 		}
-		if (len > POLL_BYTES)
-			len = POLL_BYTES - at % READ_BYTES;
 		if (len > left)
 			len = left;
+		bool is_long = len > POLL_BYTES && at % sizeof(uint64_t) == 0;
+
+		if (is_long && len > SIFT_BYTES)
+			len = SIFT_BYTES;
+		else if (!is_long && len > POLL_BYTES)
+			len = POLL_BYTES - at % READ_BYTES;
 		if (p) {
-			err = scan(s, p, len, at);
+			err = is_long ? search_sifted(s, p, len, at)
+				      : scan(s, p, len, at);
 			s->nread += len;
 		}
 		at += len;

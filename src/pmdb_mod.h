@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
+#include "base/jobs.h"
 #include "base/mem.h"
 #include "base/nearest.h"
 #include "base/progress.h"

@@ -14,7 +14,7 @@ FIXTURES = ("clean", "deep_list", "ends", "interior", "kmem_sizes", "leak_chain"
 COMMANDS = ("::findleaks -dv", "::kmem_states", "::retained", "::walk kmem",
             "::walk leakbuf", "::walk freemem", "::kmastat", "::kmem_verify")
 DAMAGED = 12
-T.plan(2 * len(FIXTURES) + 5)
+T.plan(2 * len(FIXTURES) + 7)
 
 
 def answer(dump, njobs, commands=COMMANDS):
@@ -44,8 +44,8 @@ for name in FIXTURES:
 r = T.run("wide")
 t = r.truth()
 asked = ["%x::path" % a for a in sorted(t.path)]
-asked += ["::kmem_states", "::walk -s past kmem", "::walk -s interior kmem | ::path",
-          "::retained"]
+asked += ["::kmem_states", "::walk -s past kmem",
+          "::walk -s interior kmem | ::path", "::retained"]
 one, four = answer(r.dump, 1, asked), answer(r.dump, 4, asked)
 T.ok(one == four, "wide: the same ways", first_difference(one, four))
 lengths = [way.count("\n") for way in four[1].split("WORD ")[1:len(t.path)]]
@@ -55,6 +55,18 @@ states = {row["state"]: row["buffers"] for row in T.parse_json(
     T.pmdb(r.dump, "::kmem_states", json_out=True)[1])}
 T.ok(0 <= states["interior"] - len(t.interior) <= t.other and
      states["past"] == len(t.interior), "wide: how they are held", states)
+
+# and a search of all memory, in each of its sizes, against one of the file
+a = min(t.path)
+asked = ["%x::kgrep" % a, "%x::kgrep -v -d 10000" % a,
+         "%x::kgrep -s 1" % (a & 255), "%x::kgrep -s 2" % (a & 65535),
+         "%x::kgrep -s 4" % (a & 0xffffffff)]
+one, four = answer(r.dump, 1, asked), answer(r.dump, 4, asked)
+T.ok(one == four, "wide: the same words", first_difference(one, four))
+core = open(r.dump, "rb").read()
+words = struct.unpack("<%dQ" % (len(core) // 8), core[:len(core) // 8 * 8])
+found = T.pmdb(r.dump, *asked[:1])[1].split()
+T.ok(len(found) == words.count(a) > 0, "wide: every word", found)
 
 # words that look like pointers are bent, so that lists and slabs are damaged
 dice = random.Random(417)
