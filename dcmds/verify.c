@@ -72,6 +72,83 @@ static struct err *cache_row(void *arg, const struct heap_cache *c)
 	return NULL;
 }
 
+/* ---- arenas that chunks lie in, headers and all ---------------------- */
+
+struct arena_arg {
+	struct verify_arg *v;
+	taddr_t last;           /* the arena of the row before */
+	uint64_t nhere, nfound; /* damaged places: in this one, in all */
+};
+
+/* damage in one region of an arena */
+static struct err *count_region(void *arg, const struct heap_segment *seg)
+{
+	struct arena_arg *a = arg;
+
+	for (size_t i = 0; i < a->v->findings.n; i++) {
+		taddr_t addr = a->v->findings.v[i].addr;
+
+		a->nhere += addr >= seg->start && addr < seg->end;
+	}
+	return NULL;
+}
+
+static struct err *count_use(void *arg, const struct heap_use *u)
+{
+	struct arena_arg *a = arg;
+	struct heap *heap = a->v->heap;
+
+	if (!u->arena || u->arena == a->last)
+		return NULL;
+	a->last = u->arena;
+	a->nhere = 0;
+	struct err *err = heap->ops->segments(heap, u->arena, 1u << SEG_SPAN,
+					      count_region, a);
+
+	a->nfound += a->nhere;
+	return err;
+}
+
+/* damage may be in what belongs to no region: then nobody is "clean" */
+static struct err *arena_row(void *arg, const struct heap_use *u)
+{
+	struct arena_arg *a = arg;
+	struct out *o = a->v->call->out;
+	bool is_new = u->arena && u->arena != a->last;
+	_free_ char *name = mem_printf("arena %s", u->name);
+	_free_ char *text = NULL;
+	uint64_t before = a->nfound;
+	struct err *err = count_use(a, u);
+
+	a->nfound = before;
+	if (err || !is_new)
+		return err;
+	text = a->nhere ? mem_printf("%" PRIu64 " damaged place%s", a->nhere,
+				     a->nhere == 1 ? "" : "s")
+	       : a->nfound < a->v->findings.n
+		       ? mem_strdup("no damage in its chunks")
+		       : mem_strdup("clean");
+	out_str(o, name);
+	out_addr(o, u->arena);
+	out_str(o, text);
+	out_u64(o, a->nhere);
+	out_end_row(o, u->arena);
+	return NULL;
+}
+
+static struct err *arena_rows(struct verify_arg *v)
+{
+	const struct heap_ops *ops = v->heap->ops;
+	struct arena_arg a = {.v = v};
+	struct err *err = NULL;
+
+	if (!ops->uses || !ops->segments)
+		return NULL;
+	err = ops->uses(v->heap, count_use, &a);
+	a.last = 0;
+	return err ? err : ops->uses(v->heap, arena_row, &a);
+}
+
 static void print_findings(struct verify_arg *v, bool structures_only)
 {
 	struct out *o = v->call->out;
@@ -140,6 +217,8 @@ static struct err *verify_all(struct verify_arg *v)
 	}
 	out_begin(v->call->out, cols, 4, heading);
 	err = v->heap->ops->caches(v->heap, cache_row, v);
+	if (!err)
+		err = arena_rows(v);
 	out_end(v->call->out);
 	if (!err)
 		print_findings(v, true);

@@ -30,7 +30,19 @@ def findings(core):
     rc, out, err = T.pmdb(core, "::kmem_verify", json_out=True)
     if rc != 0:
         raise T.PmdbError("::kmem_verify: " + err)
-    return [r for r in T.parse_json(out) if "text" in r and "addr" in r]
+    rows = T.parse_json(out)
+    return ([r for r in rows if "text" in r and "addr" in r],
+            [r for r in rows if r.get("cache", "").startswith("arena ")])
+
+
+def told(found, arenas):
+    """The arenas' rows: clean where nothing is damaged, and no place twice."""
+    counted = sum(r["corrupt_buffers"] for r in arenas)
+    return arenas and counted <= len(found) and all(
+        r["integrity"].startswith("%d damaged" % r["corrupt_buffers"])
+        if r["corrupt_buffers"] else
+        r["integrity"] == ("clean" if counted == len(found)
+                           else "no damage in its chunks") for r in arenas)
 
 
 def named(m, found, words):
@@ -44,14 +56,15 @@ def named(m, found, words):
     return words == "mmapped chunk" and len(found) == 1 and found[0]
 
 
-T.plan(len(KINDS) * 2 * 2)
+T.plan(len(KINDS) * 2 * 3)
 for kind, words, span in KINDS:
     for where in ("main", "thread"):
         name = "%s (%s)" % (kind, where)
         m = G.run("glibc_damage", [kind] + ["t"] * (where == "thread"),
                   kind + where)[0]
-        found = findings(m.core)
+        found, arenas = findings(m.core)
         text = "\n".join(f["text"] for f in found)
+        T.ok(told(found, arenas), name + ": a row for each arena", arenas)
         if words is None:
             T.ok(not found, name + ": nothing is found", text)
         else:
