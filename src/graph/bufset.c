@@ -49,6 +49,7 @@
 #define PART_BUFS 1024u
 #define RUN_GAP   (1u << 20)
 #define ADDR_MAX  ((taddr_t)1 << (64 - SIZE_BITS))
+#define MAP_GRAIN 4096u  /* mappings begin at multiples */
 #define SLICE     65536u /* buffers */
 #define LARGE_MIN \
 	65536u /* such a buffer is alone in its run, or with its like */
@@ -554,6 +555,7 @@ struct err *bufset_build(struct heap *heap, struct bufset **ret)
 	struct bufset *set = mem_zalloc(sizeof(*set));
 	struct err *err = list_all(heap, set);
 
+	set->target = heap->target;
 	if (!err) {
 		sort(set);
 		err = check_all(heap, set);
@@ -644,11 +646,24 @@ size_t bufset_find(const struct bufset *set, taddr_t addr)
 	return is_exact || addr < bufset_end(set, i) ? i : BUFSET_NONE;
 }
 
+bool bufset_is_past(const struct bufset *set, size_t i, taddr_t addr)
+{
+	if (addr != bufset_end(set, i))
+		return false;
+	/* a buffer with a mapping of its own, and, say, a thread's stack behind */
+	if (addr % MAP_GRAIN == 0 && set->target) {
+		const struct target_map *map = target_map_at(set->target, addr);
+
+		return !map || map->start != addr;
+	}
+	return true;
+}
+
 size_t bufset_find_past(const struct bufset *set, taddr_t addr)
 {
 	size_t i = addr ? bufset_find(set, addr - 1) : BUFSET_NONE;
 
-	if (i == BUFSET_NONE || addr != bufset_end(set, i) ||
+	if (i == BUFSET_NONE || !bufset_is_past(set, i, addr) ||
 	    bufset_find(set, addr) != BUFSET_NONE)
 		return BUFSET_NONE;
 	return i;

@@ -92,4 +92,8 @@ bufset_run_near(const struct bufset *set, const struct bufset_run **last,
 	return run;
 }
 
+/** True when addr is just behind the i-th buffer, and nothing else begins there
+ * that is no buffer: another mapping. */
+bool bufset_is_past(const struct bufset *set, size_t i, taddr_t addr);
+
 #endif

@@ -21,6 +21,7 @@ struct bufset {
 	unsigned char *mark; /* one enum mark each */
 	unsigned char *root; /* of a marked one, enum root_kind: the first kind
 			      * that reaches it */
+	const struct target *target; /* borrowed */
 	/* the rest is for bufset_at() and bufset_find(): see bufset.c */
 	uint64_t *v;
 	struct bufset_buf *large;
@@ -48,8 +49,8 @@ void bufset_free(struct bufset *set);
 struct bufset_buf bufset_at(const struct bufset *set, size_t i);
 /** Index of the buffer that holds addr, or BUFSET_NONE. */
 size_t bufset_find(const struct bufset *set, taddr_t addr);
-/** Index of the buffer that ends at addr, where no other begins, or
- * BUFSET_NONE. */
+/** Index of the buffer that ends at addr, where no other begins, nor another
+ * mapping, to which the pointer belongs then; or BUFSET_NONE. */
 size_t bufset_find_past(const struct bufset *set, taddr_t addr);
 /** All that the heap knows of the i-th buffer. */
 void bufset_get(struct heap *heap, const struct bufset *set, size_t i,

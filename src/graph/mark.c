@@ -178,7 +178,7 @@ static void find_oldest_value(struct worker *w)
 	size_t i = bufset_last_in(set, run, value, &is_exact);
 
 	if (!is_exact && value >= bufset_end(set, i)) {
-		if (value == bufset_end(set, i))
+		if (bufset_is_past(set, i, value))
 			mark_past(w, (uint32_t)i);
 		return;
 	}

@@ -91,7 +91,7 @@ static void find_oldest_value(struct looker *l)
 	if (is_exact) {
 		hit.to |= HIT_EXACT;
 	} else if (v.value >= bufset_end(set, i)) {
-		if (v.value != bufset_end(set, i))
+		if (!bufset_is_past(set, i, v.value))
 			return;
 		hit.by |= HIT_PAST;
 	}

@@ -31,6 +31,7 @@ struct world {
 	struct user_regs_struct regs;
 	bool is_ended;     /* the stack's thread is gone */
 	bool is_regs_lost; /* and so are the registers */
+	bool is_followed;  /* by a mapping that begins where the heap ends */
 	struct target *t;
 	struct heap *h;
 	struct leaks *l;
@@ -73,6 +74,9 @@ static void look(struct world *w)
 
 	w->t = target_mem_create();
 	target_mem_add(w->t, HEAP, w->heap, sizeof(w->heap), PF_R | PF_W);
+	if (w->is_followed)
+		target_mem_add(w->t, HEAP + sizeof(w->heap), w->heap,
+			       sizeof(w->heap), PF_R);
 	target_mem_add(w->t, DATA, w->data, sizeof(w->data), PF_R | PF_W);
 	target_mem_add(w->t, STACK, w->stack, sizeof(w->stack), PF_R | PF_W);
 	th.regs = w->regs;
@@ -246,6 +250,23 @@ static void one_past_the_end_keeps_weakly(void **state)
 	assert_int_equal(w->l->set->mark[2], MARK_NONE);
 	assert_int_equal(w->l->set->mark[3], MARK_REACHABLE);
 	done(w);
+}
+
+/* behind a buffer with a mapping of its own there may be, say, a stack: what
+ * points there means that */
+static void the_start_of_a_mapping_is_no_end(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		struct world *w = world();
+
+		(void)state;
+		buf(w, NBUFS - 1, BUF_ALLOCATED, 1);
+		put(w, DATA, BUF(NBUFS));
+		w->is_followed = i;
+		expect(w, (size_t)i, (size_t)i);
+		assert_int_equal(w->l->set->mark[0], i ? MARK_NONE : MARK_PAST);
+		done(w);
+	}
 }
 
 static void a_free_buffer_keeps_nothing(void **state)
@@ -467,6 +488,7 @@ int main(void)
 		cmocka_unit_test(a_pointer_to_itself_saves_nobody),
 		cmocka_unit_test(an_interior_pointer_keeps_and_is_told),
 		cmocka_unit_test(one_past_the_end_keeps_weakly),
+		cmocka_unit_test(the_start_of_a_mapping_is_no_end),
 		cmocka_unit_test(a_free_buffer_keeps_nothing),
 		cmocka_unit_test(a_word_that_is_not_aligned_is_no_pointer),
 		cmocka_unit_test(registers_are_roots),
