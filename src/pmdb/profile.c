@@ -153,7 +153,8 @@ static struct profile_site *site_of(struct builder *b, taddr_t from,
 {
 	const uint64_t words[3] = {stack, stack ? 0 : from, size};
 	uint64_t key = hash_bytes(words, sizeof(words), 0);
-	const char *name = heap_name(b->heap, from);
+	/* looked for only where it tells sites apart: there are many buffers */
+	const char *name = stack ? NULL : heap_name(b->heap, from);
 	uint64_t *at = hash_put(&b->p->by_key, key, NULL);
 
 	/* a key may be taken by another: then the next one is asked */
@@ -166,7 +167,7 @@ static struct profile_site *site_of(struct builder *b, taddr_t from,
 		at = hash_put(&b->p->by_key, ++key, NULL);
 	}
 	*at = b->p->sites.n + 1;
-	return new_site(b, name, stack, size);
+	return new_site(b, name ? name : heap_name(b->heap, from), stack, size);
 }
 
 static void count(struct profile_site *site, enum profile_sample what,
@@ -181,14 +182,17 @@ static struct err *add_live(struct builder *b)
 	const struct bufset *set = b->leaks->set;
 	struct err *err = NULL;
 
+	b->p->born_ns = mem_array(set->n, sizeof(*b->p->born_ns));
 	for (size_t i = 0; !err && i < set->n; i++) {
 		struct heap_audit au = {0};
 		struct heap_buf buf;
 
 		bufset_get(b->heap, set, i, &buf);
 		if (b->heap->ops->audit &&
-		    b->heap->ops->audit(b->heap, &buf, &au))
+		    b->heap->ops->audit(b->heap, &buf, &au)) {
 			*hash_put(&b->live, buf.addr, NULL) = au.stamp_ns;
+			b->p->born_ns[i] = au.stamp_ns;
+		}
 		struct profile_site *site =
 			site_of(b, buf.cache ? buf.cache : buf.arena, au.stack,
 				buf.req_bytes);
@@ -305,6 +309,7 @@ void profile_fini(struct profile *p)
 		mem_free(p->objects.v[i].path);
 		mem_free(p->objects.v[i].build_id);
 	}
+	mem_free(p->born_ns);
 	VEC_FREE(&p->sites);
 	VEC_FREE(&p->places);
 	VEC_FREE(&p->objects);

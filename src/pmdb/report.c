@@ -23,7 +23,15 @@
 
 static struct err *take_buf(void *arg, const struct heap_buf *b)
 {
-	return pagemap_add(arg, b->addr, b->size_bytes,
+	struct page *p = arg;
+
+	if (b->state == BUF_ALLOCATED && b->cache) {
+		(*hash_put(&p->live, b->cache, NULL))++;
+	} else if (b->state == BUF_ALLOCATED) {
+		p->nlarge++;
+		p->large_bytes += b->req_bytes;
+	}
+	return pagemap_add(&p->map, b->addr, b->size_bytes,
 			   b->state == BUF_ALLOCATED);
 }
 
@@ -72,9 +80,9 @@ static struct err *learn(struct page *p)
 
 	p->has_stacks = has_stacks(&p->profile);
 	if (!err)
-		err = heap->ops->bufs(heap, 0, BUF_ANY, take_buf, &p->map);
+		err = heap->ops->bufs(heap, 0, BUF_ANY, take_buf, p);
 	if (!err)
-		err = past_read(heap, p->e.leaks->set, &p->past);
+		err = past_read(p, &p->past);
 	pagemap_shape(&p->map,
 		      p->map.pages.n > (size_t)MAP_CELLS * 4 ? MAP_CELLS
 							     : MAP_CELLS / 4,
@@ -217,6 +225,7 @@ static int report_dump(const struct check *check, const char *path,
 	int status = PMDB_CLEAN;
 
 	pagemap_init(&p.map);
+	hash_init(&p.live);
 	check_judge_open(check, &p.v, &p.e);
 	check_decide(check, &p.v);
 	if (!p.e.heap || !p.e.leaks) {
@@ -233,6 +242,7 @@ static int report_dump(const struct check *check, const char *path,
 	}
 	profile_fini(&p.profile);
 	pagemap_fini(&p.map);
+	hash_fini(&p.live);
 	mem_free(p.stories);
 	verdict_fini(&p.v);
 	evidence_fini(&p.e);

@@ -250,7 +250,8 @@ static void put_times(const struct past *past, FILE *o)
 	for (size_t i = 0; i < PAST_SLOTS; i += TABLE_STEP) {
 		uint64_t bytes = 0;
 		uint64_t nbufs = 0;
-		uint64_t before = span / PAST_SLOTS * (PAST_SLOTS - i);
+		uint64_t before = (uint64_t)((double)span / PAST_SLOTS *
+					     (double)(PAST_SLOTS - i));
 
 		for (size_t j = i; j < i + TABLE_STEP; j++) {
 			if (past->slot[j].bytes > bytes)
@@ -281,8 +282,7 @@ void report_past(const struct page *p, FILE *o)
 		fputs("<p class=\"note\">From ", o);
 		html_count(o, p->past.nrecords);
 		fputs(" records of the transaction log. A buffer counts as "
-		      "large as those of its cache are; buffers too large for "
-		      "a cache are left out.</p>\n",
+		      "large as those of its cache are.</p>\n",
 		      o);
 		put_times(&p->past, o);
 	}
@@ -353,12 +353,17 @@ static void put_lifetimes(const struct past *past, FILE *o)
 
 	html_table(o, "lifetimes", "Lifetimes", cols, 5);
 	for (unsigned i = 0; i < PAST_BINS; i++) {
-		bool is_last = i == PAST_BINS - 1;
-		uint64_t end = past_bin_end(is_last ? i - 1 : i);
-
-		fprintf(o, "<tr><th scope=\"row\" class=\"n\" data-v=\"%u\">%s",
-			i, is_last ? "longer than " : "less than ");
-		html_duration(o, end);
+		fprintf(o, "<tr><th scope=\"row\" class=\"n\" data-v=\"%u\">",
+			i);
+		if (i == 0) {
+			fputs("less than ", o);
+			html_duration(o, past_bin_end(0));
+		} else {
+			html_duration(o, past_bin_end(i - 1));
+			fputs(i < PAST_BINS - 1 ? " to " : " or longer", o);
+			if (i < PAST_BINS - 1)
+				html_duration(o, past_bin_end(i));
+		}
 		fputs("</th>", o);
 		html_cell_count(o, past->freed[i]);
 		html_cell_percent(o, past->freed[i], past->nfreed);

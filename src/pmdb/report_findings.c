@@ -78,9 +78,13 @@ static void put_callers(const struct item *item, const struct check_frame *f,
 
 	while (i < s->n && s->v[i] != f)
 		i++;
-	for (size_t n = 0; n < CALLERS && i + 1 < s->n; n++) {
-		const char *name = s->v[++i]->function;
+	for (size_t n = 0; n < CALLERS && i + 1 < s->n; i++) {
+		const char *name = s->v[i + 1]->function;
 
+		if (name && s->v[i]->function &&
+		    !strcmp(name, s->v[i]->function))
+			continue; /* it calls itself */
+		n++;
 		fputs(" <span class=\"file\">\xe2\x86\x90 ", o);
 		html_text(o, name ? name : "?");
 		fputs("</span>", o);

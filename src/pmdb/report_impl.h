@@ -8,8 +8,7 @@
 #include "pmdb/profile.h"
 
 #define PAST_SLOTS 200
-/* of lifetimes: below 1 us, 10 us, ... 1000 s, and longer */
-#define PAST_BINS 11
+#define PAST_BINS  11 /* of lifetimes, see past_bin_end() */
 /* of sizes: 0, 1, 2-3, 4-7, ... */
 #define SIZE_BINS 65
 
@@ -33,15 +32,18 @@ struct page {
 	struct profile profile;
 	bool has_stacks; /* of some buffer */
 	struct pagemap map;
+	struct hash live; /* cache -> how many of its buffers are allocated */
+	uint64_t nlarge, large_bytes; /* allocated, of no cache */
 	struct past past;
 	char *stories; /* damage, told; "" none */
 };
 
 /* report_past.c */
-/** Reads the records: who lives since when, and the log. */
-struct err *past_read(struct heap *heap, const struct bufset *set,
-		      struct past *ret) must_use;
-/** The first duration, in ns, that is not in a bin any more. */
+/** Reads the records: who lives since when, and the log.  The page has its
+ * profile and what lives. */
+struct err *past_read(const struct page *p, struct past *ret) must_use;
+/** The first duration, in ns, that is not in a bin any more; the last has no
+ * end. */
 uint64_t past_bin_end(unsigned bin);
 
 /* each writes its part; out is borrowed */

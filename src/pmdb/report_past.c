@@ -6,21 +6,20 @@
  * back, newest first: before an allocation there was a buffer less, before a
  * free one more.  Of each slot of time the most there was is kept.  A buffer
  * counts as large as those of its cache are, since of one that was freed no more
- * is known; buffers too large for a cache are left out, as no record of the log
- * says their size.
+ * is known.  Times of which the log has lost records are left out.
  *
  * A free with the allocation before it, of the same address, is a life.
  */
 #include <string.h>
 
-#include "base/interrupt.h"
 #include "base/progress.h"
 #include "pmdb/report_impl.h"
 
 struct reader {
 	struct heap *heap;
+	const struct hash *live; /* cache -> how many are allocated */
 	struct past *past;
-	struct hash sizes; /* cache -> size of its buffers + 1 */
+	struct hash sizes; /* cache -> size of its buffers + 1; 0 not audited */
 	struct hash freed; /* buffer -> when; the alloc is still to come */
 	uint64_t bytes, nbufs;
 	size_t at; /* the slot that is being filled, from the last down */
@@ -29,11 +28,13 @@ struct reader {
 
 uint64_t past_bin_end(unsigned bin)
 {
-	uint64_t ns = 1000;
+	static const uint64_t ends[PAST_BINS] = {
+		1000,        10000,        100000,     1000000,
+		10000000,    100000000,    1000000000, 10000000000,
+		60000000000, 600000000000, UINT64_MAX,
+	};
 
-	while (bin-- > 0)
-		ns *= 10;
-	return ns;
+	return ends[bin];
 }
 
 static unsigned bin_of(uint64_t ns)
@@ -50,39 +51,27 @@ static unsigned bin_of(uint64_t ns)
 static struct err *take_cache(void *arg, const struct heap_cache *c)
 {
 	struct reader *r = arg;
+	const uint64_t *n = hash_get(r->live, c->addr);
 
-	if (!c->is_internal && c->has_audit)
-		*hash_put(&r->sizes, c->addr, NULL) = c->bufsize_bytes + 1;
+	if (c->is_internal || !c->has_audit) {
+		*hash_put(&r->sizes, c->addr, NULL) = 0;
+		return NULL;
+	}
+	*hash_put(&r->sizes, c->addr, NULL) = c->bufsize_bytes + 1;
+	r->nbufs += n ? *n : 0;
+	r->bytes += n ? *n * c->bufsize_bytes : 0;
 	return NULL;
 }
 
-static struct err *add_live(struct reader *r, const struct bufset *set)
+static void add_ages(struct past *past, uint64_t now, const uint64_t *born_ns,
+		     size_t n)
 {
-	uint64_t now = r->heap->health.now_ns;
-
-	for (size_t i = 0; i < set->n; i++) {
-		struct heap_audit a = {0};
-		struct heap_buf b;
-
-		bufset_get(r->heap, set, i, &b);
-		const uint64_t *size = hash_get(&r->sizes, b.cache);
-
-		if (size) {
-			r->nbufs++;
-			r->bytes += *size - 1;
-		}
-		if (r->heap->ops->audit(r->heap, &b, &a) && now > a.stamp_ns) {
-			r->past->live[bin_of(now - a.stamp_ns)]++;
-			r->past->nlive++;
-		}
-		if ((i & 0xfff) == 0) {
-			struct err *err = interrupt_check();
-
-			if (err)
-				return err;
-		}
+	for (size_t i = 0; i < n; i++) {
+		if (!born_ns[i] || born_ns[i] > now)
+			continue;
+		past->live[bin_of(now - born_ns[i])]++;
+		past->nlive++;
 	}
-	return NULL;
 }
 
 /* ---- the log --------------------------------------------------------- */
@@ -148,10 +137,11 @@ static struct err *take_record(void *arg, const struct heap_audit *a)
 	const uint64_t *size = hash_get(&r->sizes, a->cache);
 
 	progress_set("reading the log", r->nseen++, 0);
-	if (!size || (a->what != HEAP_ALLOC && a->what != HEAP_FREE) ||
+	if ((size && !*size) ||
+	    (a->what != HEAP_ALLOC && a->what != HEAP_FREE) ||
 	    a->stamp_ns < r->past->first_ns || a->stamp_ns > r->past->last_ns)
 		return NULL;
-	lead_back(r, a, *size - 1);
+	lead_back(r, a, size ? *size - 1 : a->large_bytes);
 	take_life(r, a);
 	return NULL;
 }
@@ -160,18 +150,21 @@ static struct err *read_log(struct reader *r)
 {
 	struct heap *heap = r->heap;
 	struct past *past = r->past;
-	struct err *err =
-		heap->ops->log(heap, HEAP_LOG_TRANSACTION, 0, find_times, past);
+	struct heap_coverage covered;
+	struct err *err = NULL;
 
-	if (err_is(err, ERR_NOTFOUND)) {
-		err_free(err);
+	if (!heap->ops->coverage(heap, &covered)) {
 		past->why = "The program ran without a transaction log "
 			    "(KMEM_LOGGING=transaction; pmdb run sets it).";
 		return NULL;
 	}
+	err = heap->ops->log(heap, HEAP_LOG_TRANSACTION, 0, find_times, past);
 	if (err)
 		return err;
-	if (past->first_ns >= past->last_ns) {
+	if (covered.since_ns > past->first_ns)
+		past->first_ns = covered.since_ns;
+	if (covered.since_ns == HEAP_NOT_KNOWN ||
+	    past->first_ns >= past->last_ns) {
 		past->why = "The transaction log covers no time.";
 		return NULL;
 	}
@@ -185,10 +178,14 @@ static struct err *read_log(struct reader *r)
 	return err;
 }
 
-struct err *past_read(struct heap *heap, const struct bufset *set,
-		      struct past *ret)
+struct err *past_read(const struct page *p, struct past *ret)
 {
-	struct reader r = {.heap = heap, .past = ret};
+	struct heap *heap = p->e.heap;
+	struct reader r = {.heap = heap,
+			   .live = &p->live,
+			   .past = ret,
+			   .nbufs = p->nlarge,
+			   .bytes = p->large_bytes};
 	struct err *err = NULL;
 
 	*ret = (struct past){.why = "This allocator keeps no log."};
@@ -197,9 +194,9 @@ struct err *past_read(struct heap *heap, const struct bufset *set,
 	hash_init(&r.sizes);
 	hash_init(&r.freed);
 	err = heap->ops->caches(heap, take_cache, &r);
-	if (!err)
-		err = add_live(&r, set);
-	if (!err && heap->ops->log) {
+	add_ages(ret, heap->health.now_ns, p->profile.born_ns,
+		 p->e.leaks->set->n);
+	if (!err && heap->ops->log && heap->ops->coverage) {
 		ret->why = NULL;
 		err = read_log(&r);
 	}

@@ -92,15 +92,27 @@ static void put_stack(const struct page *p, const struct profile_site *s,
 			n - FRAMES_MAX);
 }
 
+static const char *name_of(const struct page *p, const struct profile_site *s,
+			   size_t i)
+{
+	return p->profile.places.v[s->places[i]].lines.v[0].function;
+}
+
 /* a helper that allocates is everybody's: who called it is named, too */
 static void put_outer(const struct page *p, const struct profile_site *s,
 		      FILE *o)
 {
-	for (size_t i = 1; i < s->nplaces && i <= CALLERS; i++) {
+	const char *before = name_of(p, s, 0);
+
+	for (size_t i = 1, n = 0; i < s->nplaces && n < CALLERS; i++) {
+		const char *name = name_of(p, s, i);
+
+		if (!strcmp(name, before))
+			continue; /* it calls itself */
+		n++;
+		before = name;
 		fputs(" <span class=\"file\">\xe2\x86\x90 ", o);
-		html_text(
-			o,
-			p->profile.places.v[s->places[i]].lines.v[0].function);
+		html_text(o, name);
 		fputs("</span>", o);
 	}
 }

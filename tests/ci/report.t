@@ -102,7 +102,7 @@ CONTRAST = r"""
 })()
 """
 
-T.plan(39)
+T.plan(41)
 browser = Browser(WORK)
 try:
     # ---- what it says
@@ -134,6 +134,14 @@ try:
         "#sites tbody tr")).reduce((n, r) => n + +r.cells[1].dataset.v, 0)""")
     ok(nbufs == len(live) and got >= sum(want.values()) and len(total) > 1,
        "call sites: every live buffer", (nbufs, len(live), got))
+    got = browser.eval("""["sizes", "lifetimes"].map(id => Array.from(
+        document.querySelectorAll("#" + id + " tbody tr")).reduce((n, r) => n +
+        +r.cells[id === "sizes" ? 1 : 3].dataset.v, 0))""")
+    ok(got == [len(live)] * 2, "every live buffer has a size and an age", got)
+    got = browser.eval("""Array.from(document.querySelectorAll(
+        "#times tbody tr")).map(r => +r.cells[2].dataset.v)""")
+    ok(got[-1] == len(live) and got == sorted(got) and got[0] < got[-1],
+       "time: from few buffers to those that live", got)
     ok(browser.eval("document.querySelector('.verdict').className") ==
        "verdict bad", "the verdict is on top")
 

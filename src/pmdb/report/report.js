@@ -95,7 +95,9 @@
 	document.querySelectorAll("table").forEach(function (table) {
 		const rows = Array.from(table.tBodies[0].rows);
 		makeSortable(table);
-		if (rows.length > 5) {
+		/* rows of numbers are found by sorting */
+		if (rows.length > 5 &&
+		    !table.tHead.rows[0].cells[0].classList.contains("n")) {
 			const tools = document.createElement("div");
 			const scroll = table.parentNode;
 			tools.className = "tools";
