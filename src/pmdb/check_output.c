@@ -29,12 +29,13 @@ static struct err *write_error(const char *path, int error)
 /* ends a stream; returns 0 or errno */
 static int finish(FILE *f)
 {
-	int error = 0;
-
-	errno = 0;
-	if (fflush(f) || ferror(f))
-		error = errno ? errno : EIO;
-	return error;
+	/* a large write fails at once, a small one when it is flushed */
+	if (!ferror(f)) {
+		errno = 0;
+		if (!fflush(f))
+			return 0;
+	}
+	return errno ? errno : EIO;
 }
 
 /* writes to what is there and is no regular file */

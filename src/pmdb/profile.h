@@ -62,8 +62,8 @@ struct profile {
 	VEC(struct profile_object) objects;
 	uint64_t *born_ns; /* of each buffer in use, in the order of the set:
 			    * when; 0 not recorded */
-	bool has_alloc;   /* there was a log */
-	uint64_t time_ns; /* when the dump was made, since 1970; 0 unknown */
+	bool has_alloc;    /* there was a log */
+	uint64_t time_ns;  /* when the dump was made, since 1970; 0 unknown */
 	struct hash by_pc, by_key;
 };
 

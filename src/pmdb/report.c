@@ -135,15 +135,9 @@ static void put_nav(FILE *o)
 	fputs("</ul></nav>\n", o);
 }
 
-struct writing {
-	const struct page *page;
-	struct err *err;
-};
-
-static void put_page(const void *arg, FILE *o)
+static struct err *put_page(const struct page *p, FILE *o)
 {
-	struct writing *const *w = arg;
-	const struct page *p = (*w)->page;
+	struct err *err = NULL;
 
 	put_begin(p, o);
 	report_head(p, o);
@@ -151,32 +145,43 @@ static void put_page(const void *arg, FILE *o)
 	fputs("<main>\n", o);
 	report_findings(p, o);
 	report_sites(p, o);
-	(*w)->err = report_caches(p, o);
+	err = report_caches(p, o);
 	report_map(p, o);
 	report_past(p, o);
 	report_distributions(p, o);
 	fprintf(o, "</main>\n<footer>pmdb %s</footer>\n<script>", PMDB_VERSION);
 	fputs(report_js, o);
 	fputs("</script>\n</body>\n</html>\n", o);
+	return err;
 }
 
+static void write_text(const void *arg, FILE *o)
+{
+	fputs(arg, o);
+}
+
+/* it is made in memory, where how large it gets is known */
 static struct err *write_page(const struct page *p, const char *out)
 {
-	struct writing w = {.page = p};
-	struct writing *const arg = &w;
+	char *text = NULL;
+	size_t n = 0;
+	FILE *o = open_memstream(&text, &n);
 	struct err *err = NULL;
 
-	if (strcmp(out, "-") != 0) {
-		err = check_write_file(out, put_page, &arg);
-	} else {
-		put_page(&arg, stdout);
+	if (!o)
+		return err_new(ERR_IO, "%s", strerror(errno));
+	err = put_page(p, o);
+	if (fclose(o) && !err)
+		err = err_new(ERR_IO, "%s", strerror(errno));
+	if (!err && strcmp(out, "-") != 0) {
+		err = check_write_file(out, write_text, text);
+	} else if (!err) {
+		write_text(text, stdout);
 		if (fflush(stdout) || ferror(stdout))
 			err = err_new(ERR_IO, "standard output: %s",
 				      strerror(errno));
 	}
-	if (!err)
-		return w.err;
-	err_free(w.err);
+	free(text); /* of open_memstream() */
 	return err;
 }
 

@@ -6,12 +6,14 @@
 #include "pmdb/report_html.h"
 #include "pmdb/report_impl.h"
 
-#define LEAKS_MAX   500
-#define LEAKS_SHOWN 25 /* before the rest is folded */
-#define CALLERS     2  /* named beside the place of a leak */
-#define FRAMES_MAX  48
-#define STORIES_MAX 100
-#define STORY_MAX   (64 * 1024)
+#define LEAKS_MAX     500
+#define LEAKS_BYTES   1200000 /* of the page */
+#define LEAKS_SHOWN   25      /* before the rest is folded */
+#define CALLERS       2       /* named beside the place of a leak */
+#define FRAMES_MAX    48
+#define STORIES_MAX   100
+#define STORY_MAX     (64 * 1024)
+#define STORIES_BYTES 800000
 
 static const char *plural(uint64_t n)
 {
@@ -204,10 +206,13 @@ static void put_sums(const char *begin, const struct leak_sums *sums,
 static void put_groups(const struct page *p, FILE *o)
 {
 	struct leak_sums folded = sum_from(p, LEAKS_SHOWN);
-	struct leak_sums left_out = sum_from(p, LEAKS_MAX);
+	struct leak_sums left_out;
 	uint64_t n = 0;
+	long start = html_at(o);
 
-	for (size_t i = 0; i < p->v.items.n && n < LEAKS_MAX; i++) {
+	for (size_t i = 0; i < p->v.items.n && n < LEAKS_MAX &&
+			   html_has_room(o, start, LEAKS_BYTES);
+	     i++) {
 		if (!item_is_buffers(&p->v.items.v[i]))
 			continue;
 		if (n++ == LEAKS_SHOWN)
@@ -220,6 +225,7 @@ static void put_groups(const struct page *p, FILE *o)
 	fputs("</div>\n", o);
 	if (!n)
 		fputs("<p>Nothing is leaked.</p>\n", o);
+	left_out = sum_from(p, n);
 	if (left_out.nitems)
 		put_sums("<p class=\"note\">", &left_out,
 			 " together, are left out (pmdb check has all).</p>\n",
@@ -280,19 +286,24 @@ static void put_story(const char *story, const char *end, FILE *o)
 static size_t put_stories(const char *p, FILE *o)
 {
 	size_t n = 0;
+	size_t nshown = 0;
+	long start = html_at(o);
 
-	while (*p) {
+	for (; *p; n++) {
 		const char *end = story_end(p);
 
-		if (n++ < STORIES_MAX)
+		if (nshown == n && n < STORIES_MAX &&
+		    html_has_room(o, start, STORIES_BYTES)) {
 			put_story(p, end, o);
+			nshown++;
+		}
 		p = end;
 	}
-	if (n > STORIES_MAX)
+	if (n > nshown)
 		fprintf(o,
 			"<p class=\"note\">%zu more findings are left out "
 			"(::kmem_verify -v has all).</p>\n",
-			n - STORIES_MAX);
+			n - nshown);
 	return n;
 }
 

@@ -14,11 +14,12 @@
 #include "pmdb/report_html.h"
 #include "pmdb/report_impl.h"
 
-#define DEPTH_MAX 100
-#define NODES_MAX 2500
-#define NARROWEST 5000 /* a node is at least such a part of the whole */
-#define ROW       20   /* pixels */
-#define TONES     6
+#define DEPTH_MAX   100
+#define NODES_MAX   2500
+#define NODES_BYTES 900000 /* of the page */
+#define NARROWEST   5000   /* a node is at least such a part of the whole */
+#define ROW         20     /* pixels */
+#define TONES       6
 
 struct node {
 	const char *name; /* of the profile */
@@ -36,6 +37,7 @@ struct flame {
 	struct hash by_key;
 	size_t nshown, depth; /* of those that are shown */
 	size_t nhidden;
+	long start; /* of the picture in the page */
 };
 
 /* ---- the tree -------------------------------------------------------- */
@@ -99,7 +101,8 @@ static void add_site(struct flame *f, const struct profile_site *s)
 static bool is_shown(const struct flame *f, const struct node *n)
 {
 	return n->bytes >= f->nodes.v[0].bytes / NARROWEST &&
-	       f->nshown < NODES_MAX;
+	       f->nshown < NODES_MAX &&
+	       html_has_room(f->o, f->start, NODES_BYTES);
 }
 
 /* the same function has the same tone everywhere */
@@ -231,7 +234,7 @@ static void draw(struct flame *f)
 
 void report_flame(const struct page *p, FILE *o)
 {
-	struct flame f = {.p = &p->profile, .o = o};
+	struct flame f = {.p = &p->profile, .o = o, .start = html_at(o)};
 
 	hash_init(&f.by_key);
 	VEC_PUSH(&f.nodes, ((struct node){.name = "all live bytes"}));

@@ -208,6 +208,16 @@ void html_cell_percent(FILE *o, uint64_t part, uint64_t whole)
 	fputs("</span></td>", o);
 }
 
+long html_at(FILE *o)
+{
+	return ftell(o);
+}
+
+bool html_has_room(FILE *o, long start, long bytes)
+{
+	return ftell(o) - start < bytes;
+}
+
 void html_section(FILE *o, const char *id, const char *title)
 {
 	fprintf(o,

@@ -48,6 +48,11 @@ void html_cell_count(FILE *o, uint64_t n);
 void html_cell_size(FILE *o, uint64_t bytes);
 /** A cell of a html_percent(), and a bar. */
 void html_cell_percent(FILE *o, uint64_t part, uint64_t whole);
+/** True while less than that was written since html_at() said start: the names
+ * in a dump may be of any length, a page is not. */
+bool html_has_room(FILE *o, long start, long bytes);
+/** How much was written so far. */
+long html_at(FILE *o);
 /** Begins a section with its heading. */
 void html_section(FILE *o, const char *id, const char *title);
 /** Ends it. */

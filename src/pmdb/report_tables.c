@@ -7,10 +7,11 @@
 #include "pmdb/report_html.h"
 #include "pmdb/report_impl.h"
 
-#define SITES_MAX  300
-#define FRAMES_MAX 48
-#define CALLERS    2 /* named beside a call site */
-#define CACHES_MAX 2000
+#define SITES_MAX   300
+#define SITES_BYTES 900000 /* of the page */
+#define FRAMES_MAX  48
+#define CALLERS     2 /* named beside a call site */
+#define CACHES_MAX  800
 
 /* ---- call sites ------------------------------------------------------ */
 
@@ -150,19 +151,24 @@ static void put_callers(const struct page *p, const struct callers *c, FILE *o)
 		{"Leaked of these", true},
 	};
 	uint64_t left_out = 0;
+	size_t nshown = 0;
+	long start = html_at(o);
 
 	html_table(o, "sites", "Live bytes by call site", cols, 5);
 	for (size_t i = 0; i < c->list.n; i++) {
-		if (i < SITES_MAX)
+		if (nshown == i && i < SITES_MAX &&
+		    html_has_room(o, start, SITES_BYTES)) {
 			put_caller(p, &c->list.v[i], o);
-		else
+			nshown++;
+		} else {
 			left_out += c->list.v[i].bytes;
+		}
 	}
 	html_table_end(o);
-	if (c->list.n <= SITES_MAX)
+	if (c->list.n == nshown)
 		return;
 	fputs("<p class=\"note\">", o);
-	html_count(o, c->list.n - SITES_MAX);
+	html_count(o, c->list.n - nshown);
 	fputs(" more call sites, which have ", o);
 	html_size(o, left_out);
 	fputs(" together, are left out (pmdb export has all).</p>\n", o);

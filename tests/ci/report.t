@@ -57,6 +57,31 @@ int main(void)
 }
 """ % EVIL
 
+# of the bits of a number, a stack
+LONG = r"""
+#include <stdlib.h>
+#define NAME(x) __asm__("%s" x)
+static void *a(int n, int d) NAME("_a");
+static void *b(int n, int d) NAME("_b");
+#define F(f, g)                                                       \
+	__attribute__((noinline)) static void *f(int n, int d)        \
+	{                                                             \
+		void *p = !d ? malloc(64) : n & 1 ? f(n / 2, d - 1)   \
+						  : g(n / 2, d - 1);  \
+		__asm__ volatile("" ::: "memory");                    \
+		return p;                                             \
+	}
+F(a, b)
+F(b, a)
+int main(void)
+{
+	for (int n = 0; n < 1024; n++)
+		if (!a(n, 10))
+			return 1;
+	return 0;
+}
+""" % ("long_" * 300)
+
 # the contrast of every text with what is behind it, the least first
 CONTRAST = r"""
 (function () {
@@ -102,7 +127,7 @@ CONTRAST = r"""
 })()
 """
 
-T.plan(41)
+T.plan(44)
 browser = Browser(WORK)
 try:
     # ---- what it says
@@ -282,6 +307,18 @@ try:
     ok(not browser.eval("window.hacked") and
        any("Content Security Policy" in x for x in browser.troubles()),
        "hostile: the policy forbids other scripts")
+
+    # ---- names of any length, in a thousand stacks
+    dump = os.path.join(WORK, "long.core")
+    run(PMDB, "run", "-o", dump, "--", build("long", LONG))
+    page = report(dump, "long")
+    browser.open(page)
+    got = browser.eval("Array.from(document.querySelectorAll('.note')).map("
+                       "e => e.textContent)")
+    ok(os.path.getsize(page) < 5000000 and not browser.troubles() and
+       sum("more group" in x or "more call sites" in x for x in got) == 2,
+       "long: less than 5 MB, and what is left out is said",
+       (os.path.getsize(page), got))
 
     # ---- a heap of another allocator
     exe = build("plain", HOSTILE.replace("return 0;",
