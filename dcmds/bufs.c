@@ -227,6 +227,25 @@ static struct err *walk_named(struct session *s, const struct walker *walker,
 				 &w);
 }
 
+static struct err *walk_threads(struct session *s, const struct walker *walker,
+				bool has_addr, taddr_t addr, walk_fn *fn,
+				void *arg)
+{
+	struct walk_arg w = {.fn = fn, .arg = arg};
+	struct find_arg find = {.name = walker->data};
+	struct err *err = session_heap(s, &w.heap);
+
+	(void)has_addr; /* takes none */
+	(void)addr;
+	if (!err)
+		err = w.heap->ops->caches(w.heap, match_name, &find);
+	if (!err && (!find.addr || !w.heap->ops->thread_bufs))
+		err = err_new(ERR_NOSUP, "%s heap has no such lists of threads",
+			      w.heap->ops->name);
+	return err ? err
+		   : w.heap->ops->thread_bufs(w.heap, find.addr, pass_addr, &w);
+}
+
 static struct err *make_walker(void *arg, const struct heap_cache *c)
 {
 	struct maker *m = arg;
@@ -238,6 +257,14 @@ static struct err *make_walker(void *arg, const struct heap_cache *c)
 	};
 
 	VEC_PUSH(&m->list, w);
+	w.brief = "free buffers of this size that threads keep";
+	w.data = c->name;
+	w.run = walk_threads;
+	for (size_t i = 0; i < 2; i++) {
+		w.name = c->thread_walker[i];
+		if (w.name)
+			VEC_PUSH(&m->list, w);
+	}
 	return NULL;
 }
 

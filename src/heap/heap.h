@@ -99,6 +99,9 @@ struct heap_cache {
 	uint64_t nfree_mag; /* in magazines and depot */
 	uint64_t nfree_slab;
 	uint64_t nlive; /* allocated, when buftotal is not known */
+	/* walkers over what threads keep of it: kmem_ptc_SIZE and umem_ptc_SIZE;
+	 * NULL: they keep none */
+	const char *thread_walker[2];
 };
 
 #define HEAP_NOT_KNOWN UINT64_MAX
@@ -356,6 +359,9 @@ struct heap_ops {
 	/* what a cache has for each CPU */
 	struct err *(*cpu_caches)(struct heap *heap, taddr_t cache,
 				  heap_addr_fn *fn, void *arg);
+	/* free buffers of a cache that threads keep at hand */
+	struct err *(*thread_bufs)(struct heap *heap, taddr_t cache,
+				   heap_addr_fn *fn, void *arg);
 	/* frees by the wrong call, newest first; *ret_total counts all there
 	 * were, of which fn (NULL: none) is told the recorded */
 	struct err *(*mismatches)(struct heap *heap, uint64_t *ret_total,

@@ -555,8 +555,12 @@ static void kmem_close(struct heap *heap)
 
 	if (!kh)
 		return;
-	for (size_t i = 0; i < kh->caches.n; i++)
+	for (size_t i = 0; i < kh->caches.n; i++) {
 		mem_free(kh->caches.v[i].name);
+		mem_free(kh->caches.v[i].thread_walker[0]);
+		mem_free(kh->caches.v[i].thread_walker[1]);
+		VEC_FREE(&kh->caches.v[i].in_threads);
+	}
 	for (size_t i = 0; i < kh->arenas.n; i++)
 		mem_free(kh->arenas.v[i].name);
 	for (size_t i = 0; i < K_MAX; i++)
@@ -642,6 +646,23 @@ static struct err *kmem_cpu_caches(struct heap *heap, taddr_t cache,
 				 kh->names.row[F_kmem_cache_cache_cpu]
 					 .offset_bytes +
 				 i * kh->names.struct_bytes[K_kmem_cpu_cache]);
+	return err;
+}
+
+static struct err *kmem_thread_bufs(struct heap *heap, taddr_t cache,
+				    heap_addr_fn *fn, void *arg)
+{
+	struct kmem_heap *kh = heap->priv;
+	struct err *err = kmem_load(kh);
+
+	if (err)
+		return err;
+	const struct kmem_cache *kc = kmem_cache_at(kh, cache);
+
+	if (!kc)
+		return no_cache(cache);
+	for (size_t i = 0; !err && i < kc->in_threads.n; i++)
+		err = fn(arg, kc->in_threads.v[i]);
 	return err;
 }
 
@@ -811,5 +832,6 @@ const struct heap_ops heap_kmem_ops = {
 	.rmap_free = kmem_rmap_free,
 	.status = kmem_status,
 	.cpu_caches = kmem_cpu_caches,
+	.thread_bufs = kmem_thread_bufs,
 	.mismatches = kmem_mismatches,
 };

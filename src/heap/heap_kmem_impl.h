@@ -85,7 +85,9 @@ struct kmem_numbers {
 
 struct kmem_cache {
 	struct heap_cache pub;
-	char *name; /* owned */
+	char *name;              /* owned */
+	char *thread_walker[2];  /* owned: see heap_cache */
+	VEC(taddr_t) in_threads; /* free buffers that threads keep */
 	uint64_t chunk_bytes, slab_bytes;
 	uint64_t bufctl_off, buftag_off, verify_bytes;
 	uint64_t quantum_bytes; /* of its arena */

@@ -139,6 +139,20 @@ static bool is_size_class(const char *name)
 	return *n && strspn(n, digits) == strlen(n);
 }
 
+/* mdb has a walker for each size that threads keep buffers of */
+static void name_thread_walkers(struct kmem_cache *kc)
+{
+	static const char *const spelling[2] = {"kmem", "umem"};
+
+	if (kc->size_class == 0 || strncmp(kc->name, "kmem_alloc_", 11) != 0)
+		return;
+	for (int i = 0; i < 2; i++) {
+		kc->thread_walker[i] =
+			mem_printf("%s_ptc_%s", spelling[i], kc->name + 11);
+		kc->pub.thread_walker[i] = kc->thread_walker[i];
+	}
+}
+
 static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)
 {
 	struct kmem_cache kc = {0};
@@ -185,6 +199,7 @@ static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)
 	read_flags(kh, &kc);
 	kc.pub.is_poisoned = kc.has_deadbeef;
 	classify(kh, &kc);
+	name_thread_walkers(&kc);
 	sum_cpus(kh, &kc);
 	kc.is_usable = check_geometry(kh, &kc);
 	VEC_PUSH(&kh->caches, kc);

@@ -17,7 +17,7 @@
 /* no magazine of any build is larger */
 #define MAGSIZE_MAX 4096
 
-static void take_round(struct kmem_heap *kh, size_t cache, taddr_t mag,
+static bool take_round(struct kmem_heap *kh, size_t cache, taddr_t mag,
 		       uint64_t i, taddr_t buf, uint8_t state)
 {
 	struct kmem_cache *kc = &kh->caches.v[cache];
@@ -29,7 +29,7 @@ static void take_round(struct kmem_heap *kh, size_t cache, taddr_t mag,
 		      (s->is_torn && *place == BUF_FREE_SLAB))) {
 		*place = state;
 		kc->pub.nfree_mag++;
-		return;
+		return true;
 	}
 	kmem_damage(kh, mag, kc->pub.addr,
 		    "cache %s: magazine 0x%" PRIx64 ": round %" PRIu64
@@ -37,6 +37,7 @@ static void take_round(struct kmem_heap *kh, size_t cache, taddr_t mag,
 		    kc->name, mag, i, buf,
 		    !place ? "is no buffer of the cache"
 			   : "is free in another place, too");
+	return false;
 }
 
 static void take_magazine(struct kmem_heap *kh, size_t cache, taddr_t mag,
@@ -189,7 +190,8 @@ static void take_bin(struct kmem_heap *kh, size_t cache, taddr_t thread,
 			err_free(err);
 			return;
 		}
-		take_round(kh, cache, bin, i, buf, BUF_FREE_MAG);
+		if (take_round(kh, cache, bin, i, buf, BUF_FREE_MAG))
+			VEC_PUSH(&kc->in_threads, buf);
 	}
 }
 

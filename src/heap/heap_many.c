@@ -276,6 +276,15 @@ static struct err *many_cpu_caches(struct heap *heap, taddr_t cache,
 				  : cannot(p, "layer for CPUs");
 }
 
+static struct err *many_thread_bufs(struct heap *heap, taddr_t cache,
+				    heap_addr_fn *fn, void *arg)
+{
+	struct heap *p = owner(heap, cache);
+
+	return p->ops->thread_bufs ? p->ops->thread_bufs(p, cache, fn, arg)
+				   : cannot(p, "lists of threads by cache");
+}
+
 static struct err *many_segments(struct heap *heap, taddr_t arena,
 				 unsigned types, heap_segment_fn *fn, void *arg)
 {
@@ -420,6 +429,7 @@ static const struct heap_ops many_ops = {
 	.rmap_free = many_rmap_free,
 	.status = many_status,
 	.cpu_caches = many_cpu_caches,
+	.thread_bufs = many_thread_bufs,
 	.mismatches = many_mismatches,
 	.freelists = many_freelists,
 	.uses = many_uses,
@@ -460,6 +470,7 @@ struct heap *heap_many(struct heap *const parts[], size_t n)
 	KEEP(rmap_free);
 	KEEP(status);
 	KEEP(cpu_caches);
+	KEEP(thread_bufs);
 	KEEP(mismatches);
 	KEEP(freelists);
 	KEEP(uses);

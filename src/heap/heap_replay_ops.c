@@ -474,6 +474,13 @@ static struct err *no_cpu_caches(struct heap *heap, taddr_t cache,
 	return not_told("magazines");
 }
 
+static struct err *no_thread_bufs(struct heap *heap, taddr_t cache,
+				  heap_addr_fn *fn, void *arg)
+{
+	(void)heap, (void)cache, (void)fn, (void)arg;
+	return not_told("lists of threads");
+}
+
 const struct heap_ops heap_replay_ops = {
 	.name = "replayed",
 	.close = replay_close,
@@ -497,4 +504,5 @@ const struct heap_ops heap_replay_ops = {
 	.rmap_free = no_rmap_free,
 	.status = replay_status,
 	.cpu_caches = no_cpu_caches,
+	.thread_bufs = no_thread_bufs,
 };

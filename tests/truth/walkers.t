@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Walkers over what is constructed, over the layers of CPUs, and over arenas
 from the leaves up."""
-import os, re, sys
+import os, re, subprocess, sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(9)
+T.plan(12)
 
 
 def rows(dump, cmd):
@@ -66,3 +66,57 @@ T.ok(len(source) == len(post) and any(source) and not bad,
 bad = [hex(a) for a, s in zip(post, source) if s and
        pre.index(s) > pre.index(a)]
 T.ok(not bad, "::walk vmem: each after its source", bad)
+
+# what each thread keeps: of five buffers the three it has freed
+PROG = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+static pthread_barrier_t turn;
+static void *volatile got[2][5];
+static void *work(void *arg)
+{
+	int me = (int)(long)arg;
+
+	for (int i = 0; i < 5; i++)
+		got[me][i] = malloc(3000);
+	for (int i = 0; i < 3; i++)
+		free(got[me][i]);
+	for (int i = 0; i < 5; i++)
+		fprintf(stderr, "%s %p\n", i < 3 ? "free" : "live", got[me][i]);
+	pthread_barrier_wait(&turn);
+	pthread_barrier_wait(&turn);
+	return NULL;
+}
+int main(void)
+{
+	pthread_t t;
+
+	pthread_barrier_init(&turn, NULL, 2);
+	pthread_create(&t, NULL, work, (void *)1);
+	pthread_barrier_wait(&turn);
+	pthread_barrier_init(&turn, NULL, 1);
+	work(NULL);
+	abort();
+}
+"""
+subprocess.run(["gcc", "-x", "c", "-w", "-o", "keeps", "-", "-pthread"],
+               input=PROG, text=True, check=True)
+keeps = subprocess.Popen(["./keeps"], stderr=subprocess.PIPE, env=dict(
+    os.environ, LD_PRELOAD=T.PRELOAD, KMEM_DEBUG="", KMEM_LOGGING="",
+    KMEM_SNAPSHOT="fatal,path=keeps.core"), text=True)
+out = keeps.communicate()[1]
+os.rename("keeps.core.%d" % keeps.pid, "keeps.core")
+said = {"free": set(), "live": set()}
+for kind, a in re.findall("^(free|live) 0x([0-9a-f]+)$", out, re.M):
+    said[kind].add(int(a, 16))
+cache = re.search("from (kmem_alloc_(\\d+))", T.pmdb(
+    "keeps.core", "%x::whatis" % max(said["live"]))[1])
+got = T.walk("keeps.core", "::walk umem_ptc_" + cache.group(2))
+T.ok(len(said["free"]) == 6 and len(got) == 6 and set(got) == said["free"],
+     "::walk umem_ptc_SIZE: what two threads keep", T.hexes(got) + out)
+same = T.walk("keeps.core", "::walk kmem_ptc_" + cache.group(2))
+T.ok(same == got, "::walk kmem_ptc_SIZE is the same", T.hexes(same))
+rc, out, err = T.pmdb("keeps.core", "::walk umem_ptc_" + cache.group(2) +
+                      " | ::state")
+T.ok(rc == 0 and out.count(" magazine ") == 6, "they are free", out + err)
