@@ -80,13 +80,17 @@ static void put_callers(const struct item *item, const struct check_frame *f,
 
 	while (i < s->n && s->v[i] != f)
 		i++;
-	for (size_t n = 0; n < CALLERS && i + 1 < s->n; i++) {
-		const char *name = s->v[i + 1]->function;
+	const char *before = i < s->n ? s->v[i]->function : NULL;
 
-		if (name && s->v[i]->function &&
-		    !strcmp(name, s->v[i]->function))
+	/* what calls main() is the same everywhere */
+	for (size_t n = 0;
+	     n < CALLERS && before && strcmp(before, "main") && i + 1 < s->n;) {
+		const char *name = s->v[++i]->function;
+
+		if (name && !strcmp(name, before))
 			continue; /* it calls itself */
 		n++;
+		before = name;
 		fputs(" <span class=\"file\">\xe2\x86\x90 ", o);
 		html_text(o, name ? name : "?");
 		fputs("</span>", o);

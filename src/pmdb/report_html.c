@@ -147,7 +147,7 @@ void html_table(FILE *o, const char *id, const char *caption,
 		const struct html_column *cols, size_t n)
 {
 	fprintf(o,
-		"<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+		"<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
 		"aria-labelledby=\"%s-caption\"><table id=\"%s\">\n"
 		"<caption id=\"%s-caption\">%s</caption>\n<thead><tr>",
 		id, id, id, caption);

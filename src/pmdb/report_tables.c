@@ -105,7 +105,8 @@ static void put_outer(const struct page *p, const struct profile_site *s,
 {
 	const char *before = name_of(p, s, 0);
 
-	for (size_t i = 1, n = 0; i < s->nplaces && n < CALLERS; i++) {
+	for (size_t i = 1, n = 0;
+	     i < s->nplaces && n < CALLERS && strcmp(before, "main"); i++) {
 		const char *name = name_of(p, s, i);
 
 		if (!strcmp(name, before))
@@ -123,7 +124,7 @@ static void put_caller(const struct page *p, const struct caller *c, FILE *o)
 	const struct profile_place *place =
 		&p->profile.places.v[c->site->places[0]];
 
-	fputs("<tr><th scope=\"row\">", o);
+	fputs("<tr><td role=\"rowheader\" class=\"head\">", o);
 	if (c->site->stack) {
 		fputs("<details><summary>", o);
 		put_place(&place->lines.v[0], o);
@@ -135,7 +136,7 @@ static void put_caller(const struct page *p, const struct caller *c, FILE *o)
 		put_place(&place->lines.v[0], o);
 		fputs(" <span class=\"file\">no stack recorded</span>", o);
 	}
-	fputs("</th>", o);
+	fputs("</td>", o);
 	html_cell_count(o, c->nbufs);
 	html_cell_size(o, c->bytes);
 	html_cell_percent(o, c->bytes, p->v.live.bytes);
