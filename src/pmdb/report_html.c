@@ -176,6 +176,11 @@ void html_cell_name(FILE *o, const char *s)
 	fputs("</th>", o);
 }
 
+void html_cell_none(FILE *o)
+{
+	fputs("<td class=\"n\" data-v=\"-1\">\xe2\x80\x93</td>", o);
+}
+
 void html_cell_count(FILE *o, uint64_t n)
 {
 	fprintf(o, "<td class=\"n\" data-v=\"%" PRIu64 "\">", n);

@@ -42,6 +42,8 @@ void html_table_end(FILE *o);
 void html_cell_text(FILE *o, const char *s);
 /** A cell that heads its row. */
 void html_cell_name(FILE *o, const char *s);
+/** A cell of what is not known; it sorts below all others. */
+void html_cell_none(FILE *o);
 /** A cell of a html_count(). */
 void html_cell_count(FILE *o, uint64_t n);
 /** A cell of a html_size(). */

@@ -255,9 +255,17 @@ static void put_cache(const struct heap_cache *c, FILE *o)
 	html_cell_count(o, c->buftotal);
 	html_cell_percent(o, in_use(c), c->buftotal);
 	html_cell_size(o, in_use(c) * c->bufsize_bytes);
-	html_cell_size(o, memory);
-	html_cell_count(o, c->nalloc);
-	html_cell_count(o, c->nalloc_fail);
+	if (c->slab_bytes)
+		html_cell_size(o, memory);
+	else
+		html_cell_none(o);
+	if (c->nalloc || !c->buftotal) {
+		html_cell_count(o, c->nalloc);
+		html_cell_count(o, c->nalloc_fail);
+	} else { /* this allocator does not count */
+		html_cell_none(o);
+		html_cell_none(o);
+	}
 	fputs("</tr>\n", o);
 }
 

@@ -127,7 +127,7 @@ CONTRAST = r"""
 })()
 """
 
-T.plan(44)
+T.plan(45)
 browser = Browser(WORK)
 try:
     # ---- what it says
@@ -335,6 +335,8 @@ try:
     ok(q.returncode == 0 and not browser.troubles() and
        "No stacks were recorded" in browser.eval("document.body.textContent"),
        "glibc: a report without stacks, which says so", q)
+    got = browser.eval(column % (8, 8, 8))
+    ok(got and set(got) == {-1}, "glibc: what it does not count is not 0", got)
 finally:
     browser.close()
 
