@@ -57,8 +57,11 @@ static struct err *dcmd_walk(struct dcmd_call *call)
 
 	if (err)
 		return err;
-	if (call->argc == first || call->argc > first + 2)
+	if (call->argc == first)
 		return err_new(ERR_USAGE, "::walk needs the name of a walker");
+	if (call->argc > first + 2)
+		return err_new(ERR_USAGE, "::walk takes one walker and one "
+					  "variable, options before them");
 	if (call->argc == first + 2)
 		w.var = call->argv[first + 1].str;
 	if (names) {

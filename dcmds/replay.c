@@ -105,15 +105,22 @@ static struct err *time_wanted(struct dcmd_call *call, const char *text,
 	return NULL;
 }
 
-/* counts are decimal, unless they say otherwise: 1000, 0x400 */
+/* counts are decimal, unless they say otherwise: 1000, 0t1000, 0x400 */
 static struct err *count_wanted(struct heap *replay, const char *text,
 				const struct heap_moment *m, uint64_t *ret)
 {
 	bool is_back = text[0] == '-';
 	const char *digits = text + (is_back || text[0] == '+');
+	unsigned base = 10;
 	char *end = NULL;
-	uint64_t n =
-		isdigit((unsigned char)*digits) ? strtoull(digits, &end, 0) : 0;
+	uint64_t n = 0;
+
+	if (digits[0] == '0' && (digits[1] == 'x' || digits[1] == 't')) {
+		base = digits[1] == 'x' ? 16 : 10;
+		digits += 2;
+	}
+	if (isxdigit((unsigned char)*digits))
+		n = strtoull(digits, &end, (int)base);
 
 	if (!end || *end != '\0')
 		return bad('n', text);

@@ -156,8 +156,8 @@ n = len(re.findall("^0x", p.stdout, re.M))
 T.ok(n > 20 and re.search(r"allocated then +%d +%d\n" % (n, n * 120), p.stdout),
      "::kmem_states and a walker of one cache agree", p.stdout[-700:])
 p = pmdb((r.dump, log), "::replay -t %x" % t, "::kmastat ! grep fix_built",
-         "::replay -n +0 ! tail -n +2", "::replay -n -500 ! tail -n +2",
-         "::replay -n +500 ! tail -n +2", "::replay -r ! tail -n +2")
+         "::replay -n +0 ! tail -n +2", "::replay -n -0500 ! tail -n +2",
+         "::replay -n +0t500 ! tail -n +2", "::replay -r ! tail -n +2")
 n = re.search(r"fix_built +120 +(\d+) +- +-", p.stdout)
 steps = [line.split()[:4] for line in p.stdout.splitlines()
          if re.match(r" *[0-9a-f]{12} ", line)][1:]

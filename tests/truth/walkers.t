@@ -7,7 +7,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(12)
+T.plan(13)
 
 
 def rows(dump, cmd):
@@ -120,3 +120,6 @@ T.ok(same == got, "::walk kmem_ptc_SIZE is the same", T.hexes(same))
 rc, out, err = T.pmdb("keeps.core", "::walk umem_ptc_" + cache.group(2) +
                       " | ::state")
 T.ok(rc == 0 and out.count(" magazine ") == 6, "they are free", out + err)
+rc, out, err = T.pmdb("keeps.core", "::walk kmem -s leak")
+T.ok(rc == 1 and out == "" and "options before them" in err,
+     "an option behind the walker is no option", err)
