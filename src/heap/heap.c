@@ -101,6 +101,7 @@ void heap_close(struct heap *heap)
 	if (heap->ops->close)
 		heap->ops->close(heap);
 	mem_free(heap->health.first_finding);
+	mem_free(heap->health.untold);
 	mem_free(heap->health.panic);
 	mem_free(heap->health.doubt);
 	mem_free(heap);
@@ -111,11 +112,13 @@ void heap_damage(struct heap *heap, const char *fmt, ...)
 	va_list ap;
 
 	heap->health.nfindings++;
-	if (heap->health.first_finding)
+	if (heap->health.untold)
 		return;
 	va_start(ap, fmt);
-	heap->health.first_finding = mem_vprintf(fmt, ap);
+	heap->health.untold = mem_vprintf(fmt, ap);
 	va_end(ap);
+	if (!heap->health.first_finding)
+		heap->health.first_finding = mem_strdup(heap->health.untold);
 }
 
 static bool has_prefix(const char *s, const char *prefix)

@@ -392,7 +392,8 @@ struct heap_health {
 	unsigned nthreads_lost; /* threads the producer could not describe */
 	uint64_t nfindings;     /* damage met while walking so far */
 	char *first_finding;    /* owned by the heap; NULL none */
-	char *panic;    /* the allocator's own last message; NULL none */
+	char *untold; /* the first that no command told of; owned by the heap */
+	char *panic;  /* the allocator's own last message; NULL none */
 	bool has_panic; /* it found corruption by itself; panic may be "" */
 	uint64_t
 		moment_ns; /* it answers for this earlier moment; 0: the dump */

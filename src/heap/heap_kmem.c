@@ -169,11 +169,16 @@ void kmem_damage(struct kmem_heap *kh, taddr_t addr, taddr_t cache,
 		.cache = cache,
 		.kind = FINDING_STRUCTURE,
 	};
+	bool is_new = false;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(f.text, sizeof(f.text), fmt, ap);
 	va_end(ap);
+	kh->nmet++;
+	hash_put(&kh->noted, hash_bytes(f.text, strlen(f.text), 0), &is_new);
+	if (!is_new)
+		return;
 	heap_damage(kh->heap, "%s", f.text);
 	if (kh->findings.n < KMEM_FINDINGS_MAX)
 		VEC_PUSH(&kh->findings, f);
@@ -514,6 +519,7 @@ struct err *kmem_open_named(struct heap *heap, struct kmem_names *names)
 	struct kmem_heap *kh = mem_zalloc(sizeof(*kh));
 
 	kh->heap = heap;
+	hash_init(&kh->noted);
 	kh->t = heap->target;
 	kh->types = heap->types;
 	kh->names = *names;
@@ -573,6 +579,7 @@ static void kmem_close(struct heap *heap)
 	VEC_FREE(&kh->bigs);
 	VEC_FREE(&kh->numbers);
 	VEC_FREE(&kh->findings);
+	hash_fini(&kh->noted);
 	kmem_logfile_close(kh->logfile);
 	mem_free(kh->log_path);
 	mem_free(kh->by_base);

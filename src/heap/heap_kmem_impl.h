@@ -166,6 +166,8 @@ struct kmem_heap {
 	VEC(struct kmem_arena) arenas;
 	VEC(struct kmem_big) bigs;         /* ascending */
 	VEC(struct heap_finding) findings; /* damage met while loading */
+	struct hash noted;    /* their texts: what is met again is not new */
+	uint64_t nmet;        /* that, too, included */
 	VEC(taddr_t) numbers; /* segments of identifier arenas, ascending */
 	bool has_numbers;     /* which were looked for */
 	unsigned char *scratch[K_MAX]; /* for structs that lie across maps */
@@ -174,6 +176,8 @@ struct kmem_heap {
 /* at most so many findings are kept; all are counted */
 #define KMEM_FINDINGS_MAX 1000
 #define KMEM_NAME_MAX     64
+/* a chain of sources that is longer is a ring */
+#define KMEM_DEPTH_MAX 64
 
 /* ---- heap_kmem.c ----------------------------------------------------- */
 
@@ -315,6 +319,12 @@ struct err *kmem_heap_waiters(struct heap *heap, heap_waiter_fn *fn, void *arg);
 struct err *kmem_rmaps(struct heap *heap, heap_rmap_fn *fn, void *arg);
 struct err *kmem_rmap_free(struct heap *heap, taddr_t map, heap_range_fn *fn,
 			   void *arg);
+
+/* ---- heap_kmem_lists.c ----------------------------------------------- */
+
+/** Notes as damage what is wrong with the lists and tables that no answer about
+ * a buffer hangs on. */
+struct err *kmem_verify_lists(struct kmem_heap *kh) must_use;
 
 /* ---- heap_kmem_verify.c ---------------------------------------------- */
 

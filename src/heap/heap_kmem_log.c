@@ -275,8 +275,13 @@ static void read_chunk(struct kmem_heap *kh, taddr_t chunk, uint64_t bytes,
 			kmem_peek(kh, K_kmem_bufctl_audit, chunk + at);
 		struct stamp s = {.addr = chunk + at, .cpu = cpu};
 
-		if (!raw)
+		if (!raw) {
+			kmem_damage(kh, chunk, 0,
+				    "log: record 0x%" PRIx64
+				    " is not in the dump",
+				    s.addr);
 			return;
+		}
 		s.ns = kmem_get(kh, F_kmem_bufctl_audit_bc_timestamp, raw);
 		if (s.ns)
 			VEC_PUSH(&st->list, s);
@@ -502,12 +507,40 @@ static struct err *hash_entry(struct kmem_heap *kh, const struct kmem_cache *kc,
 	return NULL;
 }
 
+/* one chain; what cannot be read ends it, and the next one is told */
+static struct err *hash_chain(struct kmem_heap *kh, const struct kmem_cache *kc,
+			      taddr_t at, heap_audit_fn *fn, void *arg)
+{
+	struct kmem_loop loop = {0};
+	struct err *err = NULL;
+
+	while (!err && at) {
+		struct heap_audit a = {0};
+		bool is_seen = kmem_loop_seen(&loop, at);
+
+		err = is_seen ? NULL : hash_entry(kh, kc, at, &a);
+		if (err || is_seen) {
+			err_free(err);
+			kmem_damage(kh, at, kc->pub.addr,
+				    "cache %s: hash entry 0x%" PRIx64 " %s",
+				    kc->name, at,
+				    is_seen ? "is in the table twice"
+					    : "is not in the dump");
+			return NULL;
+		}
+		at = kmem_get_at(kh, F_kmem_bufctl_bc_next, at);
+		err = fn(arg, &a);
+		if (!err)
+			err = interrupt_check();
+	}
+	return err;
+}
+
 struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
 		      void *arg)
 {
 	struct kmem_heap *kh = heap->priv;
 	struct err *err = kmem_load(kh);
-	uint64_t left = 0;
 
 	if (err)
 		return err;
@@ -518,26 +551,12 @@ struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
 			       "0x%" PRIx64 " is not a kmem_cache", cache);
 	if (!kc->pub.has_hash || kc->hash_mask >= kh->total_bytes / 8)
 		return NULL;
-	/* chains tied into rings: no more entries than buffers */
-	left = kh->state.n;
 	for (uint64_t i = 0; !err && i <= kc->hash_mask; i++) {
 		uint64_t at = 0;
 
 		err = target_read_u64(kh->t, kc->hash_table + i * 8, &at);
-		while (!err && at && left-- > 0) {
-			struct heap_audit a = {0};
-
-			err = hash_entry(kh, kc, at, &a);
-			if (err)
-				break;
-			taddr_t next =
-				kmem_get_at(kh, F_kmem_bufctl_bc_next, at);
-
-			err = fn(arg, &a);
-			at = next;
-		}
-		if (!err && left == (uint64_t)-1)
-			break;
+		if (!err)
+			err = hash_chain(kh, kc, at, fn, arg);
 		if (!err && (i & 0xffff) == 0)
 			err = interrupt_check();
 	}

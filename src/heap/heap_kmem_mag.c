@@ -252,6 +252,10 @@ struct err *kmem_load_magazines(struct kmem_heap *kh, size_t cache)
 
 		if (size)
 			magsize = size;
+	} else if (magsize > 0) {
+		kmem_damage(kh, kc->pub.addr, kc->pub.addr,
+			    "cache %s: it has magazines, but no type of them",
+			    kc->name);
 	}
 	struct err *err = take_depot(kh, cache, magsize);
 

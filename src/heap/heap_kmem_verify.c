@@ -394,7 +394,7 @@ static struct err *verify_arena(struct verifier *v, const struct kmem_arena *a)
 {
 	uint64_t q = a->pub.quantum_bytes;
 	struct arena_arg c = {.v = v, .a = a, .quantum_bytes = q};
-	uint64_t nfindings = v->kh->heap->health.nfindings;
+	uint64_t nmet = v->kh->nmet;
 
 	if (q == 0 || (q & (q - 1)))
 		return structure(v, a->pub.addr, 0,
@@ -405,7 +405,7 @@ static struct err *verify_arena(struct verifier *v, const struct kmem_arena *a)
 					verify_segment, &c);
 
 	/* a ring that could not be walked to its end adds up to nothing */
-	if (err || v->kh->heap->health.nfindings != nfindings)
+	if (err || v->kh->nmet != nmet)
 		return err;
 	err = end_span(&c);
 	if (!err && c.total_bytes != a->pub.total_bytes)
@@ -456,6 +456,8 @@ struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 	     !err && !cache && heap->health.is_quiescent && i < kh->arenas.n;
 	     i++)
 		err = verify_arena(&v, &kh->arenas.v[i]);
+	if (!err && !cache)
+		err = kmem_verify_lists(kh);
 	/* what loading and the walks above could not make sense of */
 	nfindings = kh->findings.n;
 	for (size_t i = 0; !err && i < nfindings; i++)

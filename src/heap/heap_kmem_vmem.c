@@ -82,7 +82,7 @@ static void find_depths(struct kmem_heap *kh)
 		const struct kmem_arena *a = &kh->arenas.v[i];
 		int depth = 0;
 
-		while (a->pub.source && depth < 64) {
+		while (a->pub.source && depth < KMEM_DEPTH_MAX) {
 			struct kmem_arena *up =
 				kmem_arena_at(kh, a->pub.source);
 

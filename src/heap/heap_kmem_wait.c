@@ -70,6 +70,7 @@ static struct err *each_range(struct kmem_heap *kh, taddr_t map, uint64_t n,
 			      heap_range_fn *fn, void *arg)
 {
 	taddr_t at = map + kh->names.row[F_map_m_map].offset_bytes;
+	taddr_t last = 0;
 	struct err *err = NULL;
 
 	for (uint64_t i = 0; !err && i < n; i++) {
@@ -86,6 +87,13 @@ static struct err *each_range(struct kmem_heap *kh, taddr_t map, uint64_t n,
 		r.start = kmem_get(kh, F_mapent_m_addr, raw);
 		r.end = r.start + kmem_get(kh, F_mapent_m_size, raw);
 		at += kh->names.struct_bytes[K_mapent];
+		if (r.start < last || r.end <= r.start)
+			kmem_damage(kh, map, 0,
+				    "resource map 0x%" PRIx64 ": range %" PRIu64
+				    " [0x%" PRIx64 ", 0x%" PRIx64
+				    ") is out of order",
+				    map, i, r.start, r.end);
+		last = r.end;
 		err = fn(arg, &r);
 		if (!err)
 			err = interrupt_check();

@@ -580,6 +580,7 @@ struct err *heap_replay_open(struct heap *base, struct heap **ret)
 	heap->ops = &heap_replay_ops;
 	heap->priv = r;
 	heap->health.first_finding = NULL;
+	heap->health.untold = NULL;
 	heap->health.panic = NULL;
 	heap->health.doubt = NULL;
 	r->heap = heap;

@@ -534,6 +534,19 @@ static struct err *at_place(struct err *err, const struct lex *lx,
 	return ret;
 }
 
+/* damage that was met since it was last told of */
+static void tell_damage(struct session *s)
+{
+	struct heap_health *h = s->heap ? &s->heap->health : NULL;
+
+	if (!h || !h->untold || s->depth > 1)
+		return;
+	out_warn(s->out, "the heap is damaged: %s%s; see ::kmem_verify",
+		 h->untold, h->nfindings > 1 ? ", and more" : "");
+	mem_free(h->untold);
+	h->untold = NULL;
+}
+
 struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 		      const char *name, unsigned line)
 {
@@ -563,6 +576,7 @@ struct err *exec_text(struct session *s, const char *text, enum input_kind kind,
 			break;
 		else
 			next = run_command(s, cmd, kind);
+		tell_damage(s);
 		if (!is_syntax)
 			out_finish(s->out);
 		err = next;
