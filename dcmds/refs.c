@@ -39,15 +39,16 @@ static char *root_where(struct session *s, const struct root *r, taddr_t at)
 {
 	switch (r->kind) {
 	case ROOT_REGISTER:
-		return mem_printf("register %s of thread %x", r->what, r->tid);
+		return mem_printf("register %s of thread 0x%x", r->what,
+				  r->tid);
 	case ROOT_STACK:
-		return r->tid ? mem_printf("stack of thread %x", r->tid)
+		return r->tid ? mem_printf("stack of thread 0x%x", r->tid)
 			      : mem_strdup("stack");
 	case ROOT_DATA:
 		return types_addr_name(session_types(s), at);
 	case ROOT_TLS:
 		/* a shallow root is of a thread that ended */
-		return r->tid ? mem_printf("descriptor of thread %x", r->tid)
+		return r->tid ? mem_printf("descriptor of thread 0x%x", r->tid)
 			      : mem_strdup("descriptor of a thread that ended");
 	case ROOT_ANON:
 		break;

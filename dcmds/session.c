@@ -146,7 +146,7 @@ static void heap_status(struct dcmd_call *call)
 		struct heap_stack stack;
 
 		heap_stack_of(heap, h->panic_of.stack, &stack);
-		out_text(o, "panic thread: %x, which called\n",
+		out_text(o, "panic thread: 0x%x, which called\n",
 			 h->panic_of.tid);
 		print_frames(call, &stack);
 	}

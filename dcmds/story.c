@@ -294,7 +294,7 @@ static void print_audit(struct teller *te, const struct heap_audit *a,
 	_free_ char *time = seconds_text(a->stamp_ns);
 	struct heap_stack stack;
 
-	out_text(o, "  %s%s by thread %x at %s:\n", when,
+	out_text(o, "  %s%s by thread 0x%x at %s:\n", when,
 		 a->what == HEAP_FREE ? "freed" : "allocated", a->tid, time);
 	heap_stack_of(te->heap, a->stack, &stack);
 	print_frames(te->call, &stack);
@@ -356,7 +356,7 @@ static void print_panic(struct teller *te, const struct story *s)
 	if (!h->has_panic || h->panic_of.buf != s->f->addr)
 		return;
 	out_text(te->call->out,
-		 "  the allocator met it when thread %x called\n",
+		 "  the allocator met it when thread 0x%x called\n",
 		 h->panic_of.tid);
 	heap_stack_of(te->heap, h->panic_of.stack, &stack);
 	print_frames(te->call, &stack);

@@ -7,7 +7,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(20)
+T.plan(22)
 r = T.run("story")
 t = r.truth()
 rc, out, err = T.pmdb(r.dump, "::kmem_verify -v", json_out=True)
@@ -48,6 +48,9 @@ T.ok("4f 4f 50 53 21" in text and "OOPS!" in text, "the text shows the bytes",
 T.ok("5 past the end of the 20 asked for" in text, "how far", text)
 T.ok("2 live pointers" in text and " front\n" in text and
      " kmem_alloc_16, to offset 4\n" in text, "who points at it", text)
+tids = {"thread 0x%x at" % x["last_thread"] for x in rows.values()}
+T.ok(len(tids) == 1 and all(x in text for x in tids),
+     "a thread in hexadecimal says that it is", text)
 T.ok(" stale\n" in text.split("stale_owner")[1], "also at what is free", text)
 
 r = T.run("double_free")
@@ -60,3 +63,6 @@ T.ok(int(row["heap_panic_buffer"], 16) == addr and row["next"] ==
 text = T.pmdb(r.dump, row["next"])[1]
 T.ok("%x was reported by the allocator: duplicate free" % addr in text,
      "and that tells of the buffer, though it looks whole", text)
+pid = T.parse_json(T.pmdb(r.dump, "::status", json_out=True)[1])[0]["pid"]
+T.ok("panic thread: 0x%x, which called" % pid in T.pmdb(r.dump, "::status")[1],
+     "::status names the thread as one types it", pid)
