@@ -583,7 +583,8 @@ static struct err *no_waiter(void *arg, const struct heap_waiter *w)
 	return NULL;
 }
 
-/* a record of a log names the one before it */
+/* a record of a log names the one before it; that may have been written over,
+ * by the record itself even */
 static struct err *look_at_record(void *arg, const struct heap_audit *a)
 {
 	const struct ctls *c = arg;

@@ -248,6 +248,8 @@ static struct err *load_caches(struct kmem_heap *kh)
 		err = interrupt_check();
 	}
 	hash_fini(&seen);
+	if (!err && prev == head && at == head)
+		kmem_damage(kh, head, 0, "the list of caches is empty");
 	return err;
 }
 

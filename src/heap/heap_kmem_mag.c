@@ -240,6 +240,7 @@ static struct err *take_threads(struct kmem_heap *kh, size_t cache)
 struct err *kmem_load_magazines(struct kmem_heap *kh, size_t cache)
 {
 	struct kmem_cache *kc = &kh->caches.v[cache];
+	bool has_type = false;
 
 	if (kc->nslabs == 0 || !kc->is_usable)
 		return NULL;
@@ -252,11 +253,12 @@ struct err *kmem_load_magazines(struct kmem_heap *kh, size_t cache)
 
 		if (size)
 			magsize = size;
-	} else if (magsize > 0) {
+		has_type = size != 0;
+	}
+	if (magsize > 0 && !has_type)
 		kmem_damage(kh, kc->pub.addr, kc->pub.addr,
 			    "cache %s: it has magazines, but no type of them",
 			    kc->name);
-	}
 	struct err *err = take_depot(kh, cache, magsize);
 
 	return err ? err : take_threads(kh, cache);

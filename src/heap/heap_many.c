@@ -47,6 +47,15 @@ static void merge_one(struct heap_health *to, const struct heap_health *from)
 	to->panic = from->panic ? mem_strdup(from->panic) : NULL;
 }
 
+static void take_untold(struct heap_health *to, struct heap_health *from)
+{
+	if (to->untold)
+		mem_free(from->untold);
+	else
+		to->untold = from->untold;
+	from->untold = NULL;
+}
+
 static void merge(struct heap *heap)
 {
 	struct many *m = heap->priv;
@@ -56,6 +65,7 @@ static void merge(struct heap *heap)
 	h->is_quiescent_known = h->is_quiescent = false;
 	for (size_t i = 0; i < m->n; i++) {
 		merge_one(h, &m->part[i]->health);
+		take_untold(h, &m->part[i]->health);
 		found += m->part[i]->health.nfindings;
 	}
 	/* heap_damage() may have counted for the whole in between */
