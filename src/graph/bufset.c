@@ -49,8 +49,11 @@
 #define PART_BUFS 1024u
 #define RUN_GAP   (1u << 20)
 #define ADDR_MAX  ((taddr_t)1 << (64 - SIZE_BITS))
-#define MAP_GRAIN 4096u  /* mappings begin at multiples */
-#define SLICE     65536u /* buffers */
+#define MAP_GRAIN 4096u /* mappings begin at multiples */
+/* buffers from this size on may be mapped by themselves: glibc's threshold is
+ * twice that at least, unless the program lowers it */
+#define OWN_MAP_MIN (64u << 10)
+#define SLICE       65536u /* buffers */
 #define LARGE_MIN \
 	65536u /* such a buffer is alone in its run, or with its like */
 /* blocks are worth it when buffers are no farther apart, on average */
@@ -650,11 +653,17 @@ bool bufset_is_past(const struct bufset *set, size_t i, taddr_t addr)
 {
 	if (addr != bufset_end(set, i))
 		return false;
-	/* a buffer with a mapping of its own, and, say, a thread's stack behind */
+	/*
+	 * What begins at a page behind a large buffer, which has a mapping of
+	 * its own, or at a mapping, is pointed at for its own sake: a thread's
+	 * stack, the memory of an object.  The kernel makes one mapping of two
+	 * that touch, so that their border is not always to be seen.
+	 */
 	if (addr % MAP_GRAIN == 0 && set->target) {
 		const struct target_map *map = target_map_at(set->target, addr);
+		bool is_large = bufset_at(set, i).size_bytes >= OWN_MAP_MIN;
 
-		return !map || map->start != addr;
+		return !map || (map->start != addr && !is_large);
 	}
 	return true;
 }

@@ -17,6 +17,7 @@
 #define NBUFS       64
 #define BUF(i)      (HEAP + (i)*64ULL)
 #define DATA        0x20000000ULL
+#define LARGE       0x50000000ULL
 #define STACK       0x30001000ULL /* the guard page is below */
 #define STACK_BYTES 0x8000ULL
 #define TCB         (STACK + STACK_BYTES - 0x900)
@@ -29,9 +30,11 @@ struct world {
 	struct heap_fake_buf bufs[NBUFS];
 	size_t nbufs;
 	struct user_regs_struct regs;
-	bool is_ended;     /* the stack's thread is gone */
-	bool is_regs_lost; /* and so are the registers */
-	bool is_followed;  /* by a mapping that begins where the heap ends */
+	bool is_ended;      /* the stack's thread is gone */
+	bool is_regs_lost;  /* and so are the registers */
+	size_t large_bytes; /* of a mapping at LARGE; 0 none */
+	bool is_followed;   /* by a mapping that begins where the heap ends */
+	void *large;
 	struct target *t;
 	struct heap *h;
 	struct leaks *l;
@@ -77,6 +80,11 @@ static void look(struct world *w)
 	if (w->is_followed)
 		target_mem_add(w->t, HEAP + sizeof(w->heap), w->heap,
 			       sizeof(w->heap), PF_R);
+	if (w->large_bytes) {
+		w->large = mem_zalloc(w->large_bytes);
+		target_mem_add(w->t, LARGE, w->large, w->large_bytes,
+			       PF_R | PF_W);
+	}
 	target_mem_add(w->t, DATA, w->data, sizeof(w->data), PF_R | PF_W);
 	target_mem_add(w->t, STACK, w->stack, sizeof(w->stack), PF_R | PF_W);
 	th.regs = w->regs;
@@ -96,6 +104,7 @@ static void done(struct world *w)
 	leaks_free(w->l);
 	heap_close(w->h);
 	target_close(w->t);
+	mem_free(w->large);
 	mem_free(w);
 }
 
@@ -264,6 +273,25 @@ static void the_start_of_a_mapping_is_no_end(void **state)
 		put(w, DATA, BUF(NBUFS));
 		w->is_followed = i;
 		expect(w, (size_t)i, (size_t)i);
+		assert_int_equal(w->l->set->mark[0], i ? MARK_NONE : MARK_PAST);
+		done(w);
+	}
+}
+
+/* two mappings that touch are one in the dump */
+static void a_page_behind_a_large_buffer_is_no_end(void **state)
+{
+	static const size_t sizes[] = {0x8000, 0x20000};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct world *w = world();
+
+		(void)state;
+		w->bufs[w->nbufs++] = (struct heap_fake_buf){LARGE, sizes[i],
+							     BUF_ALLOCATED, 1};
+		w->large_bytes = sizes[i] + 0x1000;
+		put(w, DATA, LARGE + sizes[i]);
+		expect(w, i, i);
 		assert_int_equal(w->l->set->mark[0], i ? MARK_NONE : MARK_PAST);
 		done(w);
 	}
@@ -489,6 +517,7 @@ int main(void)
 		cmocka_unit_test(an_interior_pointer_keeps_and_is_told),
 		cmocka_unit_test(one_past_the_end_keeps_weakly),
 		cmocka_unit_test(the_start_of_a_mapping_is_no_end),
+		cmocka_unit_test(a_page_behind_a_large_buffer_is_no_end),
 		cmocka_unit_test(a_free_buffer_keeps_nothing),
 		cmocka_unit_test(a_word_that_is_not_aligned_is_no_pointer),
 		cmocka_unit_test(registers_are_roots),
