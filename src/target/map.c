@@ -14,6 +14,12 @@
  * (I2) a map has one file, or none;
  * (I3) start <= core_end <= end, and [start, core_end) lies in the core file.
  *
+ * The kernel leaves out what was never written.  Of private memory without a
+ * file that is all zeros, or what the program asked not to be dumped; which of
+ * the two, nothing tells, unless it goes on where an object's data ends: nobody
+ * asks that of a .bss.  So that is zeros, if such memory was kept elsewhere:
+ * else all of it was left out (coredump_filter).
+ *
  * Cost: O(n log n) in the rows of the three lists.
  */
 #include "target/target_impl.h"
@@ -21,6 +27,7 @@
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static int by_start(const void *a, const void *b)
 {
@@ -240,10 +247,57 @@ static size_t tidy_loads(struct map_impl *v, size_t n)
 	return kept;
 }
 
+/* writable memory of a process alone, of no file */
+static bool is_private(const struct target_map *map)
+{
+	return (map->prot & PF_W) && !map->path;
+}
+
+static bool is_bss(const struct map_impl *before, const struct map_impl *map)
+{
+	return map->is_left_out && is_private(&map->pub) &&
+	       map->pub.end - map->pub.start <= BSS_MAX &&
+	       before->pub.end == map->pub.start && before->pub.path &&
+	       (before->pub.prot & PF_W) && before->pub.presence == MAP_IN_CORE;
+}
+
+/* gives the .bss of objects the zeros that the kernel did not write */
+static void find_bss(struct target *t)
+{
+	struct map_impl *v = t->maps.v;
+	bool has_private = false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->maps.n; i++) {
+		has_private = has_private || (is_private(&v[i].pub) &&
+					      v[i].pub.presence == MAP_IN_CORE);
+		if (i > 0 && is_bss(&v[i - 1], &v[i]) &&
+		    v[i].pub.end - v[i].pub.start > n)
+			n = v[i].pub.end - v[i].pub.start;
+	}
+	if (!has_private || n == 0 || t->zeros)
+		return;
+	void *zeros = mmap(NULL, n, PROT_READ,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (zeros == MAP_FAILED)
+		return;
+	t->zeros = zeros;
+	t->zeros_bytes = n;
+	for (size_t i = 1; i < t->maps.n; i++) {
+		if (!is_bss(&v[i - 1], &v[i]))
+			continue;
+		v[i].bytes = zeros;
+		v[i].pub.core_end = v[i].pub.end;
+		v[i].pub.presence = MAP_IN_CORE;
+	}
+}
+
 void maps_build(struct target *t, struct map_impl *loads, size_t nloads)
 {
 	nloads = tidy_loads(loads, nloads);
 	merge_files(t, loads, nloads);
 	merge_absents(t);
+	find_bss(t);
 	mem_free(loads);
 }

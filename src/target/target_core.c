@@ -236,6 +236,7 @@ static bool make_load(const struct target *t, const Elf64_Phdr *ph,
 				.prot = ph->p_flags & (PF_R | PF_W | PF_X),
 			},
 		.bytes = bytes > 0 ? t->base + ph->p_offset : NULL,
+		.is_left_out = ph->p_filesz == 0,
 	};
 	return true;
 }

@@ -18,6 +18,7 @@ struct map_impl {
 	struct target_map pub;
 	const unsigned char *bytes; /* [start, core_end); NULL if empty */
 	bool is_owned;              /* bytes is ours to free */
+	bool is_left_out;           /* who wrote the core gave it no bytes */
 };
 
 /* a line of NT_FILE */
@@ -32,7 +33,7 @@ struct target {
 	int fd;
 	const unsigned char *base; /* the mapped file */
 	uint64_t size_bytes;       /* of the file */
-	void *zeros;               /* what an executable's .bss reads as */
+	void *zeros;               /* what a .bss reads as */
 	size_t zeros_bytes;
 
 	VEC(struct map_impl) maps;

@@ -341,6 +341,63 @@ static void facts_and_threads_come_from_the_notes(void **state)
 	corebuild_free(&cb);
 }
 
+/* what the kernel writes of an object whose .bss was never written; then memory
+ * of the process alone, of which there are bytes or not */
+static void build_untouched(struct corebuild *cb, size_t stack_bytes,
+			    size_t data_bytes, uint32_t data_flags)
+{
+	static const unsigned char bytes[0x1000] = {1};
+	struct corebuild_file files[] = {{0x1000, 0x2000, 0, "/bin/x"}};
+
+	corebuild_init(cb);
+	corebuild_files(cb, files, 1);
+	corebuild_load(cb, 0x1000, 0x1000, bytes, data_bytes, data_flags);
+	corebuild_load(cb, 0x2000, 0x3000, NULL, 0, PF_R | PF_W);
+	corebuild_load(cb, 0x6000, 0x1000, NULL, 0, PF_R | PF_W);
+	corebuild_load(cb, 0x8000, 0x1000, bytes, stack_bytes, PF_R | PF_W);
+	corebuild_write(cb, CORE);
+}
+
+static void a_bss_that_was_never_written_is_zeros(void **state)
+{
+	static const struct {
+		size_t stack_bytes, data_bytes;
+		uint32_t data_flags;
+		bool is_zeros;
+	} cases[] = {
+		{0x1000, 0x1000, PF_R | PF_W, true},
+		/* private memory was left out: it may have been written */
+		{0, 0x1000, PF_R | PF_W, false},
+		/* the object's data was, too */
+		{0x1000, 0, PF_R | PF_W, false},
+		/* not where data ends */
+		{0x1000, 0x1000, PF_R, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct corebuild cb;
+		uint64_t word = 1;
+		struct target *t;
+		struct err *err = NULL;
+
+		build_untouched(&cb, cases[i].stack_bytes, cases[i].data_bytes,
+				cases[i].data_flags);
+		t = open_ok(CORE);
+		assert_int_equal(target_nmaps(t), 4);
+		err = target_read_u64(t, 0x4ff8, &word);
+		assert_int_equal(!err, cases[i].is_zeros);
+		assert_int_equal(word, cases[i].is_zeros ? 0 : 1);
+		err_free(err);
+		assert_int_equal(target_map(t, 1)->presence,
+				 cases[i].is_zeros ? MAP_IN_CORE : MAP_ABSENT);
+		/* nobody knows why this is not there */
+		assert_int_equal(target_map(t, 2)->presence, MAP_ABSENT);
+		target_close(t);
+		corebuild_free(&cb);
+	}
+}
+
 /* ---- snapshots ----------------------------------------------------------- */
 
 static void build_snapshot(struct corebuild *cb, bool with_end, int64_t off)
@@ -807,6 +864,7 @@ int main(void)
 		cmocka_unit_test(maps_merge_segments_and_files),
 		cmocka_unit_test(a_segment_is_split_where_files_begin_and_end),
 		cmocka_unit_test(facts_and_threads_come_from_the_notes),
+		cmocka_unit_test(a_bss_that_was_never_written_is_zeros),
 		cmocka_unit_test(a_snapshot_names_its_threads),
 		cmocka_unit_test(a_snapshot_without_its_end_mark_is_incomplete),
 		cmocka_unit_test(
