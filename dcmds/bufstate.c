@@ -29,6 +29,7 @@ static const char *const names[STATE_MAX][2] = {
 	[STATE_NEVER_USED] = {"never_used", "free, never used"},
 	[STATE_FREE_MAG] = {"magazine", "free in a magazine"},
 	[STATE_FREE_DEPOT] = {"depot", "free in the depot"},
+	[STATE_FREE_LIST] = {"list", "free in a list"},
 	[STATE_CONSTRUCTED] = {"constructed", "free and constructed"},
 	[STATE_TRANSIT] = {"transit", "on its way, or set aside"},
 	[STATE_THEN] = {"then", "allocated then"},
@@ -55,14 +56,15 @@ static const struct {
 	{"freed", FREE_STATES},
 };
 
-const char *bufstate_name(enum bufstate state)
+const char *bufstate_name(enum bufstate state, const char *where)
 {
-	return names[state][0];
+	return state == STATE_FREE_LIST && where ? where : names[state][0];
 }
 
-const char *bufstate_words(enum bufstate state)
+char *bufstate_words(enum bufstate state, const char *where)
 {
-	return names[state][1];
+	return state == STATE_FREE_LIST && where ? mem_printf("free, %s", where)
+						 : mem_strdup(names[state][1]);
 }
 
 /* ---- of a buffer ----------------------------------------------------- */
@@ -111,6 +113,8 @@ enum bufstate bufstate_of(struct heap *heap, const struct reach *reach,
 		return STATE_FREE_THEN;
 	if (b->state == BUF_UNKNOWN)
 		return STATE_NOT_KNOWN;
+	if (b->state == BUF_FREE_LIST)
+		return STATE_FREE_LIST;
 	if (is_never_used(heap, cache, b))
 		return STATE_NEVER_USED;
 	if (b->state == BUF_FREE_SLAB)
@@ -135,10 +139,30 @@ static uint64_t states_named(const char *name, size_t n)
 	return 0;
 }
 
-static struct err *unknown_state(const char *name, size_t n)
+/* a kind of list that is asked for by its name */
+struct list_arg {
+	const char *name;
+	const char *found; /* the same, of the heap */
+	struct nearest *near;
+};
+
+static struct err *match_list(void *arg, const struct heap_use *u)
 {
-	_free_ char *word = mem_strndup(name, n);
+	struct list_arg *a = arg;
+
+	if (!u->is_free)
+		return NULL;
+	if (a->near)
+		nearest_try(a->near, u->what);
+	if (strcmp(u->what, a->name) == 0)
+		a->found = u->what;
+	return NULL;
+}
+
+static struct err *unknown_state(struct heap *heap, const char *word)
+{
 	struct nearest near = nearest_to(word);
+	struct list_arg list = {.name = word, .near = &near};
 	_free_ char *meant = NULL;
 
 	for (size_t i = 0; i < STATE_MAX; i++)
@@ -146,21 +170,48 @@ static struct err *unknown_state(const char *name, size_t n)
 			nearest_try(&near, names[i][0]);
 	for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++)
 		nearest_try(&near, groups[i].name);
+	if (heap->ops->uses)
+		err_free(heap->ops->uses(heap, match_list, &list));
 	meant = nearest_text(&near, "");
 	return err_new(ERR_USAGE, "no state is called \"%s\"%s", word, meant);
 }
 
-static struct err *parse_names(const char *text, uint64_t *ret)
+/* one name of a state, a group or a kind of list */
+static struct err *parse_name(struct bufstates *b, const char *text, size_t n,
+			      bool *is_every_list)
 {
+	_free_ char *word = mem_strndup(text, n);
+	uint64_t states = states_named(text, n);
+	struct list_arg list = {.name = word};
+	struct err *err = NULL;
+
+	b->wanted |= states;
+	*is_every_list = *is_every_list || (states & BIT(STATE_FREE_LIST));
+	if (states)
+		return NULL;
+	if (b->heap->ops->uses)
+		err = b->heap->ops->uses(b->heap, match_list, &list);
+	if (err || !list.found)
+		return err ? err : unknown_state(b->heap, word);
+	b->wanted |= BIT(STATE_FREE_LIST);
+	VEC_PUSH(&b->lists, list.found);
+	return NULL;
+}
+
+static struct err *parse_names(struct bufstates *b, const char *text)
+{
+	bool is_every_list = false;
+
 	while (text) {
 		size_t n = strcspn(text, ",");
-		uint64_t states = states_named(text, n);
+		struct err *err = parse_name(b, text, n, &is_every_list);
 
-		if (!states)
-			return unknown_state(text, n);
-		*ret |= states;
+		if (err)
+			return err;
 		text = text[n] ? text + n + 1 : NULL;
 	}
+	if (is_every_list)
+		VEC_FREE(&b->lists);
 	return NULL;
 }
 
@@ -178,9 +229,9 @@ struct err *bufstates_open(struct session *s, const char *text,
 	struct err *err = NULL;
 
 	*ret = (struct bufstates){.s = s, .wanted = text ? 0 : ALL_STATES};
-	err = parse_names(text, &ret->wanted);
+	err = session_heap(s, &ret->heap);
 	if (!err)
-		err = session_heap(s, &ret->heap);
+		err = parse_names(ret, text);
 	if (!err)
 		err = session_reach(s, &ret->reach);
 	if (!err && ret->heap->ops->caches)
@@ -193,6 +244,7 @@ struct err *bufstates_open(struct session *s, const char *text,
 void bufstates_close(struct bufstates *b)
 {
 	VEC_FREE(&b->caches);
+	VEC_FREE(&b->lists);
 }
 
 /* the buffer whose bufctl or segment is at addr */
@@ -237,10 +289,21 @@ bool bufstates_at(const struct bufstates *b, taddr_t addr, struct heap_buf *ret,
 	return true;
 }
 
+bool bufstates_has(const struct bufstates *b, const struct heap_buf *buf,
+		   enum bufstate state)
+{
+	bool is_listed = b->lists.n == 0 || state != STATE_FREE_LIST;
+
+	for (size_t i = 0; !is_listed && i < b->lists.n; i++)
+		is_listed = buf->where && !strcmp(b->lists.v[i], buf->where);
+	return is_listed && (b->wanted & BIT(state));
+}
+
 bool bufstates_wants(const struct bufstates *b, taddr_t addr)
 {
 	enum bufstate state = STATE_MAX;
 	struct heap_buf buf;
 
-	return bufstates_at(b, addr, &buf, &state) && (b->wanted & BIT(state));
+	return bufstates_at(b, addr, &buf, &state) &&
+	       bufstates_has(b, &buf, state);
 }

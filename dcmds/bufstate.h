@@ -17,6 +17,7 @@ enum bufstate {
 	STATE_NEVER_USED,
 	STATE_FREE_MAG,
 	STATE_FREE_DEPOT,
+	STATE_FREE_LIST, /* heap_buf.where says which kind of list */
 	STATE_CONSTRUCTED,
 	STATE_TRANSIT,
 	STATE_FREE_THEN,
@@ -27,16 +28,18 @@ enum bufstate {
 enum bufstate bufstate_of(struct heap *heap, const struct reach *reach,
 			  const struct heap_cache *cache,
 			  const struct heap_buf *b);
-/** "leaked", and "leaked with another leak"; NULL: no state. */
-const char *bufstate_name(enum bufstate state);
-const char *bufstate_words(enum bufstate state);
+/** "leaked", and "leaked with another leak"; NULL: no state.  where: of
+ * STATE_FREE_LIST, heap_buf.where. */
+const char *bufstate_name(enum bufstate state, const char *where);
+char *bufstate_words(enum bufstate state, const char *where);
 
 /* addresses of buffers, bufctls and segments, told by their state */
 struct bufstates {
 	struct session *s;
 	struct heap *heap;
 	struct reach *reach;
-	uint64_t wanted; /* bit mask of 1 << enum bufstate */
+	uint64_t wanted;         /* bit mask of 1 << enum bufstate */
+	VEC(const char *) lists; /* of STATE_FREE_LIST only these; none: all */
 	VEC(struct heap_cache) caches;
 };
 
@@ -49,6 +52,9 @@ void bufstates_close(struct bufstates *b);
  * segment; false: of none. */
 bool bufstates_at(const struct bufstates *b, taddr_t addr, struct heap_buf *ret,
 		  enum bufstate *ret_state);
+/** True when that is wanted of a buffer. */
+bool bufstates_has(const struct bufstates *b, const struct heap_buf *buf,
+		   enum bufstate state);
 /** True when an address is of a buffer in a wanted state. */
 bool bufstates_wants(const struct bufstates *b, taddr_t addr);
 

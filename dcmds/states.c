@@ -9,6 +9,11 @@ static const struct column cols[] = {
 	{"bytes", "BYTES", CELL_COUNT, 14},
 };
 
+struct state_sum {
+	const char *where; /* of STATE_FREE_LIST: one for each kind of list */
+	uint64_t nbufs, bytes;
+};
+
 struct states_arg {
 	struct heap *heap;
 	const struct reach *reach;
@@ -17,18 +22,34 @@ struct states_arg {
 	taddr_t wanted_addr;            /* the same, 0: not by address */
 	bool is_found;
 	uint64_t nseen;
-	struct {
-		uint64_t nbufs, bytes;
-	} sum[STATE_MAX];
+	struct state_sum sum[STATE_MAX];
+	VEC(struct state_sum) lists;
 };
+
+static struct state_sum *sum_of(struct states_arg *a, enum bufstate state,
+				const char *where)
+{
+	struct state_sum one = {.where = where};
+
+	if (state != STATE_FREE_LIST || !where)
+		return &a->sum[state];
+	/* names of a back end: the same address each time, and few */
+	for (size_t i = 0; i < a->lists.n; i++)
+		if (a->lists.v[i].where == where)
+			return &a->lists.v[i];
+	VEC_PUSH(&a->lists, one);
+	return &a->lists.v[a->lists.n - 1];
+}
 
 static struct err *count_buf(void *arg, const struct heap_buf *b)
 {
 	struct states_arg *a = arg;
 	enum bufstate state = bufstate_of(a->heap, a->reach, a->cache, b);
 
-	a->sum[state].nbufs++;
-	a->sum[state].bytes += b->size_bytes;
+	struct state_sum *sum = sum_of(a, state, b->where);
+
+	sum->nbufs++;
+	sum->bytes += b->size_bytes;
 	progress_set("counting buffers", a->nseen++, 0);
 	return NULL;
 }
@@ -73,17 +94,28 @@ static struct err *count_all(struct states_arg *a)
 				   a->wanted_addr);
 }
 
+static void print_sum(struct out *o, enum bufstate state,
+		      const struct state_sum *sum)
+{
+	_free_ char *words = NULL;
+
+	if (sum->nbufs == 0)
+		return;
+	words = bufstate_words(state, sum->where);
+	out_str(o, bufstate_name(state, sum->where));
+	out_str(o, words);
+	out_u64(o, sum->nbufs);
+	out_u64(o, sum->bytes);
+	out_end_row(o, sum->nbufs);
+}
+
 static void print_states(const struct states_arg *a, struct out *o)
 {
 	out_begin(o, cols, 4, NULL);
 	for (unsigned i = 0; i < STATE_MAX; i++) {
-		if (a->sum[i].nbufs == 0)
-			continue;
-		out_str(o, bufstate_name((enum bufstate)i));
-		out_str(o, bufstate_words((enum bufstate)i));
-		out_u64(o, a->sum[i].nbufs);
-		out_u64(o, a->sum[i].bytes);
-		out_end_row(o, a->sum[i].nbufs);
+		print_sum(o, (enum bufstate)i, &a->sum[i]);
+		for (size_t k = 0; i == STATE_FREE_LIST && k < a->lists.n; k++)
+			print_sum(o, STATE_FREE_LIST, &a->lists.v[k]);
 	}
 	out_end(o);
 }
@@ -108,8 +140,10 @@ static struct err *dcmd_kmem_states(struct dcmd_call *call)
 		return err;
 	a.reach = reach;
 	err = count_all(&a);
-	if (err)
+	if (err) {
+		VEC_FREE(&a.lists);
 		return err;
+	}
 	if (a.heap->health.moment_ns)
 		out_warn(call->out, "kmem_states: what held a buffer then is "
 				    "not recorded");
@@ -119,6 +153,7 @@ static struct err *dcmd_kmem_states(struct dcmd_call *call)
 			 "certain: %s",
 			 reach->leaks->inconclusive);
 	print_states(&a, call->out);
+	VEC_FREE(&a.lists);
 	return NULL;
 }
 
@@ -148,13 +183,15 @@ static void print_state(struct dcmd_call *call, const struct bufstates *b,
 		out_warn(o, "state: 0x%" PRIx64 " is of no buffer", addr);
 		return;
 	}
-	if (!(b->wanted >> state & 1))
+	if (!bufstates_has(b, &buf, state))
 		return;
+	_free_ char *words = bufstate_words(state, buf.where);
+
 	out_addr(o, buf.addr);
 	out_u64(o, buf.size_bytes);
-	out_str(o, bufstate_name(state));
+	out_str(o, bufstate_name(state, buf.where));
 	out_str(o, heap_buf_from(b->heap, &buf));
-	out_str(o, bufstate_words(state));
+	out_str(o, words);
 	out_end_row(o, addr);
 }
 

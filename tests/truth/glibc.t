@@ -11,7 +11,34 @@ import glibclib as G, truthlib as T
 # seed, threads, moments
 RUNS = ((1, 0, 2), (2, 4, 2), (3, 12, 2))
 
-T.plan(sum(n for _, _, n in RUNS) + len(RUNS))
+LISTS = ("tcache", "fastbin", "unsorted", "smallbin", "largebin")
+
+
+def rows(core, command):
+    rc, out, err = T.pmdb(core, command, json_out=True)
+    if rc != 0:
+        raise T.PmdbError(command + ": " + err)
+    return T.parse_json(out)
+
+
+def states(core, name):
+    """Free buffers are told by the kind of list that they are in."""
+    want, got = {}, {}
+    for r in rows(core, "::heapstat"):
+        if r["what"] in LISTS:
+            want[r["what"]] = want.get(r["what"], 0) + r["count"]
+    for r in rows(core, "::kmem_states"):
+        if r["state"] in LISTS + ("list", "depot", "magazine"):
+            got[r["state"]] = r["buffers"]
+    T.ok(want and got == want, name + ": states of free buffers",
+         "%r, not %r" % (got, want))
+    kind = max(want, key=want.get)
+    T.ok(len(T.walk(core, "::walk -s %s freemem" % kind)) == want[kind] and
+         len(T.walk(core, "::walk -s list freemem")) == sum(want.values()),
+         name + ": walked by state, " + kind)
+
+
+T.plan(sum(n for _, _, n in RUNS) + 3 * len(RUNS))
 for seed, nthreads, n in RUNS:
     for i, m in enumerate(G.run("glibc_states", (seed, nthreads, n),
                                 "s%d" % seed)):
@@ -19,6 +46,7 @@ for seed, nthreads, n in RUNS:
         T.ok(not why, "seed %d, %d threads, moment %d: %d buffers, %d leaked" %
              (seed, nthreads, i, len(m.allocated()), len(m.leak)), why)
         if i == n - 1:
+            states(m.core, "seed %d" % seed)
             G.forget(m.core)
             why = G.why_not(m)
             T.ok(not why, "seed %d: the same without libc" % seed, why)
