@@ -182,8 +182,8 @@ static __attribute__((noinline)) void leak(void)
 		p[0] = 1;
 	}
 }
-/* where leak() and malloc() had their frames */
-static __attribute__((noinline)) void wipe(void)
+/* where leak() and malloc() had their frames, and what they had in registers */
+static __attribute__((noinline, zero_call_used_regs("all-gpr"))) void wipe(void)
 {
 	volatile char stale[16384];
 
