@@ -37,7 +37,8 @@ static void print_stack(const struct check *check, FILE *out, bool is_there,
 	struct strbuf sb = {0};
 
 	if (!is_there)
-		strbuf_puts(&sb, "    (no stack: auditing was off)\n");
+		strbuf_puts(&sb, "    (no stack: auditing was off, or the "
+				 "allocator has none)\n");
 	for (size_t i = 0; i < s->n; i++)
 		check_frame_line(&sb, s->v[i], (unsigned)i, check);
 	fputs(strbuf_str(&sb), out);
