@@ -194,6 +194,9 @@ int main(void)
 {
 	leak();
 	wipe();
+	/* nor do registers keep what they were last used for */
+	__asm__ volatile("xor %%r8d, %%r8d\n\txor %%r9d, %%r9d\n\t"
+			 "xor %%r10d, %%r10d" ::: "r8", "r9", "r10");
 	abort();
 }
 EOF
