@@ -8,8 +8,8 @@ import truthlib as T
 
 NAMES = ("leak_one", "leak_chain", "leak_ring", "leak_tree", "leak_shared",
          "leak_groups", "leak_main", "exit_deep", "clean",
-         "deep_list")
-T.plan(len(NAMES) * (T.COMPARE + 1) + 17)
+         "deep_list", "awkward")
+T.plan(len(NAMES) * (T.COMPARE + 1) + T.COMPARE + 17)
 runs = {}
 for name in NAMES:
     r = runs[name] = T.run(name)
@@ -17,6 +17,10 @@ for name in NAMES:
          name + ": runs as without the library",
          "status %d %r %r" % (r.rc, r.out, r.err))
     T.compare(r, name)
+
+# without guards a freed buffer keeps the words it had
+T.compare(T.run("awkward", env={"KMEM_DEBUG": "", "KMEM_LOGGING": ""},
+                tag="plain"), "awkward, plain")
 
 # the report itself: one group a stack, its numbers and its callers
 r = runs["leak_groups"]
