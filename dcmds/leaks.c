@@ -477,6 +477,13 @@ static struct err *print_leaks(struct find_arg *f)
 			 f->leaks->inconclusive);
 	for (int i = 0; i < SECTION_MAX; i++)
 		print_section(f, (enum section)i, &is_first);
+	if (f->shown.n && !f->heap->ops->audit && !out_is_pipe(o) &&
+	    !out_is_json(o))
+		out_text(
+			o,
+			"\n%s heap records no callers: a row is the leaks of one "
+			"cache, by size\n",
+			f->heap->ops->name);
 	if (f->shown.n == 0)
 		say_none(f);
 	if (!f->is_detailed || out_is_pipe(o))
