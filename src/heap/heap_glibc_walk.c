@@ -574,6 +574,20 @@ static bool is_big(struct glibc_heap *gh, taddr_t page, taddr_t at, taddr_t end,
 	return true;
 }
 
+/* the header a mapping was made with, which realloc() has made smaller since:
+ * it wrote to the header of the aligned chunk in it */
+static bool is_shrunk(struct glibc_heap *gh, taddr_t page, taddr_t end)
+{
+	uint64_t before = 0;
+	uint64_t head = 0;
+
+	return glibc_read(gh, page, &before) && before == 0 &&
+	       glibc_read(gh, page + 8, &head) &&
+	       (head & CHUNK_FLAGS) == CHUNK_MMAPPED &&
+	       (head - CHUNK_MMAPPED) % PAGE == 0 &&
+	       head - CHUNK_MMAPPED > end - page;
+}
+
 /* What is to be aligned has its header 16 bytes below a multiple of a power of
  * two; the header that the mapping was made with stays at its begin, so that one
  * counts only when there is no other. */
@@ -585,13 +599,13 @@ static bool big_at_page(struct glibc_heap *gh, taddr_t page, taddr_t end,
 
 	if (is_plain)
 		end = ret->end;
-	else if (end - page > PAGE)
+	else if (end - page > PAGE && !is_shrunk(gh, page, end))
 		end = page + PAGE;
 	for (taddr_t align = 64; align <= end - page; align *= 2) {
 		taddr_t at = ((page + CHUNK_HEAD + align - 1) & ~(align - 1)) -
 			     CHUNK_HEAD;
 
-		if (at + CHUNK_MIN > end ||
+		if (at + CHUNK_HEAD > end ||
 		    !is_big(gh, page, at, ret->end, &aligned) ||
 		    aligned.start != page)
 			continue;

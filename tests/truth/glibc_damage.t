@@ -56,6 +56,10 @@ def named(m, found, words):
     return words == "mmapped chunk" and len(found) == 1 and found[0]
 
 
+def walk(core):
+    return T.walk(core, "::walk kmem", is_damaged=True)
+
+
 T.plan(len(KINDS) * 2 * 3)
 for kind, words, span in KINDS:
     for where in ("main", "thread"):
@@ -72,9 +76,9 @@ for kind, words, span in KINDS:
                  name + ": its place is named", text)
         lo = min(m.corrupt) if m.corrupt else 0
         near = {a for a in set(m.allocated()) | m.free |
-                set(T.walk(m.core, "::walk kmem"))
+                set(walk(m.core))
                 if lo <= a <= lo + span} if m.corrupt else set()
-        got = set(T.walk(m.core, "::walk kmem")) - near
+        got = set(walk(m.core)) - near
         T.ok(got == set(m.allocated()) - near,
              name + ": all other buffers are what they are",
              T.difference(got, set(m.allocated()) - near))
