@@ -526,9 +526,20 @@ static void add_piece(struct roots_ctx *c, const struct target_map *map,
 	taddr_t have = map->presence == MAP_FROM_FILE ? end : map->core_end;
 	struct root r = {.start = start, .end = end < have ? end : have};
 
-	/* an unmodified file holds no pointer of this process */
-	if (map->presence == MAP_FROM_FILE)
+	/* an unmodified file holds no pointer of this process.  Of an object it
+	 * is known to be one: data that was written is in every core; other
+	 * files gdb's gcore leaves out, written or not */
+	if (map->presence == MAP_FROM_FILE) {
+		if (map->path && (map->prot & PF_W) && c->heap->types &&
+		    !types_object_at(c->heap->types, start)) {
+			c->roots->absent_bytes += end - start;
+			doubt(c->roots,
+			      "what was written to the mapping of %s is not in "
+			      "the dump",
+			      map->path);
+		}
 		return;
+	}
 	if (r.start < r.end) {
 		name_root(c, map, &r);
 		c->roots->scanned_bytes += r.end - r.start;
