@@ -231,6 +231,7 @@ struct stamp {
 	uint64_t ns;
 	taddr_t addr;    /* 0: it is in the file only */
 	const void *raw; /* there, else NULL */
+	taddr_t buf;
 	int cpu;
 };
 
@@ -241,6 +242,9 @@ static int newest_first(const void *a, const void *b)
 
 	if (x->ns != y->ns)
 		return x->ns > y->ns ? -1 : 1;
+	/* several threads may have a stamp: what is of one buffer together */
+	if (x->buf != y->buf)
+		return x->buf > y->buf ? -1 : 1;
 	if (x->addr != y->addr)
 		return x->addr > y->addr ? -1 : 1;
 	return x->raw > y->raw ? -1 : x->raw < y->raw;
@@ -283,6 +287,7 @@ static void read_chunk(struct kmem_heap *kh, taddr_t chunk, uint64_t bytes,
 			return;
 		}
 		s.ns = kmem_get(kh, F_kmem_bufctl_audit_bc_timestamp, raw);
+		s.buf = kmem_get(kh, F_kmem_bufctl_audit_bc_addr, raw);
 		if (s.ns)
 			VEC_PUSH(&st->list, s);
 	}
@@ -340,6 +345,7 @@ static void take_raw(void *arg, const void *raw)
 	struct stamp s = {.raw = raw, .cpu = -1};
 
 	s.ns = kmem_get(f->kh, F_kmem_bufctl_audit_bc_timestamp, raw);
+	s.buf = kmem_get(f->kh, F_kmem_bufctl_audit_bc_addr, raw);
 	/* a record that was being written has no "what" yet */
 	if (s.ns && kmem_get(f->kh, F_kmem_bufctl_audit_bc_what, raw))
 		VEC_PUSH(&f->st->list, s);
@@ -362,7 +368,8 @@ static struct err *tell_records(struct kmem_heap *kh, const struct stamps *st,
 			err = kmem_record_at(kh, s->addr, &a);
 		a.cpu = s->cpu;
 		if (err || (s->raw && last.stamp_ns == a.stamp_ns &&
-			    last.buf == a.buf && last.cache == a.cache))
+			    last.buf == a.buf && last.cache == a.cache &&
+			    last.what == a.what))
 			continue;
 		last = a;
 		err = fn(arg, &a);

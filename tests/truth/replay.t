@@ -3,12 +3,12 @@
 """::replay at 100 moments, buffer for buffer, against what the fixture recorded
 of its own transactions: with the log in a file, with one in memory that holds
 all, with one that wrapped; and log files that lie."""
-import os, random, re, signal, struct, subprocess, sys
+import collections, os, random, re, signal, struct, subprocess, sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
-T.plan(20)
+T.plan(21)
 random.seed(5)
 SLACK = 20000  # ns: between the clock of the records and the fixture's
 ALLOC, FREE, PAUSE = 1, 2, 3
@@ -187,7 +187,16 @@ mine = [v for v in rows if v["caller"] and re.match(
 nalloc = sum(e[4] == ALLOC for e in truth.events)
 T.ok(sum(v["allocs"] for v in mine) == nalloc and
      sum(v["frees"] for v in mine) == len(truth.events) - nalloc,
-     "::churn counts each transaction", (rows, nalloc))
+     "::churn counts each transaction",
+     (sum(v["allocs"] for v in mine), sum(v["frees"] for v in mine), nalloc,
+      len(truth.events) - nalloc, rows))
+rows = T.parse_json(subprocess.run(
+    [T.PMDB, "--json", "-e", "::kmem_log", r.dump, log],
+    capture_output=True, text=True).stdout)
+twice = collections.Counter((v["timestamp"], v["buffer"], v["what"])
+                            for v in rows)
+T.ok(rows and max(twice.values()) == 1,
+     "what is in the dump and in the file is told once", twice.most_common(3))
 rows = T.parse_json(subprocess.run(
     [T.PMDB, "--json", "-e", "::lifetimes", r.dump, log],
     capture_output=True, text=True).stdout)
