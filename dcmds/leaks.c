@@ -60,6 +60,7 @@ static const struct opt leak_opts[] = {
 	{'f', OPT_FLAG, NULL, "look again, forget what was found before"},
 	{'r', OPT_FLAG, NULL, "print each leaked subgraph by its root"},
 	{'v', OPT_FLAG, NULL, "print statistics"},
+	{'u', OPT_FLAG, NULL, "look for pointers at every byte"},
 	{0},
 };
 
@@ -500,8 +501,9 @@ static struct err *dcmd_findleaks(struct dcmd_call *call)
 	struct find_arg f = {.call = call};
 	struct typegraph *types = NULL;
 	bool is_forced = false;
+	bool is_bytewise = false;
 	void *const values[] = {&f.is_detailed, &is_forced, &f.by_root,
-				&f.is_verbose};
+				&f.is_verbose, &is_bytewise};
 	size_t first = 0;
 	struct err *err = dcmd_options(call, leak_opts, values, &first);
 
@@ -512,7 +514,7 @@ static struct err *dcmd_findleaks(struct dcmd_call *call)
 	if (!err && is_forced)
 		session_drop_leaks(call->s);
 	if (!err)
-		err = session_leaks(call->s, &f.leaks);
+		err = session_leaks_bytewise(call->s, is_bytewise, &f.leaks);
 	/* who wants to see all waits for types, too */
 	if (!err && f.is_detailed && f.leaks->n)
 		err = session_typegraph(call->s, &types);

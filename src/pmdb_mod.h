@@ -50,6 +50,10 @@ struct err *session_heap(struct session *s, struct heap **ret) must_use;
 struct heap *session_try_heap(struct session *s, const char **ret_why);
 /** The leaks, computed once.  Borrowed. */
 struct err *session_leaks(struct session *s, struct leaks **ret) must_use;
+/** The same, of a search that looks at every byte or not: what was found by the
+ * other way is forgotten. */
+struct err *session_leaks_bytewise(struct session *s, bool is_bytewise,
+				   struct leaks **ret) must_use;
 /** How each buffer is reached, computed once.  Borrowed. */
 struct err *session_reach(struct session *s, struct reach **ret) must_use;
 /** The types of buffers, found out once.  Borrowed. */

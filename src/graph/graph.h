@@ -22,6 +22,7 @@ struct bufset {
 	unsigned char *root; /* of a marked one, enum root_kind: the first kind
 			      * that reaches it */
 	const struct target *target; /* borrowed */
+	bool is_bytewise; /* marking looks at every byte, not at aligned words */
 	/* the rest is for bufset_at() and bufset_find(): see bufset.c */
 	uint64_t *v;
 	struct bufset_buf *large;
@@ -155,6 +156,8 @@ struct leaks {
  * @ret: owned, see leaks_free()
  */
 struct err *leaks_find(struct heap *heap, struct leaks **ret) must_use;
+/** The same, but that pointers may be at any byte: in packed structures, say. */
+struct err *leaks_find_bytewise(struct heap *heap, struct leaks **ret) must_use;
 void leaks_free(struct leaks *leaks);
 
 /* a word that points somewhere */

@@ -102,6 +102,7 @@ static size_t next_edge(struct finder *f, struct step *s)
 {
 	const struct bufset *set = f->leaks->set;
 	struct bufset_buf b = bufset_at(set, s->buf);
+	size_t step = set->is_bytewise ? 1 : 8;
 	size_t len = 0;
 	const unsigned char *p = NULL;
 
@@ -115,9 +116,9 @@ static size_t next_edge(struct finder *f, struct step *s)
 				return BUFSET_NONE;
 		}
 		memcpy(&value, p, sizeof(value));
-		p += 8;
-		len -= 8;
-		s->offset += 8;
+		p += step;
+		len -= step;
+		s->offset += step;
 		size_t to = bufset_find(set, value);
 
 		if (to != BUFSET_NONE && set->mark[to] == MARK_NONE)
@@ -352,11 +353,13 @@ static char *first_doubt(const struct heap *heap, const struct leaks *leaks)
 	return NULL;
 }
 
-struct err *leaks_find(struct heap *heap, struct leaks **ret)
+static struct err *find(struct heap *heap, bool is_bytewise, struct leaks **ret)
 {
 	struct leaks *leaks = mem_zalloc(sizeof(*leaks));
 	struct err *err = bufset_build(heap, &leaks->set);
 
+	if (!err)
+		leaks->set->is_bytewise = is_bytewise;
 	if (!err)
 		err = roots_build(heap, &leaks->roots);
 	if (!err)
@@ -370,6 +373,16 @@ struct err *leaks_find(struct heap *heap, struct leaks **ret)
 	leaks->inconclusive = first_doubt(heap, leaks);
 	*ret = leaks;
 	return NULL;
+}
+
+struct err *leaks_find(struct heap *heap, struct leaks **ret)
+{
+	return find(heap, false, ret);
+}
+
+struct err *leaks_find_bytewise(struct heap *heap, struct leaks **ret)
+{
+	return find(heap, true, ret);
 }
 
 void leaks_free(struct leaks *leaks)

@@ -232,7 +232,9 @@ static void mark_words(struct worker *w, const unsigned char *p, size_t nwords)
 
 static void mark_range(struct worker *w, taddr_t start, taddr_t end, size_t buf)
 {
-	taddr_t at = (start + WORD - 1) & ~(taddr_t)(WORD - 1);
+	bool is_bytewise = w->m->set->is_bytewise;
+	taddr_t at =
+		is_bytewise ? start : (start + WORD - 1) & ~(taddr_t)(WORD - 1);
 
 	while (at < end && end - at >= WORD) {
 		uint64_t len = 0;
@@ -248,7 +250,10 @@ static void mark_range(struct worker *w, taddr_t start, taddr_t end, size_t buf)
 		if (len > end - at)
 			len = end - at;
 		mark_words(w, p, len / WORD);
-		at += len / WORD * WORD;
+		/* the words that begin between those */
+		for (size_t off = 1; is_bytewise && off < WORD; off++)
+			mark_words(w, p + off, (len - off) / WORD);
+		at += is_bytewise ? len : len / WORD * WORD;
 	}
 }
 
@@ -259,8 +264,12 @@ static void cut(struct worker *w, taddr_t start, taddr_t end, size_t buf)
 
 		if (end - start > RANGE_BYTES)
 			piece.end = (start + RANGE_BYTES) & -(taddr_t)WORD;
-		VEC_PUSH(&w->pieces, piece);
 		start = piece.end;
+		/* a word may lie across the border */
+		if (w->m->set->is_bytewise)
+			piece.end +=
+				end - start < WORD - 1 ? end - start : WORD - 1;
+		VEC_PUSH(&w->pieces, piece);
 	}
 }
 

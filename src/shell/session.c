@@ -193,6 +193,19 @@ struct err *session_leaks(struct session *s, struct leaks **ret)
 	return err;
 }
 
+struct err *session_leaks_bytewise(struct session *s, bool is_bytewise,
+				   struct leaks **ret)
+{
+	struct heap *heap = NULL;
+	struct err *err = session_heap(s, &heap);
+
+	if (!err && s->leaks && s->leaks->set->is_bytewise != is_bytewise)
+		session_drop_leaks(s);
+	if (!err && !s->leaks && is_bytewise)
+		err = leaks_find_bytewise(heap, &s->leaks);
+	return err ? err : session_leaks(s, ret);
+}
+
 struct err *session_typegraph(struct session *s, struct typegraph **ret)
 {
 	struct leaks *leaks = NULL;

@@ -9,7 +9,7 @@ import truthlib as T
 NAMES = ("leak_one", "leak_chain", "leak_ring", "leak_tree", "leak_shared",
          "leak_groups", "leak_main", "exit_deep", "clean",
          "deep_list", "awkward")
-T.plan(len(NAMES) * (T.COMPARE + 1) + T.COMPARE + 17)
+T.plan(len(NAMES) * (T.COMPARE + 1) + T.COMPARE + 17 + 1)
 runs = {}
 for name in NAMES:
     r = runs[name] = T.run(name)
@@ -19,6 +19,12 @@ for name in NAMES:
     T.compare(r, name)
 
 # without guards a freed buffer keeps the words it had
+r = T.run("awkward")
+t = r.truth()
+want = {a for a, (size, group) in t.leak.items() if group != "packed"}
+got = set(T.walk(r.dump, "::walk leakbuf", first="::findleaks -u"))
+T.ok(got == want, "awkward: -u sees pointers of packed structures, too",
+     T.difference(got, want))
 T.compare(T.run("awkward", env={"KMEM_DEBUG": "", "KMEM_LOGGING": ""},
                 tag="plain"), "awkward, plain")
 

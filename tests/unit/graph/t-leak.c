@@ -33,6 +33,7 @@ struct world {
 	bool is_ended;      /* the stack's thread is gone */
 	bool is_regs_lost;  /* and so are the registers */
 	size_t large_bytes; /* of a mapping at LARGE; 0 none */
+	bool is_bytewise;   /* pointers may be at any byte */
 	bool is_followed;   /* by a mapping that begins where the heap ends */
 	void *large;
 	struct target *t;
@@ -81,7 +82,8 @@ static void look(struct world *w)
 		target_mem_add(w->t, HEAP + sizeof(w->heap), w->heap,
 			       sizeof(w->heap), PF_R);
 	if (w->large_bytes) {
-		w->large = mem_zalloc(w->large_bytes);
+		if (!w->large)
+			w->large = mem_zalloc(w->large_bytes);
 		target_mem_add(w->t, LARGE, w->large, w->large_bytes,
 			       PF_R | PF_W);
 	}
@@ -94,7 +96,8 @@ static void look(struct world *w)
 	else
 		target_mem_thread(w->t, &other);
 	w->h = heap_fake_create(w->t, NULL, w->bufs, w->nbufs, &own, 1);
-	struct err *err = leaks_find(w->h, &w->l);
+	struct err *err = w->is_bytewise ? leaks_find_bytewise(w->h, &w->l)
+					 : leaks_find(w->h, &w->l);
 
 	assert_null(err);
 }
@@ -293,6 +296,32 @@ static void a_page_behind_a_large_buffer_is_no_end(void **state)
 		put(w, DATA, LARGE + sizes[i]);
 		expect(w, i, i);
 		assert_int_equal(w->l->set->mark[0], i ? MARK_NONE : MARK_PAST);
+		done(w);
+	}
+}
+
+/* in a root, across the border of what threads share, in a buffer */
+static void every_byte_may_begin_a_pointer(void **state)
+{
+	static const size_t places[] = {0, 1, 7, 65536 - 3, 0x1fff8};
+
+	(void)state;
+	for (size_t i = 0; i < 10; i++) {
+		struct world *w = world();
+		bool is_bytewise = i % 2;
+		bool is_word = places[i / 2] % 8 == 0;
+		uint64_t to[2] = {BUF(1), BUF(2)};
+		size_t n = is_bytewise ? 0 : is_word ? 1 : 2;
+
+		buf(w, 1, BUF_ALLOCATED, 1);
+		buf(w, 2, BUF_ALLOCATED, 1);
+		memcpy((char *)w->heap + 64 + 11, &to[1], 8);
+		w->is_bytewise = is_bytewise;
+		w->large_bytes = 0x20000;
+		w->large = mem_zalloc(w->large_bytes);
+		memcpy((char *)w->large + places[i / 2], &to[0], 8);
+		look(w);
+		assert_int_equal(w->l->nbufs, n);
 		done(w);
 	}
 }
@@ -518,6 +547,7 @@ int main(void)
 		cmocka_unit_test(one_past_the_end_keeps_weakly),
 		cmocka_unit_test(the_start_of_a_mapping_is_no_end),
 		cmocka_unit_test(a_page_behind_a_large_buffer_is_no_end),
+		cmocka_unit_test(every_byte_may_begin_a_pointer),
 		cmocka_unit_test(a_free_buffer_keeps_nothing),
 		cmocka_unit_test(a_word_that_is_not_aligned_is_no_pointer),
 		cmocka_unit_test(registers_are_roots),
