@@ -596,6 +596,7 @@ static bool big_at_page(struct glibc_heap *gh, taddr_t page, taddr_t end,
 {
 	bool is_plain = is_big(gh, page, page, end, ret);
 	struct glibc_big aligned;
+	taddr_t limit = end; /* realloc() may have made it larger, too */
 
 	if (is_plain)
 		end = ret->end;
@@ -606,7 +607,7 @@ static bool big_at_page(struct glibc_heap *gh, taddr_t page, taddr_t end,
 			     CHUNK_HEAD;
 
 		if (at + CHUNK_HEAD > end ||
-		    !is_big(gh, page, at, ret->end, &aligned) ||
+		    !is_big(gh, page, at, limit, &aligned) ||
 		    aligned.start != page)
 			continue;
 		*ret = aligned;
