@@ -84,9 +84,11 @@ static void *work(void *arg)
 		free(got[me][i]);
 	for (int i = 0; i < 5; i++)
 		fprintf(stderr, "%s %p\n", i < 3 ? "free" : "live", got[me][i]);
-	pthread_barrier_wait(&turn);
-	pthread_barrier_wait(&turn);
-	return NULL;
+	if (!me)
+		return NULL;
+	pthread_barrier_wait(&turn); /* it has said all */
+	for (;;)
+		pause();
 }
 int main(void)
 {
@@ -95,7 +97,6 @@ int main(void)
 	pthread_barrier_init(&turn, NULL, 2);
 	pthread_create(&t, NULL, work, (void *)1);
 	pthread_barrier_wait(&turn);
-	pthread_barrier_init(&turn, NULL, 1);
 	work(NULL);
 	abort();
 }
