@@ -61,6 +61,15 @@ static struct err *ask(struct found *f, const struct heap_ops *ops,
 	return err;
 }
 
+static bool is_preloaded(const struct types *types)
+{
+	for (size_t i = 0; i < types_nobjects(types); i++)
+		if (!strncmp(types_object(types, i)->name, "libkmem_preload",
+			     strlen("libkmem_preload")))
+			return true;
+	return false;
+}
+
 struct err *heap_open(struct target *t, struct types *types,
 		      struct heap **ret_heap)
 {
@@ -73,8 +82,15 @@ struct err *heap_open(struct target *t, struct types *types,
 		 * where nobody uses it */
 		_free_ char *other = i > 0 ? heap_other(t, types) : NULL;
 
-		if (other)
+		if (other) {
+			/* beside a heap of libkmem there is one that nobody
+			 * looks into, unless malloc() is libkmem's */
+			if (f.n && !f.doubt && !is_preloaded(types)) {
+				f.doubt = other;
+				other = NULL;
+			}
 			break;
+		}
 		err = ask(&f, backends[i], t, types);
 	}
 	if (!err && f.n == 0)

@@ -79,6 +79,27 @@ done
 gcc -g -DSYMBOL=je_mallctl -o with_je prog.c
 core_of a.core ./with_je
 no_verdict "jemalloc in the program" 'malloc is jemalloc \(with_je\)' a.core
+
+# libkmem under the program's own calls, malloc() somebody else's: that heap
+# nobody looks into
+cat > beside.c <<'EOF'
+#include <stdlib.h>
+#include "kmem.h"
+void *keep;
+int main(int argc, char **argv)
+{
+	char *volatile p = malloc(1000);
+
+	p[0] = 1;
+	keep = kmem_alloc(100, KM_SLEEP);
+	p = NULL;
+	return kmem_snapshot(argv[1], 0) != 0;
+}
+EOF
+gcc -I"$TOP/src/kmem" -o beside beside.c -L"$B" -lkmem -Wl,-rpath,"$B"
+LD_PRELOAD=$(ldconfig -p | awk '/libjemalloc.so.2/ { print $NF; exit }') \
+	./beside beside.core
+no_verdict "libkmem beside jemalloc" 'malloc is jemalloc' beside.core
 if gcc -fsanitize=address -o asan prog.c 2> gcc.log; then
 	core_of a.core ASAN_OPTIONS=detect_leaks=0 ./asan
 	no_verdict "AddressSanitizer" "malloc is AddressSanitizer" a.core
