@@ -21,68 +21,31 @@
 #define _GNU_SOURCE
 #include "pmdb/pmdb.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <sys/xattr.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "pmdb/run_impl.h"
 
-#define PRELOAD_NAME     "libkmem_preload.so"
-#define DEFAULT_DUMP     "pmdb.%c.%p.core"
-#define MAX_INTERPRETERS 4
-#define GROUP_MS         200 /* for the witness to tell */
-#define GRACE_S          10  /* from SIGTERM to SIGKILL at a timeout */
-
-/* which dumps stay when they have been judged */
-enum keep {
-	KEEP_ALL,
-	KEEP_FAILED,
-	KEEP_NONE,
-};
-
+#define PRELOAD_NAME "libkmem_preload.so"
+#define DEFAULT_DUMP "pmdb.%c.%p.core"
 /* options of run alone; those of check are above 0x100 */
 enum run_code {
 	RUN_DUMP_DIR = 0x80,
 	RUN_KEEP,
 	RUN_ONLY,
 	RUN_TIMEOUT,
-};
-
-struct run {
-	const char *dump;     /* template, as given */
-	const char *dump_dir; /* for it; NULL: where we are */
-	enum keep keep;
-	struct strbuf only;       /* patterns of names, ":" between */
-	long timeout_s;           /* 0: none */
-	const char *check_option; /* one that needs --check, NULL none */
-	int is_check;
-	struct check *check; /* what --check asks for */
-	char **argv;         /* the program's */
-	char prog[PATH_MAX]; /* what is executed */
-	char lib[PATH_MAX];  /* the preload library */
-	char list[256];      /* file of records, or "" */
-	size_t list_dir;     /* length of the part that is its directory */
-	char *cwd;           /* owned; for a relative name of the dump, or "" */
-	pid_t pid;           /* the program */
 };
 
 /* what the processes of a run told */
@@ -92,17 +55,7 @@ struct told {
 	int has_main; /* the program told something */
 };
 
-/* a file mapped whole, read through image_at() only */
-struct image {
-	const char *bytes;
-	size_t size_bytes;
-};
-
-static void complain(const char *what, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-/* "pmdb: WHAT: WHY" on stderr */
-static void complain(const char *what, const char *fmt, ...)
+void run_complain(const char *what, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -112,267 +65,6 @@ static void complain(const char *what, const char *fmt, ...)
 	fputc('\n', stderr);
 	va_end(ap);
 }
-
-/* ---- the program --------------------------------------------------------- */
-
-/* bytes [off, off + len) of an image, or NULL */
-static const void *image_at(const struct image *img, uint64_t off, uint64_t len)
-{
-	if (off > img->size_bytes || len > img->size_bytes - off)
-		return NULL;
-	return img->bytes + off;
-}
-
-/* the program header of a type; or, if vaddr is not 0, the one of that type
- * whose file bytes hold the address */
-static const Elf64_Phdr *find_phdr(const struct image *img, uint32_t type,
-				   uint64_t vaddr)
-{
-	const Elf64_Ehdr *eh = image_at(img, 0, sizeof(*eh));
-
-	for (size_t i = 0; eh && i < eh->e_phnum; i++) {
-		const Elf64_Phdr *ph = image_at(
-			img, eh->e_phoff + i * sizeof(*ph), sizeof(*ph));
-
-		if (!ph)
-			return NULL;
-		if (ph->p_type == type &&
-		    (vaddr == 0 || (vaddr >= ph->p_vaddr &&
-				    vaddr - ph->p_vaddr < ph->p_filesz)))
-			return ph;
-	}
-	return NULL;
-}
-
-/* a value of the dynamic section: the n-th of a tag, 0 when there is none */
-static uint64_t dynamic_value(const struct image *img, int64_t tag, size_t n)
-{
-	const Elf64_Phdr *ph = find_phdr(img, PT_DYNAMIC, 0);
-	const Elf64_Dyn *dyn;
-
-	if (!ph)
-		return 0;
-	dyn = image_at(img, ph->p_offset, ph->p_filesz);
-	for (size_t i = 0; dyn && i < ph->p_filesz / sizeof(*dyn); i++) {
-		if (dyn[i].d_tag == DT_NULL)
-			break;
-		if (dyn[i].d_tag == tag && n-- == 0)
-			return dyn[i].d_un.d_val;
-	}
-	return 0;
-}
-
-/* the dynamic string table; sets *size_bytes */
-static const char *dynamic_strings(const struct image *img, size_t *size_bytes)
-{
-	uint64_t vaddr = dynamic_value(img, DT_STRTAB, 0);
-	const Elf64_Phdr *ph = vaddr ? find_phdr(img, PT_LOAD, vaddr) : NULL;
-	const char *strings;
-
-	*size_bytes = dynamic_value(img, DT_STRSZ, 0);
-	if (!ph || *size_bytes == 0)
-		return NULL;
-	strings = image_at(img, ph->p_offset + (vaddr - ph->p_vaddr),
-			   *size_bytes);
-	if (strings && strings[*size_bytes - 1] != '\0')
-		return NULL;
-	return strings;
-}
-
-/* which sanitizer replaces malloc in the program, as a reason to refuse it, or
- * NULL */
-static const char *sanitizer_of(const struct image *img)
-{
-	static const struct {
-		const char *soname, *symbol, *why;
-	} known[] = {
-		{"libasan.so", "__asan_init",
-		 "built with AddressSanitizer, which has its own malloc"},
-		{"liblsan.so", "__lsan_init",
-		 "built with LeakSanitizer, which has its own malloc"},
-		{"libtsan.so", "__tsan_init",
-		 "built with ThreadSanitizer, which has its own malloc"},
-		{"libhwasan.so", "__hwasan_init",
-		 "built with HWAddressSanitizer, which has its own malloc"},
-		{"libmsan.so", "__msan_init",
-		 "built with MemorySanitizer, which has its own malloc"},
-	};
-	size_t size_bytes;
-	const char *strings = dynamic_strings(img, &size_bytes);
-
-	/* names of needed objects and of symbols are in the same table */
-	for (size_t at = 0; strings && at < size_bytes;
-	     at += strlen(strings + at) + 1) {
-		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-			const char *so = known[i].soname;
-
-			if (!strcmp(strings + at, known[i].symbol) ||
-			    !strncmp(strings + at, so, strlen(so)))
-				return known[i].why;
-		}
-	}
-	return NULL;
-}
-
-/* why the loader would not preload libkmem into an ELF file, or NULL */
-static const char *refuse_elf(const struct image *img)
-{
-	const Elf64_Ehdr *eh = image_at(img, 0, sizeof(*eh));
-	const Elf64_Phdr *ph;
-	const char *interp;
-	const char *name;
-
-	if (!eh)
-		return "a truncated ELF file";
-	if (eh->e_ident[EI_CLASS] == ELFCLASS32)
-		return "a 32-bit program; libkmem is 64-bit";
-	if (eh->e_ident[EI_DATA] != ELFDATA2LSB || eh->e_machine != EM_X86_64)
-		return "a program for another kind of machine";
-	if (eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
-		return "an ELF file, but not a program";
-	if (eh->e_phentsize != sizeof(Elf64_Phdr))
-		return "a damaged ELF file";
-	ph = find_phdr(img, PT_INTERP, 0);
-	if (!ph)
-		return "statically linked; libkmem cannot be loaded into it";
-	interp = image_at(img, ph->p_offset, ph->p_filesz);
-	if (!interp || ph->p_filesz == 0 || interp[ph->p_filesz - 1] != '\0')
-		return "a damaged ELF file";
-	name = strrchr(interp, '/');
-	if (strncmp(name ? name + 1 : interp, "ld-linux", 8) != 0)
-		return "not a glibc program; libkmem needs glibc's loader";
-	return sanitizer_of(img);
-}
-
-/* the interpreter a script names, copied; 0 when it names none */
-static int interpreter_of(const struct image *img, char *interp, size_t room)
-{
-	size_t at = 2;
-	size_t n = 0;
-
-	while (at < img->size_bytes &&
-	       (img->bytes[at] == ' ' || img->bytes[at] == '\t'))
-		at++;
-	while (at + n < img->size_bytes &&
-	       !strchr(" \t\r\n", img->bytes[at + n]))
-		n++;
-	if (n == 0 || n >= room)
-		return 0;
-	memcpy(interp, img->bytes + at, n);
-	interp[n] = '\0';
-	return 1;
-}
-
-/* maps a file; img->bytes is NULL when it is empty.  Returns 0 or errno. */
-static int image_open(const char *path, struct image *img, struct stat *st)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	int err = 0;
-
-	img->bytes = NULL;
-	img->size_bytes = 0;
-	if (fd < 0)
-		return errno;
-	if (fstat(fd, st)) {
-		err = errno;
-	} else if (st->st_size > 0) {
-		void *p = mmap(NULL, (size_t)st->st_size, PROT_READ,
-			       MAP_PRIVATE, fd, 0);
-
-		if (p == MAP_FAILED) {
-			err = errno;
-		} else {
-			img->bytes = p;
-			img->size_bytes = (size_t)st->st_size;
-		}
-	}
-	close(fd);
-	return err;
-}
-
-static void image_close(struct image *img)
-{
-	if (img->bytes)
-		munmap((void *)(uintptr_t)img->bytes, img->size_bytes);
-}
-
-/* why a program cannot be run under libkmem, or NULL; follows #! to the
- * program that is started in the end */
-static const char *refuse(const char *path, unsigned depth)
-{
-	char interp[PATH_MAX];
-	struct image img;
-	struct stat st;
-	const char *why = NULL;
-	int is_elf;
-
-	/* what cannot be read may still be executed: nothing is known of it */
-	if (image_open(path, &img, &st))
-		return NULL;
-	is_elf = img.size_bytes >= SELFMAG &&
-		 !memcmp(img.bytes, ELFMAG, SELFMAG);
-	if (is_elf && (st.st_mode & (S_ISUID | S_ISGID)))
-		why = "set-uid or set-gid; the loader ignores LD_PRELOAD in it";
-	else if (is_elf && getxattr(path, "security.capability", NULL, 0) > 0)
-		why = "has file capabilities; the loader ignores LD_PRELOAD in it";
-	else if (is_elf)
-		why = refuse_elf(&img);
-	else if (img.size_bytes > 2 && !memcmp(img.bytes, "#!", 2) &&
-		 depth < MAX_INTERPRETERS &&
-		 interpreter_of(&img, interp, sizeof(interp)))
-		why = refuse(interp, depth + 1);
-	image_close(&img);
-	return why;
-}
-
-/* as refuse(), for a name that may be a directory or not executable;
- * sets errno when it cannot be executed */
-static int can_execute(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st))
-		return 0;
-	if (S_ISDIR(st.st_mode)) {
-		errno = EISDIR;
-		return 0;
-	}
-	return access(path, X_OK) == 0;
-}
-
-/* finds the program as a shell does; returns 0 or the exit status */
-static int find_program(const char *name, char *prog)
-{
-	const char *path = getenv("PATH");
-	int denied = 0;
-
-	if (strchr(name, '/')) {
-		if (snprintf(prog, PATH_MAX, "%s", name) < PATH_MAX &&
-		    can_execute(prog))
-			return 0;
-		complain(name, "%s", strerror(errno));
-		return errno == ENOENT || errno == ENOTDIR ? PMDB_RUN_NOTFOUND
-							   : PMDB_RUN_NOEXEC;
-	}
-	if (!path)
-		path = "/bin:/usr/bin";
-	for (;;) {
-		size_t n = strcspn(path, ":");
-
-		errno = ENOENT;
-		if (snprintf(prog, PATH_MAX, "%.*s%s%s", (int)n, path,
-			     n ? "/" : "./", name) < PATH_MAX &&
-		    can_execute(prog))
-			return 0;
-		denied |= errno == EACCES;
-		if (path[n] == '\0')
-			break;
-		path += n + 1;
-	}
-	complain(name, "%s", denied ? strerror(EACCES) : "command not found");
-	return denied ? PMDB_RUN_NOEXEC : PMDB_RUN_NOTFOUND;
-}
-
 /* ---- the library --------------------------------------------------------- */
 
 /* where the preload library is: beside pmdb in a build tree, or installed;
@@ -397,21 +89,19 @@ static int find_library(char *lib)
 			goto out_found;
 	}
 	if (!realpath(PMDB_LIBDIR "/" PRELOAD_NAME, lib)) {
-		complain(PRELOAD_NAME, "not beside pmdb, nor in %s",
-			 PMDB_LIBDIR);
+		run_complain(PRELOAD_NAME, "not beside pmdb, nor in %s",
+			     PMDB_LIBDIR);
 		return -1;
 	}
 out_found:
 	/* the loader splits LD_PRELOAD at these */
 	if (strpbrk(lib, ": ")) {
-		complain(lib, "LD_PRELOAD cannot name a path with ':' or ' '");
+		run_complain(lib,
+			     "LD_PRELOAD cannot name a path with ':' or ' '");
 		return -1;
 	}
 	return 0;
 }
-
-/* ---- running ------------------------------------------------------------- */
-
 /* makes a directory and those above it; returns its path, owned, or NULL */
 static char *make_dir(const char *path)
 {
@@ -439,7 +129,7 @@ static int find_cwd(struct run *run)
 	if (run->dump_dir) {
 		cwd = make_dir(run->dump_dir);
 		if (!cwd) {
-			complain(run->dump_dir, "%s", strerror(errno));
+			run_complain(run->dump_dir, "%s", strerror(errno));
 			return -1;
 		}
 	} else if (run->dump[0] == '/') {
@@ -449,8 +139,8 @@ static int find_cwd(struct run *run)
 	if (!cwd)
 		cwd = getcwd(NULL, 0); /* allocates what it needs */
 	if (!cwd || cwd[0] != '/') {
-		complain("current directory", "%s",
-			 cwd ? "cannot be reached" : strerror(errno));
+		run_complain("current directory", "%s",
+			     cwd ? "cannot be reached" : strerror(errno));
 		return -1;
 	}
 	to = run->cwd = mem_array(2 * strlen(cwd) + 2, 1);
@@ -463,257 +153,6 @@ static int find_cwd(struct run *run)
 	*to = '\0';
 	return 0;
 }
-
-/* the child's environment; returns 0 or -1 with errno set */
-static int set_environment(const struct run *run)
-{
-	const char *old = getenv("LD_PRELOAD");
-	_free_ char *preload = NULL;
-	_free_ char *snapshot = NULL;
-
-	preload = old && *old ? mem_printf("%s:%s", run->lib, old)
-			      : mem_strdup(run->lib);
-	snapshot =
-		mem_printf("exit,_exit,fatal,panic,main=%d,%s%s%s%s%s%s"
-			   "path=%s%s",
-			   (int)getpid(), run->list[0] ? "list=" : "",
-			   run->list, run->list[0] ? "," : "",
-			   run->only.n ? "only=" : "", strbuf_str(&run->only),
-			   run->only.n ? "," : "", run->cwd, run->dump);
-	if (setenv("LD_PRELOAD", preload, 1) ||
-	    setenv("KMEM_SNAPSHOT", snapshot, 1))
-		return -1;
-	if (!getenv("UMEM_DEBUG") && setenv("KMEM_DEBUG", "default", 0))
-		return -1;
-	if (!getenv("UMEM_LOGGING") &&
-	    setenv("KMEM_LOGGING", "transaction=1m", 0))
-		return -1;
-	return 0;
-}
-
-/* a script without #! is the shell's, as execvp() has it */
-static void become_shell(const struct run *run)
-{
-	_free_ char **argv = NULL;
-	size_t n = 0;
-
-	while (run->argv[n])
-		n++;
-	argv = mem_array(n + 2, sizeof(*argv));
-	argv[0] = run->argv[0];
-	argv[1] = (char *)(uintptr_t)run->prog;
-	memcpy(argv + 2, run->argv + 1, n * sizeof(*argv));
-	execv("/bin/sh", argv);
-}
-
-/* in the child: becomes the program, or tells the parent why not */
-static void become(const struct run *run, int fd) __attribute__((noreturn));
-static void become(const struct run *run, int fd)
-{
-	int err;
-
-	if (set_environment(run) == 0) {
-		execv(run->prog, run->argv);
-		if (errno == ENOEXEC)
-			become_shell(run);
-	}
-	err = errno;
-	if (write(fd, &err, sizeof(err)) != sizeof(err))
-		_exit(PMDB_RUN_FAILED);
-	_exit(PMDB_RUN_NOEXEC);
-}
-
-/*
- * A signal sent to the whole process group comes to the program as well, and
- * must not be handed on: a second SIGINT would strike while it cleans up.
- * Nothing in the signal tells, so a process that does nothing else is in the
- * group too, and writes down what it gets.
- */
-struct witness {
-	pid_t pid;
-	int fd; /* a byte for each signal */
-};
-
-static void witness_start(struct witness *w, const sigset_t *set)
-{
-	int fds[2];
-
-	w->pid = -1;
-	w->fd = -1;
-	if (pipe2(fds, O_CLOEXEC))
-		return;
-	w->pid = fork();
-	if (w->pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		/* nobody may wait for the end of what we hold open */
-		if (dup2(fds[1], 0) < 0 || close_range(1, ~0U, 0))
-			_exit(0);
-		for (;;) {
-			char signo = (char)sigwaitinfo(set, NULL);
-
-			if (write(0, &signo, 1) != 1)
-				_exit(0);
-		}
-	}
-	close(fds[1]);
-	w->fd = fds[0];
-}
-
-static void witness_stop(struct witness *w)
-{
-	if (w->pid > 0) {
-		kill(w->pid, SIGKILL);
-		waitpid(w->pid, NULL, 0);
-	}
-	if (w->fd >= 0)
-		close(w->fd);
-}
-
-/* has the whole group got the signal? */
-static int is_for_group(const struct witness *w, int signo)
-{
-	struct pollfd in = {.fd = w->fd, .events = POLLIN};
-	char got = 0;
-
-	while (w->pid > 0 && poll(&in, 1, GROUP_MS) > 0 &&
-	       read(w->fd, &got, 1) == 1) {
-		if (got == signo)
-			return 1;
-	}
-	return 0;
-}
-
-/* the signals that are handed on.  SIGTTIN and SIGTTOU are not: a terminal
- * sends them to all of a group. */
-static const int handed_on[] = {SIGTERM, SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1,
-				SIGUSR2, SIGALRM, SIGTSTP, SIGCONT};
-
-/* seconds that are left of a timeout; is_set: there is one */
-struct clock {
-	bool is_set;
-	bool is_over; /* SIGTERM was sent, SIGKILL is next */
-	time_t end_s;
-};
-
-static time_t now_s(void)
-{
-	struct timespec t = {0};
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec;
-}
-
-/* waits for a signal, or until it is time: 0 then */
-static int await_signal(const sigset_t *set, const struct clock *clock)
-{
-	struct timespec left = {0};
-	int signo = 0;
-
-	if (!clock->is_set)
-		return sigwaitinfo(set, NULL);
-	left.tv_sec = clock->end_s - now_s();
-	if (left.tv_sec < 0)
-		left.tv_sec = 0;
-	signo = sigtimedwait(set, NULL, &left);
-	return signo < 0 && errno == EAGAIN ? 0 : signo;
-}
-
-/* it is time: the program and all it started are asked to end, which lets them
- * leave their dumps; then they are made to */
-static void time_out(pid_t pid, struct clock *clock)
-{
-	if (now_s() < clock->end_s)
-		return;
-	run_signal_tree(pid, clock->is_over ? SIGKILL : SIGTERM);
-	clock->is_over = true;
-	clock->end_s = now_s() + GRACE_S;
-}
-
-/* waits for the program to end, handing on the signals that come for it to
- * pmdb, and standing still while it does; all of set is blocked.  Returns the
- * wait status. */
-static int await(pid_t pid, const struct witness *w, const sigset_t *set,
-		 struct clock *clock)
-{
-	int status;
-
-	for (;;) {
-		int signo = await_signal(set, clock);
-
-		if (signo == 0)
-			time_out(pid, clock);
-		if (signo > 0 && signo != SIGCHLD && !is_for_group(w, signo))
-			kill(pid, signo);
-		if (signo != SIGCHLD ||
-		    waitpid(pid, &status, WNOHANG | WUNTRACED) != pid)
-			continue;
-		if (!WIFSTOPPED(status))
-			return status;
-		/* a shell that waits for us is to know; it goes on with SIGCONT,
-		 * for us or for the group */
-		raise(SIGSTOP);
-	}
-}
-
-/* starts the program and waits for it.  Returns the exit status;
- * *ret_started tells whether the program ran at all. */
-static int run_and_wait(struct run *run, int *ret_started)
-{
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
-	struct sigaction old_chld;
-	struct clock clock = {run->timeout_s > 0, false, 0};
-	struct witness w;
-	sigset_t set;
-	sigset_t saved;
-	int fds[2];
-	int err = 0;
-	int status;
-	pid_t pid;
-
-	*ret_started = 0;
-	if (pipe2(fds, O_CLOEXEC)) {
-		complain("run", "%s", strerror(errno));
-		return PMDB_RUN_FAILED;
-	}
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	for (size_t i = 0; i < sizeof(handed_on) / sizeof(int); i++)
-		sigaddset(&set, handed_on[i]);
-	sigprocmask(SIG_BLOCK, &set, &saved);
-	sigaction(SIGCHLD, &dfl, &old_chld);
-	witness_start(&w, &set);
-	pid = fork();
-	if (pid == 0) {
-		sigaction(SIGCHLD, &old_chld, NULL);
-		sigprocmask(SIG_SETMASK, &saved, NULL);
-		become(run, fds[1]);
-	}
-	if (pid < 0) {
-		complain("run", "cannot fork: %s", strerror(errno));
-		witness_stop(&w);
-		return PMDB_RUN_FAILED;
-	}
-	close(fds[1]);
-	*ret_started = read(fds[0], &err, sizeof(err)) != sizeof(err);
-	close(fds[0]);
-	run->pid = pid;
-	clock.end_s = now_s() + run->timeout_s;
-	status = await(pid, &w, &set, &clock);
-	witness_stop(&w);
-	sigprocmask(SIG_SETMASK, &saved, NULL);
-	if (!*ret_started) {
-		complain(run->argv[0], "%s", strerror(err));
-		return err == ENOENT ? PMDB_RUN_NOTFOUND : PMDB_RUN_NOEXEC;
-	}
-	if (clock.is_over) {
-		complain(run->argv[0], "ended after %ld seconds",
-			 run->timeout_s);
-		return PMDB_RUN_TIMEOUT;
-	}
-	return WIFSIGNALED(status) ? PMDB_RUN_SIGNAL + WTERMSIG(status)
-				   : WEXITSTATUS(status);
-}
-
 /* ---- what became of it --------------------------------------------------- */
 
 /* creates the file the processes append to, or says why not */
@@ -735,7 +174,7 @@ static void list_create(struct run *run)
 		fd = mkostemp(run->list, O_CLOEXEC);
 	}
 	if (fd < 0) {
-		complain(run->list, "%s", strerror(errno));
+		run_complain(run->list, "%s", strerror(errno));
 		run->list[run->list_dir] = '\0';
 		if (run->list_dir)
 			rmdir(run->list);
@@ -803,20 +242,20 @@ static int judge_run(const struct run *run)
 	struct stat st;
 	int verdict = PMDB_CLEAN;
 	bool is_missing = false;
-	int err = image_open(run->list, &img, &st);
+	int err = run_image_open(run->list, &img, &st);
 
 	if (err) {
-		complain(run->list, "%s", strerror(err));
+		run_complain(run->list, "%s", strerror(err));
 		return PMDB_NO_VERDICT;
 	}
 	take_list(run, &img, &told);
 	/* of those that were chosen there may be none but has to be one */
 	is_missing = run->only.n ? told.paths.n == 0 : !told.has_main;
 	if (is_missing)
-		complain(run->argv[0], run->only.n
-					       ? "no process of that name left "
-						 "a dump"
-					       : "left no dump");
+		run_complain(run->argv[0],
+			     run->only.n ? "no process of that name left "
+					   "a dump"
+					 : "left no dump");
 	if (run->is_check && told.paths.n) {
 		_free_ enum pmdb_status *status =
 			mem_array(told.paths.n, sizeof(*status));
@@ -828,14 +267,14 @@ static int judge_run(const struct run *run)
 	if (told.is_any_failed || is_missing) {
 		verdict = PMDB_NO_VERDICT;
 		if (run->is_check)
-			complain(run->argv[0],
-				 "no verdict: not every process left a dump");
+			run_complain(
+				run->argv[0],
+				"no verdict: not every process left a dump");
 	}
 	VEC_FREE(&told.paths);
-	image_close(&img);
+	run_image_close(&img);
 	return verdict;
 }
-
 /* ---- the command line ---------------------------------------------------- */
 
 static void usage(FILE *out)
@@ -858,7 +297,7 @@ static void usage(FILE *out)
 /* "pmdb: run: WHAT" on stderr */
 static int bad_usage(const char *what, const char *arg)
 {
-	complain("run", "%s%s", what, arg);
+	run_complain("run", "%s%s", what, arg);
 	return PMDB_USAGE;
 }
 
@@ -985,12 +424,12 @@ static int run_it(struct run *run, int argc, char **argv)
 	status = check_prepare(run->check);
 	if (status)
 		return status;
-	status = find_program(run->argv[0], run->prog);
+	status = run_find_program(run->argv[0], run->prog);
 	if (status)
 		return status;
-	why = refuse(run->prog, 0);
+	why = run_refuse(run->prog);
 	if (why) {
-		complain(run->prog, "%s", why);
+		run_complain(run->prog, "%s", why);
 		return PMDB_RUN_FAILED;
 	}
 	if (find_library(run->lib))
