@@ -12,6 +12,9 @@
 #include <string.h>
 
 #include "pmdb/check_suppress.h"
+#include "pmdb/options.h"
+
+#define VERB "check"
 
 struct check *check_create(FILE *out)
 {
@@ -38,39 +41,19 @@ void check_destroy(struct check *check)
 
 /* ---- options ------------------------------------------------------------- */
 
-static int usage(const char *what, const char *arg)
-{
-	fprintf(stderr, "pmdb: check: %s%s (see pmdb check --help)\n", what,
-		arg ? arg : "");
-	return PMDB_USAGE;
-}
-
-/* one line, and its status */
-static int complain(struct err *err, int status)
-{
-	fprintf(stderr, "pmdb: %s\n", err->msg);
-	err_free(err);
-	return status;
-}
-
 /* FORMAT or FORMAT=FILE */
 static int add_output(struct check *check, const char *arg)
 {
-	size_t n = strcspn(arg, "=");
+	size_t n = 0;
 	struct check_output output = {0};
 
+	if (opt_output(VERB, arg, &n, &output.path))
+		return PMDB_USAGE;
 	for (const struct check_format *f = check_formats; f->name; f++)
 		if (strlen(f->name) == n && strncmp(f->name, arg, n) == 0)
 			output.format = f;
 	if (!output.format)
-		return usage("there is no format ", arg);
-	if (arg[n] == '=') {
-		output.path = arg + n + 1;
-		if (!*output.path)
-			return usage("no file is named in --format ", arg);
-		if (strcmp(output.path, "-") == 0)
-			output.path = NULL;
-	}
+		return opt_usage(VERB, "there is no format ", arg);
 	VEC_PUSH(&check->outputs, output);
 	return 0;
 }
@@ -102,13 +85,17 @@ static int set_fail_on(struct check *check, const char *arg)
 			is_known = true;
 		}
 		if (!is_known && n == 6 && strncmp(p, "growth", n) == 0)
-			return usage("growth is between two dumps: pmdb diff "
-				     "has it",
-				     NULL);
+			return opt_usage(
+				VERB,
+				"growth is between two dumps: pmdb diff "
+				"has it",
+				NULL);
 		if (!is_known)
-			return usage("--fail-on is a list of leaks, indirect, "
-				     "possible, corruption, none; not ",
-				     arg);
+			return opt_usage(
+				VERB,
+				"--fail-on is a list of leaks, indirect, "
+				"possible, corruption, none; not ",
+				arg);
 		p += n;
 		if (*p == '\0')
 			return 0;
@@ -136,7 +123,7 @@ bool check_number(const char *arg, uint64_t *ret)
 static int set_number(const char *arg, uint64_t max, uint64_t *ret)
 {
 	if (!check_number(arg, ret) || *ret > max)
-		return usage("that is no number for it: ", arg);
+		return opt_usage(VERB, "that is no number for it: ", arg);
 	return 0;
 }
 
@@ -181,7 +168,7 @@ int check_option(struct check *check, int code, const char *arg)
 	default:
 		return -1;
 	}
-	return err ? complain(err, PMDB_USAGE) : 0;
+	return err ? opt_complain(err, PMDB_USAGE) : 0;
 }
 
 int check_prepare(struct check *check)
@@ -194,7 +181,7 @@ int check_prepare(struct check *check)
 		struct err *err = check_set_root(check, NULL);
 
 		if (err)
-			return complain(err, PMDB_USAGE);
+			return opt_complain(err, PMDB_USAGE);
 	}
 	return 0;
 }
@@ -265,7 +252,7 @@ int check_dumps(struct check *check, char *const paths[], size_t n,
 	mem_free(v);
 	/* a verdict nobody could read is none */
 	if (err)
-		return complain(err, PMDB_NO_VERDICT);
+		return opt_complain(err, PMDB_NO_VERDICT);
 	return r.status == PMDB_FINDINGS ? check->exit_code : r.status;
 }
 
@@ -325,17 +312,15 @@ static int parse(struct check *check, int argc, char **argv)
 
 		if (c == 'h')
 			return help();
-		if (c == ':')
-			return usage("an argument is missing after ",
-				     argv[optind - 1]);
-		if (c == '?')
-			return usage("there is no option ", argv[optind - 1]);
+		status = opt_wrong(VERB, c, argv);
+		if (status)
+			return status;
 		status = check_option(check, c, optarg);
 		if (status)
 			return status;
 	}
 	if (optind == argc)
-		return usage("no dump is named", NULL);
+		return opt_usage(VERB, "no dump is named", NULL);
 	return -1;
 }
 

@@ -9,6 +9,10 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "pmdb/options.h"
+
+#define VERB "diff"
+
 static const char help_text[] =
 	"usage: pmdb diff [OPTION]... OLD NEW\n"
 	"\n"
@@ -34,13 +38,6 @@ static const char help_text[] =
 	"Status: 0 nothing over the limit, 1 growth over it, 2 usage, 3 a dump "
 	"cannot be\nlooked at, or the two cannot be compared.\n";
 
-static int usage(const char *what, const char *arg)
-{
-	fprintf(stderr, "pmdb: diff: %s%s (see pmdb diff --help)\n", what,
-		arg ? arg : "");
-	return PMDB_USAGE;
-}
-
 /* ---- options ------------------------------------------------------------- */
 
 static int add_output(struct diff *d, const char *arg)
@@ -53,22 +50,17 @@ static int add_output(struct diff *d, const char *arg)
 		{"json", diff_print_json},
 		{"markdown", diff_print_markdown},
 	};
-	size_t n = strcspn(arg, "=");
+	size_t n = 0;
 	struct diff_output output = {0};
 
+	if (opt_output(VERB, arg, &n, &output.path))
+		return PMDB_USAGE;
 	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
 		if (strlen(formats[i].name) == n &&
 		    strncmp(formats[i].name, arg, n) == 0)
 			output.print = formats[i].print;
 	if (!output.print)
-		return usage("there is no format ", arg);
-	if (arg[n] == '=') {
-		output.path = arg + n + 1;
-		if (!*output.path)
-			return usage("no file is named in --format ", arg);
-		if (strcmp(output.path, "-") == 0)
-			output.path = NULL;
-	}
+		return opt_usage(VERB, "there is no format ", arg);
 	VEC_PUSH(&d->outputs, output);
 	return 0;
 }
@@ -140,13 +132,15 @@ static int take_option(struct diff *d, int code, const char *arg)
 		d->has_limit = false;
 		d->has_total_limit = false;
 		if (!each_word(d, arg, add_limit))
-			return usage("--fail-on is a list of growth=BYTES, "
-				     "total-growth=BYTES, none; not ",
-				     arg);
+			return opt_usage(VERB,
+					 "--fail-on is a list of growth=BYTES, "
+					 "total-growth=BYTES, none; not ",
+					 arg);
 		return 0;
 	case CHECK_EXIT_CODE:
 		if (!check_number(arg, &n) || n > 255)
-			return usage("that is no number for it: ", arg);
+			return opt_usage(VERB,
+					 "that is no number for it: ", arg);
 		d->exit_code = (int)n;
 		return 0;
 	case CHECK_SOURCE_ROOT:
@@ -154,13 +148,15 @@ static int take_option(struct diff *d, int code, const char *arg)
 	case OPT_BY:
 		d->by = 0;
 		if (!each_word(d, arg, add_by))
-			return usage("--by is a list of site, cache, type; "
-				     "not ",
-				     arg);
+			return opt_usage(VERB,
+					 "--by is a list of site, cache, type; "
+					 "not ",
+					 arg);
 		return 0;
 	case OPT_TOP:
 		if (!check_number(arg, &d->top))
-			return usage("that is no number for it: ", arg);
+			return opt_usage(VERB,
+					 "that is no number for it: ", arg);
 		return 0;
 	case OPT_OLD_EXE:
 		d->old.exe = arg;
@@ -193,22 +189,19 @@ static int parse(struct diff *d, int argc, char **argv)
 	opterr = 0; /* we say it, in one line */
 	optind = 0;
 	while ((c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
-		if (c == 'h') {
-			fputs(help_text, stdout);
-			return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
-		}
-		if (c == ':')
-			return usage("an argument is missing after ",
-				     argv[optind - 1]);
-		if (c == '?')
-			return usage("there is no option ", argv[optind - 1]);
+		if (c == 'h')
+			return opt_help(help_text);
+		status = opt_wrong(VERB, c, argv);
+		if (status)
+			return status;
 		status = take_option(d, c, optarg);
 		if (status)
 			return status;
 	}
 	if (optind + 2 != argc)
-		return usage("two dumps are compared, an old and a new one",
-			     NULL);
+		return opt_usage(VERB,
+				 "two dumps are compared, an old and a new one",
+				 NULL);
 	if (d->outputs.n == 0)
 		(void)add_output(d, "text"); /* there is that format */
 	status = check_prepare(d->check);

@@ -13,6 +13,9 @@
 #include "base/mem.h"
 #include "pmdb/check_impl.h"
 #include "pmdb/export_impl.h"
+#include "pmdb/options.h"
+
+#define VERB "export"
 
 struct format {
 	const char *name;
@@ -173,13 +176,6 @@ static const char help_text[] =
 	"\n"
 	"Status: 0 written, 2 usage, 3 it could not be.\n";
 
-static int usage(const char *what, const char *arg)
-{
-	fprintf(stderr, "pmdb: export: %s%s (see pmdb export --help)\n", what,
-		arg ? arg : "");
-	return PMDB_USAGE;
-}
-
 static const struct format *find_format(const char *name)
 {
 	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
@@ -240,36 +236,36 @@ int export_main(int argc, char **argv)
 		case 'f':
 			format = find_format(optarg);
 			if (!format)
-				return usage("there is no format ", optarg);
+				return opt_usage(VERB, "there is no format ",
+						 optarg);
 			break;
 		case 'o':
 			out = optarg;
 			break;
 		case 's':
 			if (!find_sample(optarg, &e))
-				return usage("there is no sample ", optarg);
+				return opt_usage(VERB, "there is no sample ",
+						 optarg);
 			break;
 		case 'h':
-			fputs(help_text, stdout);
-			return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
-		case ':':
-			return usage("an argument is missing after ",
-				     argv[optind - 1]);
+			return opt_help(help_text);
 		default:
-			return usage("there is no option ", argv[optind - 1]);
+			return opt_wrong(VERB, c, argv);
 		}
 	}
 	if (!format)
-		return usage("--format is missing", NULL);
+		return opt_usage(VERB, "--format is missing", NULL);
 	if (optind + 1 != argc)
-		return usage("one dump is exported", NULL);
+		return opt_usage(VERB, "one dump is exported", NULL);
 	if (format->make && !strcmp(out, "-"))
-		return usage("a database needs -o FILE", NULL);
+		return opt_usage(VERB, "a database needs -o FILE", NULL);
 	if (e.has_sample && format->make)
-		return usage("a database has everything: no --sample", NULL);
+		return opt_usage(VERB, "a database has everything: no --sample",
+				 NULL);
 	if (format->put == export_pprof && !strcmp(out, "-") &&
 	    isatty(STDOUT_FILENO))
-		return usage("pprof is binary: name a file with -o", NULL);
+		return opt_usage(VERB, "pprof is binary: name a file with -o",
+				 NULL);
 	e.path = argv[optind];
 	return export_dump(&e, format, out);
 }

@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pmdb/options.h"
 #include "pmdb/report_html.h"
 #include "pmdb/report_impl.h"
 #include "shell/session.h"
 
+#define VERB      "report"
 #define MAP_CELLS 128 /* in a row of a large heap; of a small one 32 */
 #define MAP_ROWS  64
 
@@ -208,20 +210,6 @@ static const struct option long_options[] = {
 	{0},
 };
 
-static int usage(const char *what, const char *arg)
-{
-	fprintf(stderr, "pmdb: report: %s%s (see pmdb report --help)\n", what,
-		arg ? arg : "");
-	return PMDB_USAGE;
-}
-
-static int complain(struct err *err)
-{
-	fprintf(stderr, "pmdb: %s\n", err->msg);
-	err_free(err);
-	return PMDB_NO_VERDICT;
-}
-
 static int report_dump(const struct check *check, const char *path,
 		       const char *out)
 {
@@ -241,7 +229,7 @@ static int report_dump(const struct check *check, const char *path,
 		if (!err)
 			err = write_page(&p, out);
 		if (err)
-			status = complain(err);
+			status = opt_complain(err, PMDB_NO_VERDICT);
 		else
 			check_print_trouble(&p.v);
 	}
@@ -274,19 +262,15 @@ static int parse(struct check *check, int argc, char **argv, const char **out)
 				return status;
 			break;
 		case 'h':
-			fputs(help_text, stdout);
-			return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
-		case ':':
-			return usage("an argument is missing after ",
-				     argv[optind - 1]);
+			return opt_help(help_text);
 		default:
-			return usage("there is no option ", argv[optind - 1]);
+			return opt_wrong(VERB, c, argv);
 		}
 	}
 	if (!*out)
-		return usage("-o FILE is missing", NULL);
+		return opt_usage(VERB, "-o FILE is missing", NULL);
 	if (optind + 1 != argc)
-		return usage("one dump is reported", NULL);
+		return opt_usage(VERB, "one dump is reported", NULL);
 	status = check_prepare(check);
 	return status ? status : -1;
 }

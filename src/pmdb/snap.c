@@ -18,8 +18,10 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "pmdb/options.h"
 #include "target/proc.h"
 
+#define VERB         "snap"
 #define DEFAULT_DUMP "pmdb.%c.%p.core"
 
 struct options {
@@ -126,13 +128,6 @@ static int snap(const struct options *opt)
 	return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
 }
 
-static int usage(const char *what, const char *arg)
-{
-	fprintf(stderr, "pmdb: snap: %s%s (see pmdb snap --help)\n", what,
-		arg ? arg : "");
-	return PMDB_USAGE;
-}
-
 static const struct option long_options[] = {
 	{"all", no_argument, NULL, 'a'},
 	{"help", no_argument, NULL, 'h'},
@@ -185,31 +180,29 @@ int snap_main(int argc, char **argv)
 			opt.is_all = true;
 			break;
 		case 'h':
-			fputs(help_text, stdout);
-			return fflush(stdout) ? PMDB_NO_VERDICT : PMDB_CLEAN;
+			return opt_help(help_text);
 		case 'o':
 			opt.dump = optarg;
 			break;
 		case 'p':
 			if (!parse_pid(optarg, &opt.pid))
-				return usage("not a process id: ", optarg);
+				return opt_usage(VERB,
+						 "not a process id: ", optarg);
 			break;
 		case 'q':
 			opt.is_quiet = true;
 			break;
-		case ':':
-			return usage("an argument is missing after ",
-				     argv[optind - 1]);
 		default:
-			return usage("there is no option ", argv[optind - 1]);
+			return opt_wrong(VERB, c, argv);
 		}
 	}
 	if (optind < argc)
-		return usage("an operand that means nothing: ", argv[optind]);
+		return opt_usage(
+			VERB, "an operand that means nothing: ", argv[optind]);
 	if (opt.pid == 0)
-		return usage("no process is named: -p PID", NULL);
+		return opt_usage(VERB, "no process is named: -p PID", NULL);
 	if (opt.dump[0] == '\0')
-		return usage("the name of the dump is empty", NULL);
+		return opt_usage(VERB, "the name of the dump is empty", NULL);
 	catch_ends();
 	return snap(&opt);
 }
