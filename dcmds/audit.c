@@ -150,23 +150,11 @@ static struct err *dcmd_bufctl_audit(struct dcmd_call *call)
 
 /* ---- walkers --------------------------------------------------------- */
 
-struct walk_arg {
-	walk_fn *fn;
-	void *arg;
-};
-
-static struct err *pass_audit(void *arg, const struct heap_audit *a)
-{
-	struct walk_arg *w = arg;
-
-	return w->fn(w->arg, a->addr);
-}
-
 static struct err *walk_history(struct session *s, const struct walker *walker,
 				bool has_addr, taddr_t addr, walk_fn *fn,
 				void *arg)
 {
-	struct walk_arg w = {fn, arg};
+	struct addr_pass w = {fn, arg};
 	struct heap_audit au;
 	struct heap *heap = NULL;
 	struct err *err = session_heap(s, &heap);
@@ -180,7 +168,7 @@ static struct err *walk_history(struct session *s, const struct walker *walker,
 		err = heap->ops->audit_at(heap, addr, &au);
 	if (!err)
 		err = fn(arg, addr);
-	return err ? err : audit_each_older(heap, &au, pass_audit, &w);
+	return err ? err : audit_each_older(heap, &au, audit_pass_addr, &w);
 }
 
 static const struct dcmd dcmds[] = {

@@ -121,3 +121,10 @@ struct err *audit_each_older(struct heap *heap, const struct heap_audit *from,
 	}
 	return err;
 }
+
+struct err *audit_pass_addr(void *arg, const struct heap_audit *a)
+{
+	const struct addr_pass *pass = arg;
+
+	return pass->fn(pass->arg, a->addr);
+}

@@ -29,6 +29,15 @@ struct audit_filter {
 	}
 #define FILTER_VALUES(f) &(f)->caller, &(f)->earliest, &(f)->latest, &(f)->tid
 
+/* what a walker over records calls */
+struct addr_pass {
+	walk_fn *fn;
+	void *arg;
+};
+
+/** Hands the address of a record on; arg is a struct addr_pass. */
+struct err *audit_pass_addr(void *arg, const struct heap_audit *a);
+
 /** The pcs that an address stands for: a function's start for all of the
  * function, a return address just behind its end included. */
 struct pc_filter pc_filter_of(struct types *types, taddr_t pc);

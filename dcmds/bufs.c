@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The walkers over caches, slabs, buffers and bufctls, and one for the buffers of
  * each cache. */
-#include "pmdb_mod.h"
+#include "audited.h"
 
 /* what a walk over buffers calls, and which of them it wants */
 struct walk_arg {
@@ -144,26 +144,20 @@ static struct err *walk_slabs(struct session *s, const struct walker *walker,
 					pass_slab, &w);
 }
 
-static struct err *pass_audit(void *arg, const struct heap_audit *a)
-{
-	struct walk_arg *w = arg;
-
-	return w->fn(w->arg, a->addr);
-}
-
 static struct err *walk_hash(struct session *s, const struct walker *walker,
 			     bool has_addr, taddr_t addr, walk_fn *fn,
 			     void *arg)
 {
-	struct walk_arg w = {.fn = fn, .arg = arg};
-	struct err *err = session_heap(s, &w.heap);
+	struct addr_pass w = {fn, arg};
+	struct heap *heap = NULL;
+	struct err *err = session_heap(s, &heap);
 
 	(void)walker;
 	(void)has_addr; /* required */
-	if (!err && !w.heap->ops->hash)
+	if (!err && !heap->ops->hash)
 		err = err_new(ERR_NOSUP, "%s heap has no hash tables",
-			      w.heap->ops->name);
-	return err ? err : w.heap->ops->hash(w.heap, addr, pass_audit, &w);
+			      heap->ops->name);
+	return err ? err : heap->ops->hash(heap, addr, audit_pass_addr, &w);
 }
 
 static struct err *pass_addr(void *arg, taddr_t addr)

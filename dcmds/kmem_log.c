@@ -315,22 +315,10 @@ static struct err *dcmd_kmalog(struct dcmd_call *call)
 
 /* ---- walkers --------------------------------------------------------- */
 
-struct walk_arg {
-	walk_fn *fn;
-	void *arg;
-};
-
-static struct err *pass_audit(void *arg, const struct heap_audit *a)
-{
-	struct walk_arg *w = arg;
-
-	return w->fn(w->arg, a->addr);
-}
-
 static struct err *walk_log(struct session *s, const struct walker *walker,
 			    bool has_addr, taddr_t addr, walk_fn *fn, void *arg)
 {
-	struct walk_arg w = {fn, arg};
+	struct addr_pass w = {fn, arg};
 	struct heap *heap = NULL;
 	struct err *err = session_heap(s, &heap);
 
@@ -340,7 +328,7 @@ static struct err *walk_log(struct session *s, const struct walker *walker,
 			      heap->ops->name);
 	return err ? err
 		   : heap->ops->log(heap, HEAP_LOG_TRANSACTION,
-				    has_addr ? addr : 0, pass_audit, &w);
+				    has_addr ? addr : 0, audit_pass_addr, &w);
 }
 
 static const struct dcmd dcmds[] = {
