@@ -39,6 +39,8 @@
 #define ARENAS_MAX     65536u
 #define PARAMS_NEAR    0x8000u
 
+static const char never_used[] = "glibc's malloc was never used";
+
 /* ---- by invariants --------------------------------------------------- */
 
 static bool is_writable(const struct target *t, taddr_t addr)
@@ -384,6 +386,33 @@ static bool is_used(struct glibc_heap *gh)
 	return bytes || next != gh->main_arena || n_mmaps;
 }
 
+/* is the main arena as the linker left it?  Whatever allocates first fills its
+ * lists.  That is seen without debug information, which costs as much to read as
+ * all else about a dump where malloc() is libkmem's. */
+static bool is_untouched(struct glibc_heap *gh)
+{
+	struct symbol sym;
+	size_t nself = 0;
+	size_t nones = 0;
+
+	if (!gh->libc || gh->libc->state != OBJECT_OK ||
+	    !types_symbol_named(gh->types, gh->libc, "main_arena", &sym) ||
+	    sym.size < BINS_OFF_MIN + PAIRS_BYTES || sym.size > PAGE)
+		return false;
+	for (taddr_t at = sym.value; at < sym.value + sym.size; at += 8) {
+		uint64_t word = 0;
+
+		if (!glibc_read(gh, at, &word))
+			return false;
+		/* it is alone in the ring of arenas; one thread has it */
+		nself += word == sym.value;
+		nones += word == 1;
+		if (word > 1 && word != sym.value)
+			return false;
+	}
+	return nself == 1 && nones <= 1;
+}
+
 int glibc_find(struct target *t, struct types *types, struct glibc_heap *ret,
 	       char **ret_why)
 {
@@ -391,6 +420,10 @@ int glibc_find(struct target *t, struct types *types, struct glibc_heap *ret,
 	ret->types = types;
 	ret->rd.t = t;
 	ret->libc = find_libc(types);
+	if (is_untouched(ret)) {
+		*ret_why = mem_strdup(never_used);
+		return 0;
+	}
 	if (!bind_all(ret)) {
 		memset(&ret->lay, 0, sizeof(ret->lay));
 		ret->tcache_key = 0;
@@ -408,7 +441,7 @@ int glibc_find(struct target *t, struct types *types, struct glibc_heap *ret,
 		ret->lay.tcache_bytes = 10 * TCACHE_BINS;
 	}
 	if (!is_used(ret)) {
-		*ret_why = mem_strdup("glibc's malloc was never used");
+		*ret_why = mem_strdup(never_used);
 		return 0;
 	}
 	return 1;

@@ -97,9 +97,15 @@ int debuginfo_find(Dwfl_Module *mod, void **userdata, const char *name,
 		   GElf_Word crc, char **ret_file)
 {
 	struct object_impl *obj = object_of(mod);
-	int fd = dwfl_standard_find_debuginfo(mod, userdata, name, base, file,
-					      link, crc, ret_file);
+	int fd;
 
+	/* of the kernel's object in each process there is no file.  The other
+	 * call would load what speaks to servers, some 30 libraries. */
+	if (obj && obj->is_image_heap && !obj->types->use_servers)
+		return dwfl_build_id_find_debuginfo(mod, userdata, name, base,
+						    file, link, crc, ret_file);
+	fd = dwfl_standard_find_debuginfo(mod, userdata, name, base, file, link,
+					  crc, ret_file);
 	if (fd < 0 && obj && file && link)
 		note_links(obj, file, link);
 	return fd;
