@@ -111,12 +111,17 @@ const void *kmem_peek(struct kmem_heap *kh, enum kmem_struct what, taddr_t addr)
 	return kh->scratch[what];
 }
 
-uint64_t kmem_get(const struct kmem_heap *kh, enum kmem_field f,
-		  const void *raw)
+const unsigned char *kmem_look_there(struct kmem_look *l, taddr_t addr,
+				     uint64_t n)
 {
-	const struct view_row *row = &kh->names.row[f];
+	size_t len = 0;
+	const unsigned char *p = target_peek(l->t, addr, &len);
 
-	return row->is_bound ? view_get(row, raw) : 0;
+	if (!p)
+		return NULL;
+	l->map = target_map_at(l->t, addr);
+	l->bytes = p - (addr - l->map->start);
+	return len < n ? NULL : p;
 }
 
 uint64_t kmem_get_at(struct kmem_heap *kh, enum kmem_field f, taddr_t addr)
@@ -722,6 +727,24 @@ static struct err *cache_bufs(struct kmem_heap *kh, const struct kmem_cache *kc,
 		if (!s->is_dropped)
 			err = slab_bufs(kh, s, states, fn, arg);
 		if (!err && (i & 0xff) == 0)
+			err = interrupt_check();
+	}
+	return err;
+}
+
+struct err *kmem_doubtful_bufs(struct kmem_heap *kh,
+			       const struct kmem_cache *kc, heap_buf_fn *fn,
+			       void *arg)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; !err && i < kc->nslabs; i++) {
+		const struct kmem_slab *s = &kh->slabs.v[kc->first_slab + i];
+
+		if (s->is_whole || s->is_dropped)
+			continue;
+		err = slab_bufs(kh, s, BUF_ANY, fn, arg);
+		if (!err)
 			err = interrupt_check();
 	}
 	return err;

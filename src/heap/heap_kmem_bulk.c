@@ -17,33 +17,6 @@
 /* free lists that one thread follows side by side */
 #define FOLLOWERS 16u
 
-/* ---- reading without a copy ------------------------------------------ */
-
-/* a look at mapped bytes that remembers where it was last */
-struct look {
-	const struct target *t;
-	const struct target_map *map;
-	const unsigned char *bytes; /* of map->start */
-};
-
-/* n bytes at addr, or NULL when they are not in one map of the dump */
-static const unsigned char *look(struct look *l, taddr_t addr, uint64_t n)
-{
-	size_t len = 0;
-
-	if (!l->map || addr < l->map->start || addr >= l->map->core_end) {
-		const unsigned char *p = target_peek(l->t, addr, &len);
-
-		if (!p)
-			return NULL;
-		l->map = target_map_at(l->t, addr);
-		l->bytes = p - (addr - l->map->start);
-	}
-	if (l->map->core_end - addr < n)
-		return NULL;
-	return l->bytes + (addr - l->map->start);
-}
-
 /* ---- free lists ------------------------------------------------------ */
 
 /* A link of a free list is a cache miss, and where the next one is is known only
@@ -72,7 +45,7 @@ static void end_list(struct follower *f, bool is_whole)
 
 /* marks the buffer that a list is at, and asks for the link in it.  A list
  * names as many buffers of its slab as it should, each once, or it is none. */
-static void visit(struct follower *f, struct look *l)
+static void visit(struct follower *f, struct kmem_look *l)
 {
 	uint64_t off = f->at - f->cache->bufctl_off - f->slab->base;
 	uint64_t i = off / f->cache->chunk_bytes;
@@ -81,7 +54,7 @@ static void visit(struct follower *f, struct look *l)
 		end_list(f, f->at == 0 && f->left == 0);
 		return;
 	}
-	f->next = look(l, f->at, sizeof(f->at));
+	f->next = kmem_look(l, f->at, sizeof(f->at));
 	if (!f->next || i >= f->slab->nbufs || off % f->cache->chunk_bytes ||
 	    f->state[i] != STATE_UNKNOWN) {
 		end_list(f, false);
@@ -93,7 +66,7 @@ static void visit(struct follower *f, struct look *l)
 }
 
 static void begin_list(struct follower *f, struct kmem_heap *kh,
-		       struct kmem_slab *s, struct look *l)
+		       struct kmem_slab *s, struct kmem_look *l)
 {
 	*f = (struct follower){
 		.slab = s,
@@ -108,7 +81,7 @@ static void begin_list(struct follower *f, struct kmem_heap *kh,
 static void load_some(void *arg, size_t item)
 {
 	struct kmem_heap *kh = arg;
-	struct look l = {.t = kh->t};
+	struct kmem_look l = {.t = kh->t};
 	struct follower f[FOLLOWERS] = {0};
 	size_t next = item * SLABS;
 	size_t end = kh->slabs.n - next < SLABS ? kh->slabs.n : next + SLABS;
@@ -157,7 +130,7 @@ struct err *kmem_nparts(struct heap *heap, size_t *ret_n)
 
 struct lister {
 	struct kmem_heap *kh;
-	struct look l;
+	struct kmem_look l;
 	bool is_alone;
 	heap_run_fn *fn;
 	void *arg;
@@ -167,8 +140,9 @@ struct lister {
 static bool list_tagged(struct lister *ls, const struct kmem_cache *kc,
 			struct heap_run *r)
 {
-	if (!ls->is_alone && !look(&ls->l, r->addr + kc->buftag_off,
-				   ls->kh->names.struct_bytes[K_kmem_buftag]))
+	if (!ls->is_alone &&
+	    !kmem_look(&ls->l, r->addr + kc->buftag_off,
+		       ls->kh->names.struct_bytes[K_kmem_buftag]))
 		return false;
 	r->n = 1;
 	r->size_bytes =

@@ -119,6 +119,7 @@ struct kmem_slab {
 	bool is_dropped;    /* overlaps another: not looked at */
 	bool is_torn;       /* its free list is damaged */
 	bool is_loaded;     /* the state of its buffers is known */
+	bool is_whole;      /* kmem_sweep() found nothing wrong */
 	size_t first_state; /* of its buffers in state[] */
 	size_t first_ctl;   /* in ctl[], NO_INDEX for raw slabs */
 };
@@ -196,9 +197,20 @@ struct err *kmem_open_named(struct heap *heap,
  */
 const void *kmem_peek(struct kmem_heap *kh, enum kmem_struct what,
 		      taddr_t addr);
-/** A member out of kmem_peek()'s bytes; 0 when it is not recorded. */
-uint64_t kmem_get(const struct kmem_heap *kh, enum kmem_field f,
-		  const void *raw);
+/* a member out of kmem_peek()'s bytes; 0 when it is not recorded */
+static inline uint64_t kmem_get(const struct kmem_heap *kh, enum kmem_field f,
+				const void *raw)
+{
+	const struct view_row *row = &kh->names.row[f];
+	uint64_t word = 0;
+
+	if (!row->is_bound)
+		return 0;
+	if (row->elem_bytes != sizeof(word) || row->bit_size)
+		return view_get(row, raw);
+	memcpy(&word, (const char *)raw + row->offset_bytes, sizeof(word));
+	return word;
+}
 /** A member of a struct in memory; 0 when it cannot be read. */
 uint64_t kmem_get_at(struct kmem_heap *kh, enum kmem_field f, taddr_t addr);
 /** The value of a pointer-sized or smaller global; 0 when it is not there. */
@@ -206,6 +218,34 @@ uint64_t kmem_global(struct kmem_heap *kh, enum kmem_sym s, size_t bytes);
 /** Notes damage: counted in the heap's health, and kept for ::kmem_verify. */
 void kmem_damage(struct kmem_heap *kh, taddr_t addr, taddr_t cache,
 		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* a look at mapped bytes that remembers where it was last; each thread has its
+ * own */
+struct kmem_look {
+	const struct target *t;
+	const struct target_map *map;
+	const unsigned char *bytes; /* of map->start */
+};
+
+/** kmem_look() of a place in another map than the last. */
+const unsigned char *kmem_look_there(struct kmem_look *l, taddr_t addr,
+				     uint64_t n);
+
+/* n bytes at addr, or NULL when they are not in one map of the dump */
+static inline const unsigned char *kmem_look(struct kmem_look *l, taddr_t addr,
+					     uint64_t n)
+{
+	if (!l->map || addr - l->map->start >= l->map->core_end - l->map->start)
+		return kmem_look_there(l, addr, n);
+	if (l->map->core_end - addr < n)
+		return NULL;
+	return l->bytes + (addr - l->map->start);
+}
+
+/** The buffers of a cache in slabs that kmem_sweep() did not find whole. */
+struct err *kmem_doubtful_bufs(struct kmem_heap *kh,
+			       const struct kmem_cache *kc, heap_buf_fn *fn,
+			       void *arg);
 
 /* bounded walks over lists: Brent's algorithm, no memory */
 struct kmem_loop {
@@ -322,9 +362,38 @@ struct err *kmem_rmap_free(struct heap *heap, taddr_t map, heap_range_fn *fn,
 
 /* ---- heap_kmem_lists.c ----------------------------------------------- */
 
+/* where records of transactions are */
+struct kmem_records {
+	taddr_t start, end;
+};
+
+/** The records of the transaction log; none: an empty range. */
+struct kmem_records kmem_records_of(struct kmem_heap *kh);
+/** False: no record can be there.  0 is none, which is right. */
+static inline bool kmem_is_record(const struct kmem_records *r, taddr_t at)
+{
+	return at == 0 || (at >= r->start && at < r->end && at % 8 == 0);
+}
+
 /** Notes as damage what is wrong with the lists and tables that no answer about
- * a buffer hangs on. */
-struct err *kmem_verify_lists(struct kmem_heap *kh) must_use;
+ * a buffer hangs on.
+ * @stacks:  those that bufctls name in slabs that kmem_sweep() found whole */
+struct err *kmem_verify_lists(struct kmem_heap *kh,
+			      const struct hash *stacks) must_use;
+
+/* ---- heap_kmem_sweep.c ----------------------------------------------- */
+
+/**
+ * Says of each slab whether everything about its buffers is surely as it should
+ * be (is_whole); what is not is for others to look at again.
+ *
+ * @kc:          of this cache only; NULL: of all
+ * @log:         bufctls are looked at, too; NULL: they are not
+ * @ret_stacks:  takes the stacks that they name in slabs that are whole
+ */
+struct err *kmem_sweep(struct kmem_heap *kh, const struct kmem_cache *kc,
+		       const struct kmem_records *log,
+		       struct hash *ret_stacks) must_use;
 
 /* ---- heap_kmem_verify.c ---------------------------------------------- */
 

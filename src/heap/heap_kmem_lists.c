@@ -279,7 +279,7 @@ struct ctls {
 	struct kmem_heap *kh;
 	const struct kmem_cache *kc;
 	struct hash stacks;
-	taddr_t log_start, log_end;
+	struct kmem_records log;
 	uint64_t nbuckets; /* of the depot's hash; 0: not known */
 };
 
@@ -299,47 +299,56 @@ static taddr_t place_of(struct kmem_heap *kh, uint32_t id)
 	return chunk ? chunk + (id & ((1u << shift) - 1)) * (uint64_t)8 : 0;
 }
 
-/* the next of its chain is a stack of the same bucket */
-static void check_chain(struct ctls *c, uint32_t id)
+/* a stack of the depot, and the next of its chain */
+struct link {
+	taddr_t at;
+	uint64_t next;
+};
+
+/* is that a stack of the same bucket? */
+static bool is_chained(const struct ctls *c, uint32_t id, struct link *ret)
 {
 	struct kmem_heap *kh = c->kh;
-	taddr_t at = place_of(kh, id);
 	uint64_t mask = c->nbuckets ? c->nbuckets - 1 : 0;
-	uint64_t next = kmem_get_at(kh, F_kmem_stack_st_next, at);
-	uint64_t hash = kmem_get_at(kh, F_kmem_stack_st_hash, at);
-	taddr_t next_at = next ? place_of(kh, (uint32_t)next) : 0;
 
-	if (!at || !next)
-		return;
-	if (next == id || !next_at ||
-	    ((kmem_get_at(kh, F_kmem_stack_st_hash, next_at) ^ hash) & mask))
-		kmem_damage(kh, at, 0,
-			    "stack %u: %" PRIu64
-			    " behind it is no stack of its bucket",
-			    id, next);
+	ret->at = place_of(kh, id);
+	ret->next = kmem_get_at(kh, F_kmem_stack_st_next, ret->at);
+	if (!ret->at || !ret->next)
+		return true;
+	uint64_t hash = kmem_get_at(kh, F_kmem_stack_st_hash, ret->at);
+	taddr_t next_at = place_of(kh, (uint32_t)ret->next);
+
+	return ret->next != id && next_at &&
+	       !((kmem_get_at(kh, F_kmem_stack_st_hash, next_at) ^ hash) &
+		 mask);
+}
+
+static bool is_in_depot(const struct ctls *c, uint32_t id)
+{
+	struct heap_stack stack = {0};
+
+	return kmem_stack(c->kh->heap, id, &stack) && stack.depth;
 }
 
 static void check_stack(struct ctls *c, taddr_t ctl, uint32_t id)
 {
-	struct heap_stack stack = {0};
+	struct link link;
 	bool is_new = false;
 
 	hash_put(&c->stacks, id, &is_new);
 	if (!is_new)
 		return;
-	if (!kmem_stack(c->kh->heap, id, &stack) || !stack.depth)
+	if (!is_in_depot(c, id))
 		kmem_damage(c->kh, ctl, c->kc->pub.addr,
 			    "bufctl 0x%" PRIx64
 			    ": its stack (%u) is not in the "
 			    "depot",
 			    ctl, id);
-	else
-		check_chain(c, id);
-}
-
-static bool is_record(const struct ctls *c, taddr_t at)
-{
-	return at >= c->log_start && at < c->log_end && at % 8 == 0;
+	else if (!is_chained(c, id, &link))
+		kmem_damage(c->kh, link.at, 0,
+			    "stack %u: %" PRIu64
+			    " behind it is no stack of its bucket",
+			    id, link.next);
 }
 
 static struct err *check_ctl(void *arg, const struct heap_buf *b)
@@ -364,7 +373,7 @@ static struct err *check_ctl(void *arg, const struct heap_buf *b)
 			    "cache %s: bufctl 0x%" PRIx64
 			    " names cache 0x%" PRIx64,
 			    c->kc->name, b->ctl, a.cache);
-	if (a.lastlog && !is_record(c, a.lastlog))
+	if (!kmem_is_record(&c->log, a.lastlog))
 		kmem_damage(kh, b->ctl, b->cache,
 			    "cache %s: bufctl 0x%" PRIx64
 			    ": its record 0x%" PRIx64 " is not in the log",
@@ -374,17 +383,37 @@ static struct err *check_ctl(void *arg, const struct heap_buf *b)
 	return NULL;
 }
 
-static void find_log(struct ctls *c)
+/* a stack that is wrong is told with the bufctl that names it: then all are
+ * looked at again */
+static void doubt_stacks(const struct ctls *c, const struct hash *stacks)
 {
-	taddr_t log = kmem_global(c->kh, S_kmem_transaction_log, 8);
-	const void *raw = kmem_peek(c->kh, K_kmem_log_header, log);
+	struct link link;
+	bool is_fine = true;
+
+	for (size_t i = 0; is_fine && i < stacks->cap; i++) {
+		uint32_t id = stacks->used[i] ? (uint32_t)stacks->keys[i] : 0;
+
+		if (id)
+			is_fine =
+				is_in_depot(c, id) && is_chained(c, id, &link);
+	}
+	for (size_t i = 0; !is_fine && i < c->kh->slabs.n; i++)
+		c->kh->slabs.v[i].is_whole = false;
+}
+
+struct kmem_records kmem_records_of(struct kmem_heap *kh)
+{
+	taddr_t log = kmem_global(kh, S_kmem_transaction_log, 8);
+	const void *raw = kmem_peek(kh, K_kmem_log_header, log);
+	struct kmem_records r = {0};
 
 	if (!raw)
-		return;
-	c->log_start = kmem_get(c->kh, F_kmem_log_header_lh_base, raw);
-	c->log_end = c->log_start +
-		     kmem_get(c->kh, F_kmem_log_header_lh_chunksize, raw) *
-			     kmem_get(c->kh, F_kmem_log_header_lh_nchunks, raw);
+		return r;
+	r.start = kmem_get(kh, F_kmem_log_header_lh_base, raw);
+	r.end = r.start +
+		kmem_get(kh, F_kmem_log_header_lh_chunksize, raw) *
+			kmem_get(kh, F_kmem_log_header_lh_nchunks, raw);
+	return r;
 }
 
 static struct err *find_pages(struct kmem_heap *kh, const char *what,
@@ -432,14 +461,14 @@ static struct err *check_depot_of_stacks(struct ctls *c)
 	return err;
 }
 
-static struct err *check_caches(struct kmem_heap *kh)
+static struct err *check_caches(struct kmem_heap *kh, const struct hash *stacks)
 {
-	struct ctls c = {.kh = kh};
+	struct ctls c = {.kh = kh, .log = kmem_records_of(kh)};
 	struct err *err = NULL;
 
 	hash_init(&c.stacks);
-	find_log(&c);
 	err = check_depot_of_stacks(&c);
+	doubt_stacks(&c, stacks);
 	for (size_t i = 0; !err && i < kh->caches.n; i++) {
 		c.kc = &kh->caches.v[i];
 		if (!c.kc->is_usable)
@@ -450,8 +479,7 @@ static struct err *check_caches(struct kmem_heap *kh)
 			err = check_depot(kh, c.kc, F_kmem_cache_cache_empty,
 					  "empty");
 		if (!err && c.kc->pub.has_hash)
-			err = kh->heap->ops->bufs(kh->heap, c.kc->pub.addr,
-						  BUF_ANY, check_ctl, &c);
+			err = kmem_doubtful_bufs(kh, c.kc, check_ctl, &c);
 	}
 	hash_fini(&c.stacks);
 	return err;
@@ -589,7 +617,7 @@ static struct err *look_at_record(void *arg, const struct heap_audit *a)
 {
 	const struct ctls *c = arg;
 
-	if (a->addr && a->lastlog && !is_record(c, a->lastlog))
+	if (a->addr && !kmem_is_record(&c->log, a->lastlog))
 		kmem_damage(c->kh, a->addr, 0,
 			    "record 0x%" PRIx64 ": 0x%" PRIx64
 			    " before it is not in the log",
@@ -642,7 +670,7 @@ static struct err *ask_all(struct kmem_heap *kh)
 		HEAP_LOG_SLAB,
 		HEAP_LOG_ZEROSIZED,
 	};
-	struct ctls c = {.kh = kh};
+	struct ctls c = {.kh = kh, .log = kmem_records_of(kh)};
 	uint64_t total = 0;
 	struct err *err = noted(kh, kh->names.sym[S_kmem_waiters],
 				kmem_heap_waiters(kh->heap, no_waiter, NULL));
@@ -654,20 +682,19 @@ static struct err *ask_all(struct kmem_heap *kh)
 		err = noted(
 			kh, kh->names.sym[S_kmem_mismatch_log],
 			kmem_mismatches(kh->heap, &total, no_mismatch, NULL));
-	find_log(&c);
 	for (size_t i = 0; !err && i < sizeof(logs) / sizeof(*logs); i++)
 		err = noted(kh, kh->names.sym[S_kmem_transaction_log],
 			    kmem_log(kh->heap, logs[i], 0, look_at_record, &c));
 	return err;
 }
 
-struct err *kmem_verify_lists(struct kmem_heap *kh)
+struct err *kmem_verify_lists(struct kmem_heap *kh, const struct hash *stacks)
 {
 	struct err *err = ask_all(kh);
 
 	if (err || !kh->heap->health.is_quiescent)
 		return err;
-	err = check_caches(kh);
+	err = check_caches(kh, stacks);
 	for (size_t i = 0; !err && i < kh->arenas.n; i++)
 		err = check_arena(kh, &kh->arenas.v[i]);
 	if (!err)
