@@ -22,6 +22,10 @@
  * and then builds anew would get its next structures strewn over all of memory,
  * and none of it would be free for another size.  So the depot keeps 64 KiB of
  * a class; what is more goes to the slabs, which give out neighbours together.
+ * Of objects of a KiB and more the order matters little, while a slab has few of
+ * them, or one, so that a batch which one thread allocates and another frees
+ * would make and unmake slabs all the time: of those the depot keeps a quarter
+ * of the class.
  *
  * On these paths nothing is checked, logged or made to fail.  malloc() and free()
  * use them for classes without any debugging; what is audited goes through the
@@ -73,6 +77,10 @@
 #define BIN_EIGHT   8               /* or so many objects, if that is less */
 #define DEPOT_KEEP  ((size_t)65536) /* bytes a class has in its depot, about */
 #define DEPOT_LEAST 16              /* or objects, if that is more */
+#define DEPOT_LARGE ((size_t)1024)  /* of objects of so many bytes and more */
+#define DEPOT_SHARE 4               /* one of so many, if that is more */
+#define DEPOT_MOST  ((size_t)4 << 20) /* but so many bytes at most */
+#define MAG_LEAST   3 /* rounds of the magazines of a bin that overflows */
 
 kmem_thread_t *kmem_threads; /* pushed by compare and swap */
 __thread kmem_thread_t *kmem_thread_self;
@@ -110,6 +118,20 @@ static void fill_from_magazines(kmem_cache_t *cp, kmem_thread_t *th,
 	kmem_mutex_exit(&ccp->cc_lock);
 }
 
+/** How many objects the depot of a class should keep. */
+static uint64_t depot_keep(const kmem_cache_t *cp)
+{
+	size_t chunk = cp->cache_chunksize;
+	uint64_t keep = DEPOT_KEEP / chunk;
+	uint64_t share = KM_PEEK(cp->cache_buftotal) / DEPOT_SHARE;
+
+	if (chunk >= DEPOT_LARGE && keep < share)
+		keep = share;
+	if (keep > DEPOT_MOST / chunk)
+		keep = DEPOT_MOST / chunk;
+	return keep < DEPOT_LEAST ? DEPOT_LEAST : keep;
+}
+
 /** Has the depot of a class as much as it should keep?  What is audited stays
  * where its last transaction can be seen. */
 static int is_depot_full(const kmem_cache_t *cp)
@@ -117,9 +139,7 @@ static int is_depot_full(const kmem_cache_t *cp)
 	uint64_t rounds = (uint64_t)KM_PEEK(cp->cache_full.ml_total) *
 			  KM_PEEK(cp->cache_magtype)->mt_magsize;
 
-	return rounds >= DEPOT_LEAST &&
-	       rounds * cp->cache_chunksize >= DEPOT_KEEP &&
-	       !(cp->cache_flags & KMF_BUFTAG);
+	return rounds >= depot_keep(cp) && !(cp->cache_flags & KMF_BUFTAG);
 }
 
 /** Gives n rounds of a bin back to slabs after the last check. */
@@ -183,10 +203,12 @@ static void make_room(kmem_thread_t *th, kmem_thread_bin_t *bin)
 {
 	kmem_cache_t *cp = bin->tb_cache;
 	const kmem_magtype_t *mtp = KM_PEEK(cp->cache_magtype);
-	unsigned half = bin->tb_limit / 2u;
+	unsigned want = bin->tb_limit / 2u - 1u;
 
-	if (mtp->mt_magsize + 1 < half && cp->cache_chunksize < mtp->mt_maxbuf)
-		kmem_update_magazines(cp, half - 1);
+	if (want < MAG_LEAST)
+		want = MAG_LEAST;
+	if (mtp->mt_magsize < want && cp->cache_chunksize < mtp->mt_maxbuf)
+		kmem_update_magazines(cp, want);
 	flush(th, bin, (bin->tb_max + 1) / 2);
 }
 
