@@ -202,26 +202,50 @@ def pair(opt):
     print(flush=True)
 
 
+# name -> program, arguments with one CPU, arguments with two, how much more
+# work those are.  A program whose threads need each other does the same work
+# on one CPU as on two; of the others one thread does half of it.
+SCALE = {
+    "xmalloc-test": ("xmalloc-test", ("1",), ("1",), 1),
+    "larson": ("larson", ("1", "12500000"), ("2", "25000000"), 2),
+    "rptest": ("rptest", ("1", "20000"), ("2", "40000"), 2),
+    "glibc-thread": ("glibc-thread", ("1", "2000000"), ("2", "4000000"), 2),
+    "mleak": ("mleak", ("10",), ("10",), 1),
+    "  threads alone": ("mleak", ("10", "800", "0"), ("10", "800", "0"), 1),
+}
+
+
+def ahead():
+    """-> what runs a command before all others of the machine, if that may be:
+    how two threads share two CPUs is not to be seen beside other work"""
+    argv = ["chrt", "-r", "1"]
+    may = shutil.which("chrt") and subprocess.run(
+        argv + ["true"], stderr=subprocess.DEVNULL).returncode == 0
+    return argv if may else []
+
+
 def scale(opt):
-    """Is a second core of use?  The same work held to one CPU, and free."""
+    """Is a second core of use?  Work a second, held to one CPU, and on two."""
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
         print("scaling: one CPU only\n")
         return
-    names = ("xmalloc-testN", "larsonN", "mleak10", "rptestN", "glibc-thread")
+    one = ahead() + ["taskset", "-c", str(cpus[0])]
+    two = ahead() + ["taskset", "-c", "%d,%d" % tuple(cpus[:2])]
     libs = allocators()
-    print("how much faster two CPUs are than one (wall time, medians)")
-    print("%-16s" % "" + "".join("%10s" % n for n in libs))
-    for name in names:
-        program, *args = PROGRAMS[name]
+    print("how much more work a second two CPUs do than one, medians "
+          "(and seconds with two)")
+    print("%-16s" % "" + "".join("%15s" % n for n in libs))
+    for name, (program, args1, args2, factor) in SCALE.items():
         exe = compile_("prog/" + program)
         line = "%-16s" % name
         for path in libs.values():
-            gain = []
-            for _ in range(1 if common.is_quick else 5):
-                one = run(["taskset", "-c", str(cpus[0]), exe] + args,
-                          env_of(path)).wall
-                gain.append(one / run([exe] + args, env_of(path)).wall)
-            line += "%9.2fx" % statistics.median(gain)
+            gain, wall = [], []
+            for _ in range(3 if common.is_quick else 7):
+                alone = run(one + [exe] + list(args1), env_of(path)).wall
+                wall.append(run(two + [exe] + list(args2), env_of(path)).wall)
+                gain.append(factor * alone / wall[-1])
+            line += "%8.2fx %5.2f" % (statistics.median(gain),
+                                      statistics.median(wall))
         print(line, flush=True)
     print()
