@@ -525,6 +525,7 @@ struct err *kmem_open_named(struct heap *heap, struct kmem_names *names)
 
 	kh->heap = heap;
 	hash_init(&kh->noted);
+	hash_init(&kh->stacks);
 	kh->t = heap->target;
 	kh->types = heap->types;
 	kh->names = *names;
@@ -585,6 +586,7 @@ static void kmem_close(struct heap *heap)
 	VEC_FREE(&kh->numbers);
 	VEC_FREE(&kh->findings);
 	hash_fini(&kh->noted);
+	hash_fini(&kh->stacks);
 	kmem_logfile_close(kh->logfile);
 	mem_free(kh->log_path);
 	mem_free(kh->by_base);

@@ -168,6 +168,7 @@ struct kmem_heap {
 	VEC(struct kmem_big) bigs;         /* ascending */
 	VEC(struct heap_finding) findings; /* damage met while loading */
 	struct hash noted;    /* their texts: what is met again is not new */
+	struct hash stacks;   /* that bufctls of whole slabs name */
 	uint64_t nmet;        /* that, too, included */
 	VEC(taddr_t) numbers; /* segments of identifier arenas, ascending */
 	bool has_numbers;     /* which were looked for */
@@ -206,10 +207,17 @@ static inline uint64_t kmem_get(const struct kmem_heap *kh, enum kmem_field f,
 
 	if (!row->is_bound)
 		return 0;
-	if (row->elem_bytes != sizeof(word) || row->bit_size)
-		return view_get(row, raw);
-	memcpy(&word, (const char *)raw + row->offset_bytes, sizeof(word));
-	return word;
+	if (row->elem_bytes == sizeof(word) && !row->bit_size) {
+		memcpy(&word, (const char *)raw + row->offset_bytes,
+		       sizeof(word));
+		return word;
+	}
+	/* bits within a byte */
+	if (row->size_bytes == 1 && row->bit_size && !row->is_signed)
+		return ((const unsigned char *)raw)[row->offset_bytes] >>
+			       row->bit_offset &
+		       ((1U << row->bit_size) - 1);
+	return view_get(row, raw);
 }
 /** A member of a struct in memory; 0 when it cannot be read. */
 uint64_t kmem_get_at(struct kmem_heap *kh, enum kmem_field f, taddr_t addr);
@@ -376,24 +384,22 @@ static inline bool kmem_is_record(const struct kmem_records *r, taddr_t at)
 }
 
 /** Notes as damage what is wrong with the lists and tables that no answer about
- * a buffer hangs on.
- * @stacks:  those that bufctls name in slabs that kmem_sweep() found whole */
-struct err *kmem_verify_lists(struct kmem_heap *kh,
-			      const struct hash *stacks) must_use;
+ * a buffer hangs on. */
+struct err *kmem_verify_lists(struct kmem_heap *kh) must_use;
+
+/* ---- heap_kmem_hash.c ------------------------------------------------ */
+
+/** Reads the hash table of a cache, unless anything in it is not as it should
+ * be (*ret_is): then nothing was done.  No buffer of it has a state yet. */
+struct err *kmem_load_table(struct kmem_heap *kh, size_t cache,
+			    bool *ret_is) must_use;
 
 /* ---- heap_kmem_sweep.c ----------------------------------------------- */
 
-/**
- * Says of each slab whether everything about its buffers is surely as it should
- * be (is_whole); what is not is for others to look at again.
- *
- * @kc:          of this cache only; NULL: of all
- * @log:         bufctls are looked at, too; NULL: they are not
- * @ret_stacks:  takes the stacks that they name in slabs that are whole
- */
-struct err *kmem_sweep(struct kmem_heap *kh, const struct kmem_cache *kc,
-		       const struct kmem_records *log,
-		       struct hash *ret_stacks) must_use;
+/** Says of each slab whether everything about its buffers is surely as it should
+ * be (is_whole), and notes the stacks that are named there; what is not is for
+ * others to look at again.  States are known, but for BUF_TRANSIT. */
+struct err *kmem_sweep(struct kmem_heap *kh) must_use;
 
 /* ---- heap_kmem_verify.c ---------------------------------------------- */
 

@@ -385,8 +385,9 @@ static struct err *check_ctl(void *arg, const struct heap_buf *b)
 
 /* a stack that is wrong is told with the bufctl that names it: then all are
  * looked at again */
-static void doubt_stacks(const struct ctls *c, const struct hash *stacks)
+static void doubt_stacks(const struct ctls *c)
 {
+	const struct hash *stacks = &c->kh->stacks;
 	struct link link;
 	bool is_fine = true;
 
@@ -461,14 +462,14 @@ static struct err *check_depot_of_stacks(struct ctls *c)
 	return err;
 }
 
-static struct err *check_caches(struct kmem_heap *kh, const struct hash *stacks)
+static struct err *check_caches(struct kmem_heap *kh)
 {
 	struct ctls c = {.kh = kh, .log = kmem_records_of(kh)};
 	struct err *err = NULL;
 
 	hash_init(&c.stacks);
 	err = check_depot_of_stacks(&c);
-	doubt_stacks(&c, stacks);
+	doubt_stacks(&c);
 	for (size_t i = 0; !err && i < kh->caches.n; i++) {
 		c.kc = &kh->caches.v[i];
 		if (!c.kc->is_usable)
@@ -688,13 +689,13 @@ static struct err *ask_all(struct kmem_heap *kh)
 	return err;
 }
 
-struct err *kmem_verify_lists(struct kmem_heap *kh, const struct hash *stacks)
+struct err *kmem_verify_lists(struct kmem_heap *kh)
 {
 	struct err *err = ask_all(kh);
 
 	if (err || !kh->heap->health.is_quiescent)
 		return err;
-	err = check_caches(kh, stacks);
+	err = check_caches(kh);
 	for (size_t i = 0; !err && i < kh->arenas.n; i++)
 		err = check_arena(kh, &kh->arenas.v[i]);
 	if (!err)

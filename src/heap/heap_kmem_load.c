@@ -21,6 +21,10 @@
  * its slab's bytes.  (I2) slabs of leaf caches are disjoint, as are the slabs
  * of one cache.  (I3) a buffer has exactly one state.
  *
+ * What is alike in all of a million buffers is done in bulk, on all processors
+ * (heap_kmem_bulk.c, _hash.c, _sweep.c).  Those give way when anything is not as
+ * it should be; what is here then finds out what, and says so.
+ *
  * Cost: one read a slab, bufctl, free-list entry and hash entry; 9 bytes a
  * buffer and some 100 a slab.
  */
@@ -565,12 +569,16 @@ static struct err *load_hash(struct kmem_heap *kh, size_t cache)
 			    kc->name, kc->hash_table, n);
 		return NULL;
 	}
+	bool is_whole = false;
+	struct err *err = kmem_load_table(kh, cache, &is_whole);
+
 	kc->is_hash = true;
+	if (err || is_whole)
+		return err;
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t head = 0;
-		struct err *err =
-			target_read_u64(kh->t, kc->hash_table + i * 8, &head);
 
+		err = target_read_u64(kh->t, kc->hash_table + i * 8, &head);
 		if (err) {
 			kmem_damage(kh, kc->pub.addr, kc->pub.addr,
 				    "cache %s: hash table: %s", kc->name,
@@ -716,13 +724,15 @@ static bool was_freed(struct kmem_heap *kh, const struct kmem_cache *kc,
 
 /* a buffer that every layer calls allocated, but whose own tag or record says
  * free, is on its way in or out, or was set aside because it is damaged: either
- * way the program does not have it */
+ * way the program does not have it.  In a slab that is whole there is none. */
 static struct err *heed_tags(struct kmem_heap *kh, const struct kmem_cache *kc)
 {
 	for (size_t i = 0; i < kc->nslabs; i++) {
 		const struct kmem_slab *s = &kh->slabs.v[kc->first_slab + i];
 
-		for (uint32_t k = 0; !s->is_dropped && k < s->nbufs; k++) {
+		if (s->is_whole || s->is_dropped)
+			continue;
+		for (uint32_t k = 0; k < s->nbufs; k++) {
 			uint8_t *state = &kh->state.v[s->first_state + k];
 			taddr_t buf = s->base + k * kc->chunk_bytes;
 
@@ -731,12 +741,10 @@ static struct err *heed_tags(struct kmem_heap *kh, const struct kmem_cache *kc)
 			     was_freed(kh, kc, s, k)))
 				*state = BUF_TRANSIT;
 		}
-		if ((i & 0xff) == 0) {
-			struct err *err = interrupt_check();
+		struct err *err = interrupt_check();
 
-			if (err)
-				return err;
-		}
+		if (err)
+			return err;
 	}
 	return NULL;
 }
@@ -758,11 +766,7 @@ static struct err *load_states(struct kmem_heap *kh, size_t cache)
 		if ((i & 0xff) == 0)
 			err = interrupt_check();
 	}
-	if (!err)
-		err = kmem_load_magazines(kh, cache);
-	if (!err && kc->has_buftag)
-		err = heed_tags(kh, kc);
-	return err;
+	return err ? err : kmem_load_magazines(kh, cache);
 }
 
 /* ---- the allocator's locks ------------------------------------------- */
@@ -815,6 +819,11 @@ struct err *kmem_load(struct kmem_heap *kh)
 		err = kmem_load_raw_slabs(kh);
 	for (size_t i = 0; !err && i < kh->caches.n; i++)
 		err = load_states(kh, i);
+	if (!err)
+		err = kmem_sweep(kh);
+	for (size_t i = 0; !err && i < kh->caches.n; i++)
+		if (kh->caches.v[i].has_buftag)
+			err = heed_tags(kh, &kh->caches.v[i]);
 	if (!err)
 		err = kmem_load_bigs(kh);
 	if (!err) {

@@ -3,13 +3,14 @@
  * What is asked of every buffer, in one pass over slabs, on all processors.
  *
  * Nearly every buffer of nearly every dump is as it should be, and to say so of
- * a million of them is most of what ::kmem_verify and "pmdb check" have to do.
- * So that is all that is asked here: is the slab whole, each buffer of it with
- * what lies around it (heap_kmem_expect.c), and its bufctl?  Of a slab that is
- * not, or of which something is not mapped bytes of the dump, nothing is said
- * but that; heap_kmem_verify.c and heap_kmem_lists.c then look at its buffers one
- * by one and find the words.  They decide: this file may doubt what they find
- * whole, but never the other way round.
+ * a million of them is most of what loading a heap with guards, ::kmem_verify and
+ * "pmdb check" have to do.  So that is all that is asked here: is the slab whole,
+ * each buffer of it with what lies around it (heap_kmem_expect.c), and its bufctl?
+ * Of a slab that is not, or of which something is not mapped bytes of the dump,
+ * nothing is said but that; heap_kmem_load.c, heap_kmem_verify.c and
+ * heap_kmem_lists.c then look at its buffers one by one and find the words.  They
+ * decide: this file may doubt what they find whole, but never the other way
+ * round.
  *
  * Which stacks there are is collected, each once or a few times, for the one
  * thread that can look at them.
@@ -30,9 +31,8 @@
 
 struct sweep {
 	struct kmem_heap *kh;
-	const struct kmem_records *log; /* NULL: bufctls are not looked at */
-	size_t first, end;              /* slabs */
-	uint32_t mul;                   /* kp_size_mul */
+	struct kmem_records log;
+	uint32_t mul; /* kp_size_mul */
 	uint64_t tag_bytes, ctl_bytes;
 	VEC(uint32_t) * stacks; /* of each item */
 };
@@ -148,9 +148,10 @@ static bool is_guarded(const struct swept *s, const unsigned char *buf,
 	       is_free_whole(s, buf, state, redzone);
 }
 
-/* does a bufctl name its slab, its cache, and a record of the log?
- * *ret_stack: the stack it names */
-static bool is_ctl_whole(struct swept *s, taddr_t ctl, uint32_t *ret_stack)
+/* does a bufctl name its slab, its cache, and a record of the log, and does the
+ * last transaction fit the state?  *ret_stack: the stack it names */
+static bool is_ctl_whole(struct swept *s, taddr_t ctl, uint8_t state,
+			 uint32_t *ret_stack)
 {
 	struct kmem_heap *kh = s->sw->kh;
 	const unsigned char *raw = kmem_look(&s->ctls, ctl, s->sw->ctl_bytes);
@@ -163,10 +164,12 @@ static bool is_ctl_whole(struct swept *s, taddr_t ctl, uint32_t *ret_stack)
 	/* one of a buffer that was never given out has no time, nor more */
 	if (!B(timestamp))
 		return true;
+	if (state == BUF_ALLOCATED && B(what) == kh->names.what_free)
+		return false;
 	if (!kh->is_bufctl_short && B(cache) != s->kc->pub.addr)
 		return false;
 	*ret_stack = (uint32_t)B(stack);
-	return kmem_is_record(s->sw->log, B(lastlog));
+	return kmem_is_record(&s->sw->log, B(lastlog));
 #undef B
 }
 
@@ -222,14 +225,16 @@ static bool is_slab_guarded(const struct swept *s)
 
 static bool are_ctls_whole(struct swept *s, size_t item, uint32_t *lately)
 {
-	const taddr_t *ctl = s->sw->kh->ctl.v + s->slab->first_ctl;
+	const struct kmem_heap *kh = s->sw->kh;
+	const uint8_t *state = kh->state.v + s->slab->first_state;
+	const taddr_t *ctl = kh->ctl.v + s->slab->first_ctl;
 
 	for (uint32_t i = 0; i < s->slab->nbufs; i++) {
 		uint32_t stack = 0;
 
 		if (!ctl[i])
 			continue;
-		if (!is_ctl_whole(s, ctl[i], &stack))
+		if (!is_ctl_whole(s, ctl[i], state[i], &stack))
 			return false;
 		if (stack == lately[stack % LATELY])
 			continue;
@@ -266,8 +271,7 @@ static bool is_whole(struct swept *s, struct kmem_look *look, size_t item,
 		if (!s->bytes || !is_aligned(s) || !is_slab_guarded(s))
 			return false;
 	}
-	return !kc->pub.has_hash || !s->sw->log ||
-	       are_ctls_whole(s, item, lately);
+	return !kc->pub.has_hash || are_ctls_whole(s, item, lately);
 }
 
 static void sweep_some(void *arg, size_t item)
@@ -277,8 +281,8 @@ static void sweep_some(void *arg, size_t item)
 	struct kmem_look look = {.t = kh->t};
 	struct swept s = {.sw = sw, .ctls = look};
 	uint32_t lately[LATELY] = {0};
-	size_t i = sw->first + item * SLABS;
-	size_t end = sw->end - i < SLABS ? sw->end : i + SLABS;
+	size_t i = item * SLABS;
+	size_t end = kh->slabs.n - i < SLABS ? kh->slabs.n : i + SLABS;
 
 	for (; i < end; i++) {
 		struct kmem_slab *slab = &kh->slabs.v[i];
@@ -289,21 +293,18 @@ static void sweep_some(void *arg, size_t item)
 	}
 }
 
-struct err *kmem_sweep(struct kmem_heap *kh, const struct kmem_cache *kc,
-		       const struct kmem_records *log, struct hash *ret_stacks)
+struct err *kmem_sweep(struct kmem_heap *kh)
 {
 	struct sweep sw = {
 		.kh = kh,
-		.log = log,
-		.first = kc ? kc->first_slab : 0,
-		.end = kc ? kc->first_slab + kc->nslabs : kh->slabs.n,
+		.log = kmem_records_of(kh),
 		.mul = kh->num.size_mul <= UINT32_MAX
 			       ? (uint32_t)kh->num.size_mul
 			       : 0,
 		.tag_bytes = kh->names.struct_bytes[K_kmem_buftag],
 		.ctl_bytes = kh->names.struct_bytes[K_kmem_bufctl_audit],
 	};
-	size_t nitems = (sw.end - sw.first + SLABS - 1) / SLABS;
+	size_t nitems = (kh->slabs.n + SLABS - 1) / SLABS;
 
 	sw.stacks = mem_array(nitems + 1, sizeof(*sw.stacks));
 	struct err *err = jobs_each("checking slabs", nitems, SLABS * SLAB_BUFS,
@@ -311,7 +312,7 @@ struct err *kmem_sweep(struct kmem_heap *kh, const struct kmem_cache *kc,
 
 	for (size_t i = 0; i < nitems; i++) {
 		for (size_t k = 0; k < sw.stacks[i].n; k++)
-			hash_put(ret_stacks, sw.stacks[i].v[k], NULL);
+			hash_put(&kh->stacks, sw.stacks[i].v[k], NULL);
 		VEC_FREE(&sw.stacks[i]);
 	}
 	mem_free(sw.stacks);

@@ -435,17 +435,6 @@ static struct err *verify_cache(struct verifier *v, const struct kmem_cache *kc)
 	return err;
 }
 
-/* bufctls are looked at with the lists: of all caches, at rest */
-static struct err *sweep(struct kmem_heap *kh, taddr_t cache,
-			 struct hash *ret_stacks)
-{
-	struct kmem_records log = kmem_records_of(kh);
-	bool has_ctls = !cache && kh->heap->health.is_quiescent;
-
-	return kmem_sweep(kh, cache ? kmem_cache_at(kh, cache) : NULL,
-			  has_ctls ? &log : NULL, ret_stacks);
-}
-
 struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 			void *arg)
 {
@@ -453,14 +442,10 @@ struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 	struct verifier v = {kh, fn, arg};
 	struct err *err = kmem_load(kh);
 	size_t nfindings = 0;
-	struct hash stacks;
 
 	if (!err && cache && !kmem_cache_at(kh, cache))
 		err = err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache",
 			      cache);
-	hash_init(&stacks);
-	if (!err)
-		err = sweep(kh, cache, &stacks);
 	for (size_t i = 0; !err && i < kh->caches.n; i++)
 		if (!cache || kh->caches.v[i].pub.addr == cache)
 			err = verify_cache(&v, &kh->caches.v[i]);
@@ -471,8 +456,7 @@ struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 	     i++)
 		err = verify_arena(&v, &kh->arenas.v[i]);
 	if (!err && !cache)
-		err = kmem_verify_lists(kh, &stacks);
-	hash_fini(&stacks);
+		err = kmem_verify_lists(kh);
 	/* what loading and the walks above could not make sense of */
 	nfindings = kh->findings.n;
 	for (size_t i = 0; !err && i < nfindings; i++)
