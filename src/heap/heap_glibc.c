@@ -166,9 +166,6 @@ static void judge_health(struct glibc_heap *gh)
 	for (size_t i = 0; gh->libc && i < target_nthreads(gh->t); i++)
 		if (is_in_malloc(gh, target_thread(gh->t, i)))
 			h->is_quiescent = false;
-	if (gh->lay.is_tcache_unknown)
-		h->doubt = mem_strdup("this glibc keeps the caches of threads "
-				      "in a way that is not known");
 }
 
 struct err *glibc_load(struct glibc_heap *gh)
@@ -293,13 +290,15 @@ static void fill_big(const struct glibc_heap *gh, const struct glibc_big *big,
 {
 	*ret = (struct heap_buf){
 		.addr = big->chunk + CHUNK_HEAD,
-		.size_bytes = big->end - big->chunk - CHUNK_HEAD,
-		.req_bytes = big->end - big->chunk - CHUNK_HEAD,
-		.state = BUF_ALLOCATED,
+		.size_bytes = big->end - big->chunk - CHUNK_HEAD - big->tail,
+		.req_bytes = big->end - big->chunk - CHUNK_HEAD - big->tail,
+		.state = big->is_cached ? BUF_FREE_LIST : BUF_ALLOCATED,
 		.kind = BUF_OVERSIZE,
 		.arena = big_arena(gh),
 		.ctl = big->chunk,
 	};
+	if (big->is_cached)
+		ret->where = states[CHUNK_TCACHE].name;
 }
 
 /* only: bins this class, GLIBC_NBINS any but the internal one */
@@ -349,18 +348,17 @@ static struct err *glibc_bufs(struct heap *heap, taddr_t cache, unsigned wanted,
 	for (size_t i = 0; !err && i < gh->regions.n; i++)
 		err = region_bufs(gh, &gh->regions.v[i],
 				  cache ? only : GLIBC_NBINS, wanted, fn, arg);
-	for (size_t i = 0;
-	     !err && !cache && (wanted & BUF_ALLOCATED) && i < gh->bigs.n;
-	     i++) {
+	for (size_t i = 0; !err && !cache && i < gh->bigs.n; i++) {
 		struct heap_buf b;
 
 		fill_big(gh, &gh->bigs.v[i], &b);
-		err = fn(arg, &b);
+		if (b.state & wanted)
+			err = fn(arg, &b);
 	}
 	return err;
 }
 
-static const struct glibc_big *big_at(const struct glibc_heap *gh, taddr_t addr)
+struct glibc_big *glibc_big_at(struct glibc_heap *gh, taddr_t addr)
 {
 	size_t lo = 0;
 	size_t hi = gh->bigs.n;
@@ -406,7 +404,7 @@ static bool glibc_buf_at(struct heap *heap, taddr_t addr, struct heap_buf *ret)
 	struct glibc_region *r = glibc_region_at(gh, addr - 8);
 
 	if (!r) {
-		const struct glibc_big *big = big_at(gh, addr);
+		const struct glibc_big *big = glibc_big_at(gh, addr);
 
 		if (big && addr >= big->chunk + CHUNK_HEAD)
 			fill_big(gh, big, ret);
@@ -433,13 +431,24 @@ static struct err *glibc_caches(struct heap *heap, heap_cache_fn *fn, void *arg)
 
 /* ---- arenas, segments ------------------------------------------------ */
 
-static uint64_t big_bytes(const struct glibc_heap *gh)
+/* mmapped chunks in use, or those in a tcache */
+static struct heap_use big_use(const struct glibc_heap *gh, bool is_cached)
 {
-	uint64_t bytes = 0;
+	struct heap_use u = {
+		.name = "mmap",
+		.what = states[is_cached ? CHUNK_TCACHE : CHUNK_USED].name,
+		.is_free = is_cached,
+	};
 
-	for (size_t i = 0; i < gh->bigs.n; i++)
-		bytes += gh->bigs.v[i].end - gh->bigs.v[i].start;
-	return bytes;
+	for (size_t i = 0; i < gh->bigs.n; i++) {
+		const struct glibc_big *big = &gh->bigs.v[i];
+
+		if (big->is_cached != is_cached)
+			continue;
+		u.n++;
+		u.bytes += big->end - big->start;
+	}
+	return u;
 }
 
 static struct err *glibc_arenas(struct heap *heap, heap_arena_fn *fn, void *arg)
@@ -467,13 +476,14 @@ static struct err *glibc_arenas(struct heap *heap, heap_arena_fn *fn, void *arg)
 		}
 		err = fn(arg, &pub);
 	}
+	struct heap_use used = big_use(gh, false);
 	struct heap_arena mapped = {
 		.addr = big_arena(gh),
 		.name = "mmap",
 		.quantum_bytes = 4096,
-		.inuse_bytes = big_bytes(gh),
-		.total_bytes = big_bytes(gh),
-		.nalloc = gh->bigs.n,
+		.inuse_bytes = used.bytes,
+		.total_bytes = used.bytes + big_use(gh, true).bytes,
+		.nalloc = used.n,
 	};
 
 	return err || gh->bigs.n == 0 ? err : fn(arg, &mapped);
@@ -502,7 +512,7 @@ static struct heap_segment segment_of_big(struct glibc_heap *gh,
 		.arena = big_arena(gh),
 		.start = big->start,
 		.end = big->end,
-		.type = SEG_ALLOC,
+		.type = big->is_cached ? SEG_FREE : SEG_ALLOC,
 		.is_imported = true,
 	};
 }
@@ -557,7 +567,7 @@ static struct err *glibc_segments(struct heap *heap, taddr_t arena,
 	for (size_t i = 0; !err && i < gh->bigs.n; i++) {
 		struct heap_segment s = segment_of_big(gh, &gh->bigs.v[i]);
 
-		if (types & 1u << SEG_ALLOC)
+		if (types & 1u << s.type)
 			err = fn(arg, &s);
 	}
 	return err;
@@ -573,7 +583,7 @@ static struct err *glibc_segment_at(struct heap *heap, taddr_t addr,
 	if (err)
 		return err;
 	const struct glibc_region *r = glibc_chunk_at(gh, addr, &g);
-	const struct glibc_big *big = big_at(gh, addr);
+	const struct glibc_big *big = glibc_big_at(gh, addr);
 
 	if (!r && (!big || big->chunk != addr))
 		return err_new(ERR_NOTFOUND, "no chunk begins at 0x%" PRIx64,
@@ -681,16 +691,15 @@ static struct err *glibc_uses(struct heap *heap, heap_use_fn *fn, void *arg)
 {
 	struct glibc_heap *gh = heap->priv;
 	struct err *err = glibc_load(gh);
-	struct heap_use mapped = {
-		.name = "mmap",
-		.what = states[CHUNK_USED].name,
-		.n = gh->bigs.n,
-		.bytes = big_bytes(gh),
-	};
-
 	for (size_t i = 0; !err && i < gh->arenas.n; i++)
 		err = arena_uses(&gh->arenas.v[i], fn, arg);
-	return err || gh->bigs.n == 0 ? err : fn(arg, &mapped);
+	for (int is_cached = 0; !err && is_cached < 2; is_cached++) {
+		struct heap_use u = big_use(gh, is_cached);
+
+		if (u.n)
+			err = fn(arg, &u);
+	}
+	return err;
 }
 
 const struct heap_ops heap_glibc_ops = {

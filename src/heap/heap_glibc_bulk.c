@@ -83,11 +83,12 @@ bool glibc_part(struct heap *heap, size_t part, bool is_alone, heap_run_fn *fn,
 	}
 	for (size_t i = 0; i < gh->bigs.n; i++) {
 		const struct glibc_big *big = &gh->bigs.v[i];
-		uint64_t bytes = big->end - big->chunk - CHUNK_HEAD;
+		uint64_t bytes = big->end - big->chunk - CHUNK_HEAD - big->tail;
 		struct heap_run run = {big->chunk + CHUNK_HEAD, bytes, bytes,
 				       1};
 
-		fn(arg, &run);
+		if (!big->is_cached)
+			fn(arg, &run);
 	}
 	return true;
 }

@@ -6,7 +6,7 @@
  * main arena is recognised by what must be true of it, in whatever writable
  * data of a file it lies:
  *
- *	fastbinsY[10]  top  last_remainder  bins[127 pairs]  binmap[4]  next ...
+ *	[fastbinsY]  top  last_remainder  bins[127 pairs]  binmap[4]  next ...
  *
  * (F1) The head of list i is the address of its pair less 16, so that an empty
  * list is a pair of words that both hold their own address less 16.  Most lists
@@ -14,8 +14,9 @@
  * that is not empty, the first chunk points back at the head, and so does the
  * last.  (F3) The word 16 bytes behind the pairs begins the ring of arenas,
  * which leads back to the start of this one: that tells how far before the
- * pairs the arena begins, and which pair is the first.  Rejected: a table of
- * offsets by version, which is a guess for the next version.
+ * pairs the arena begins, and which pair is the first.  What there is room for
+ * before top are fastbins, of which there are none since 2.43.  Rejected: a table
+ * of offsets by version, which is a guess for the next version.
  *
  * malloc's parameters are found in the same way, by the relations between
  * counts, sizes and the start of the heap; heap_info by the arena behind it
@@ -32,8 +33,8 @@
 #define PAIR           16u
 #define BINMAP_BYTES   16u
 #define PAIRS_BYTES    (NPAIRS * PAIR)
-#define NFASTBINS      10u
-#define BINS_OFF_MIN   96u /* of the pairs in an arena */
+#define FASTBINS_OFF   16u /* in an arena: its lock, flags, if any are filled */
+#define BINS_OFF_MIN   24u /* of the pairs in an arena */
 #define BINS_OFF_MAX   256u
 #define PAIRS_GOOD_MIN 110u /* the rest may be damaged */
 #define ARENAS_MAX     65536u
@@ -101,8 +102,9 @@ static bool learn_at(struct glibc_heap *gh, taddr_t pairs)
 	gh->main_arena = pairs - off;
 	gh->lay.bins = off;
 	gh->lay.top = off - 16;
-	gh->lay.fastbins = off - 16 - NFASTBINS * 8;
-	gh->lay.nfastbins = NFASTBINS;
+	gh->lay.fastbins = FASTBINS_OFF;
+	if (gh->lay.top > FASTBINS_OFF)
+		gh->lay.nfastbins = (unsigned)(gh->lay.top - FASTBINS_OFF) / 8;
 	gh->lay.next = off + PAIRS_BYTES + BINMAP_BYTES;
 	/* next, next_free, attached_threads, system_mem, max_system_mem */
 	gh->lay.system_mem = gh->lay.next + 24;
@@ -196,7 +198,7 @@ static bool is_params(struct glibc_heap *gh, taddr_t at, taddr_t lo, taddr_t hi,
 
 	if (!glibc_read(gh, at, &base) || base < lo || base >= hi ||
 	    base % CHUNK_ALIGN || !glibc_read(gh, at - 8, &max_bytes) ||
-	    !glibc_read(gh, at - 16, &bytes) || bytes % PAGE ||
+	    !glibc_read(gh, at - 16, &bytes) || bytes % CHUNK_ALIGN ||
 	    bytes > max_bytes)
 		return false;
 	for (unsigned gap = 0; gap <= 4; gap += 4) {
@@ -206,7 +208,7 @@ static bool is_params(struct glibc_heap *gh, taddr_t at, taddr_t lo, taddr_t hi,
 		uint32_t max = glibc_u32(gh, p + 8);
 
 		if (limit == 0 || n > max || max > limit ||
-		    glibc_u32(gh, p + 12) > 1 || (n == 0) != (bytes == 0) ||
+		    glibc_u32(gh, p + 12) > 1 || n > bytes / PAGE ||
 		    (max == 0) != (max_bytes == 0))
 			continue;
 		*ret_counts = p;
@@ -280,7 +282,7 @@ static bool bind(struct glibc_heap *gh, const char *name, struct view_row *rows,
 static bool bind_arena(struct glibc_heap *gh)
 {
 	struct view_row r[] = {
-		{.member = "fastbinsY", .is_required = true},
+		{.member = "fastbinsY"},
 		{.member = "top", .is_required = true},
 		{.member = "bins", .is_required = true},
 		{.member = "next", .is_required = true},
@@ -292,8 +294,10 @@ static bool bind_arena(struct glibc_heap *gh)
 	    r[2].size_bytes != PAIRS_BYTES ||
 	    !bind(gh, "_heap_info", h, 1, &gh->lay.heap_info_bytes))
 		return false;
-	gh->lay.fastbins = r[0].offset_bytes;
-	gh->lay.nfastbins = r[0].size_bytes / 8;
+	if (r[0].is_bound) {
+		gh->lay.fastbins = r[0].offset_bytes;
+		gh->lay.nfastbins = r[0].size_bytes / 8;
+	}
 	gh->lay.top = r[1].offset_bytes;
 	gh->lay.bins = r[2].offset_bytes;
 	gh->lay.next = r[3].offset_bytes;
@@ -303,17 +307,22 @@ static bool bind_arena(struct glibc_heap *gh)
 
 static void bind_tcache(struct glibc_heap *gh)
 {
-	struct view_row r[] = {{.member = "counts", .is_required = true},
-			       {.member = "entries", .is_required = true}};
+	struct view_row r[] = {{.member = "entries", .is_required = true},
+			       {.member = "counts"},
+			       {.member = "num_slots"}};
 	struct symbol sym;
 	uint64_t key = 0;
+	uint64_t bytes = 0;
 
-	if (bind(gh, "tcache_perthread_struct", r, 2, &gh->lay.tcache_bytes) &&
-	    r[1].size_bytes == TCACHE_BINS * 8) {
-		gh->lay.tcache_count_bytes = r[0].elem_bytes;
-		gh->lay.tcache_entries = r[1].offset_bytes;
-	} else {
-		gh->lay.is_tcache_unknown = true;
+	if (bind(gh, "tcache_perthread_struct", r, 3, &bytes) &&
+	    (r[1].is_bound || r[2].is_bound) &&
+	    r[0].size_bytes <= TCACHE_MAX * 8) {
+		gh->lay.has_slots = r[2].is_bound;
+		gh->lay.tcache_bytes = bytes;
+		gh->lay.tcache_bins = r[0].size_bytes / 8;
+		gh->lay.tcache_entries = r[0].offset_bytes;
+		gh->lay.tcache_count_bytes =
+			r[r[2].is_bound ? 2 : 1].elem_bytes;
 	}
 	if (types_symbol_named(gh->types, gh->libc, "tcache_key", &sym) &&
 	    glibc_read(gh, sym.value, &key))
@@ -324,18 +333,22 @@ static bool bind_params(struct glibc_heap *gh)
 {
 	struct view_row r[] = {{.member = "n_mmaps", .is_required = true},
 			       {.member = "mmapped_mem", .is_required = true},
-			       {.member = "sbrk_base", .is_required = true}};
+			       {.member = "sbrk_base", .is_required = true},
+			       {.member = "tcache_count"}};
 	struct symbol sym;
 	uint64_t bytes = 0;
 	uint64_t base = 0;
 
 	if (!types_symbol_named(gh->types, gh->libc, "mp_", &sym) ||
-	    !bind(gh, "malloc_par", r, 3, &bytes))
+	    !bind(gh, "malloc_par", r, 4, &bytes))
 		return false;
 	gh->lay.mp_n_mmaps = sym.value + r[0].offset_bytes;
 	gh->lay.mp_mmapped = sym.value + r[1].offset_bytes;
 	if (glibc_read(gh, sym.value + r[2].offset_bytes, &base))
 		gh->lay.sbrk_base = base;
+	if (r[3].is_bound)
+		(void)!glibc_read(gh, sym.value + r[3].offset_bytes,
+				  &gh->lay.tcache_limit);
 	return true;
 }
 
@@ -433,12 +446,6 @@ int glibc_find(struct target *t, struct types *types, struct glibc_heap *ret,
 		}
 		learn_params(ret);
 		learn_heap_info(ret);
-	}
-	if (!ret->lay.tcache_entries) {
-		/* two bytes a count since 2.30 */
-		ret->lay.tcache_count_bytes = 2;
-		ret->lay.tcache_entries = 2 * TCACHE_BINS;
-		ret->lay.tcache_bytes = 10 * TCACHE_BINS;
 	}
 	if (!is_used(ret)) {
 		*ret_why = mem_strdup(never_used);

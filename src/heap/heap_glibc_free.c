@@ -276,7 +276,6 @@ void glibc_classes_init(struct glibc_heap *gh)
 	own->name = mem_strdup("malloc_own");
 	own->pub.name = own->name;
 	own->pub.addr = gh->main_arena + gh->lay.fastbins;
-	own->pub.bufsize_bytes = own->pub.chunk_bytes = gh->lay.tcache_bytes;
 	own->pub.is_internal = true;
 	for (unsigned i = 2; i < GLIBC_NBINS; i++) {
 		struct glibc_class *k = &gh->classes[i];

@@ -19,7 +19,8 @@
 #define GRANULE     16u
 
 #define GLIBC_NBINS    127u /* lists of an arena, the unsorted one first */
-#define TCACHE_BINS    64u
+#define TCACHE_SMALL   64u  /* lists of one size in a thread's cache */
+#define TCACHE_MAX     128u /* lists of it, at most */
 #define GLIBC_FINDINGS 10000u
 
 /* what begins at a granule of a region: a nibble each */
@@ -47,14 +48,16 @@ struct glibc_layout {
 	bool is_named;
 	/* malloc_state */
 	uint64_t fastbins, top, bins, next, system_mem, arena_bytes;
-	unsigned nfastbins;
+	unsigned nfastbins; /* none since 2.43 */
 	/* heap_info */
 	uint64_t heap_info_bytes;
-	/* a thread's cache */
+	/* a thread's cache; 0 bins: not known, see heap_glibc_thread.c */
+	unsigned tcache_bins;
 	uint64_t tcache_bytes, tcache_count_bytes, tcache_entries;
+	bool has_slots; /* it counts what still fits, since 2.42 */
+	uint64_t tcache_limit;
 	taddr_t mp_n_mmaps, mp_mmapped; /* addresses; 0: not found */
 	taddr_t sbrk_base;              /* value; 0: not known */
-	bool is_tcache_unknown;         /* it has members of other names */
 };
 
 struct glibc_arena {
@@ -81,6 +84,16 @@ struct glibc_region {
 /* an allocation with a mapping of its own */
 struct glibc_big {
 	taddr_t chunk, start, end; /* of the mapping */
+	unsigned tail;  /* bytes of its end that are not the buffer's */
+	bool is_cached; /* free, in a tcache */
+};
+
+/* a chunk: of a region, or with a mapping of its own */
+struct glibc_place {
+	struct glibc_region *r; /* or else */
+	struct glibc_big *big;
+	size_t g;
+	uint64_t bytes; /* as its size field has them */
 };
 
 /* a list of free chunks */
@@ -115,8 +128,8 @@ struct glibc_heap {
 	taddr_t main_arena;
 	struct glibc_layout lay;
 	bool is_loaded;
-	bool is_protected, is_protected_known; /* links are mangled */
-	uint64_t tcache_key;                   /* 0: not known */
+	bool is_protected;   /* links are mangled, since 2.32 */
+	uint64_t tcache_key; /* 0: not known */
 	VEC(struct glibc_arena) arenas;
 	VEC(struct glibc_region) regions; /* ascending */
 	VEC(struct glibc_big) bigs;       /* ascending */
@@ -157,6 +170,8 @@ void glibc_set_state(struct glibc_region *r, size_t granule,
 		     enum chunk_state state);
 /** The granule after granule at which something begins, or ngranules. */
 size_t glibc_next(const struct glibc_region *r, size_t granule);
+/** The mmapped chunk that holds addr, or NULL. */
+struct glibc_big *glibc_big_at(struct glibc_heap *gh, taddr_t addr);
 /** The region that holds addr, or NULL. */
 struct glibc_region *glibc_region_at(struct glibc_heap *gh, taddr_t addr);
 /** The region and granule of a chunk; NULL when no chunk begins there. */
@@ -173,6 +188,26 @@ struct err *glibc_free_lists(struct glibc_heap *gh) must_use;
 unsigned glibc_bin_of(uint64_t chunk_bytes);
 /** Names the size classes. */
 void glibc_classes_init(struct glibc_heap *gh);
+
+/* ---- heap_glibc_thread.c --------------------------------------------- */
+
+/** The chunk of a buffer; false: none begins there. */
+bool glibc_place_of(struct glibc_heap *gh, taddr_t buf,
+		    struct glibc_place *ret);
+/** What it is. */
+enum chunk_state glibc_place_state(const struct glibc_place *p);
+/** Notes that it is in a thread's cache. */
+void glibc_place_cached(const struct glibc_place *p);
+/** Lists the caches of threads; learns how they are laid out if no name told. */
+void glibc_find_tcaches(struct glibc_heap *gh);
+/** How many buffers list i of a cache says it has. */
+uint64_t glibc_tcache_count(struct glibc_heap *gh, taddr_t tcache, unsigned i);
+/** Its first buffer, or 0. */
+taddr_t glibc_tcache_entry(struct glibc_heap *gh, taddr_t tcache, unsigned i);
+/** Sizes of chunk that list i of every cache is for. */
+void glibc_tcache_range(unsigned i, uint64_t *ret_min, uint64_t *ret_max);
+/** Is it a buffer that list i of a cache may hold? */
+bool glibc_tcache_holds(struct glibc_heap *gh, unsigned i, taddr_t buf);
 
 /* ---- heap_glibc_tcache.c --------------------------------------------- */
 

@@ -3,22 +3,13 @@
  * The caches of threads.
  *
  * A thread keeps what it frees in lists of its own, by size, few in each; such
- * a chunk looks like one in use.  The structure is a chunk itself, of a size
- * that many others have; it is told from them by what it must hold:
- *
- *	counts[64]   entries[64]
- *
- * (T1) a list without entries counts none, and the other way round; (T2) what
- * entry i points at is a buffer of a chunk of 32 + 16 i bytes, behind whose link
- * stands the same key as in every other (since 2.34 a number drawn once; before
- * that the address of the structure).  Threads that were ended rudely, and those
- * that a fork has left behind, have such structures, too; so all chunks of the
- * size are looked at, not only those that a thread points at.  An empty one holds
- * nothing but zeros, and is taken for one only where a thread's own variables
- * point at it, or where it is the first of its arena.
+ * a chunk looks like one in use.  Where the lists are, heap_glibc_thread.c tells.
+ * Behind the link of each buffer in one stands the same key as in every other
+ * (since 2.34 a number drawn once; before that the address of the structure).
  *
  * Links are stored mangled since 2.32: xor the place of the link over 4096,
- * which is known by whether lists of one end in that or in zero.
+ * which is known by whether what the first of most lists has leads to a chunk as
+ * it is, or so.
  *
  * A list that is damaged is lost from there on; but what was in it still has the
  * key, so that the rest is found by it.
@@ -26,11 +17,8 @@
 #include <string.h>
 #include "heap/heap_glibc_impl.h"
 
-#define LINK_SHIFT   12
-#define TLS_BEFORE   0x2000u /* of a thread's variables, below its pointer */
-#define COUNT_MAX    0x7fffu
-#define KEY_OFF      8u
-#define BIN_CHUNK(i) (CHUNK_MIN + CHUNK_ALIGN * (i))
+#define LINK_SHIFT 12
+#define KEY_OFF    8u
 
 /* ---- links ----------------------------------------------------------- */
 
@@ -44,191 +32,45 @@ bool glibc_link(struct glibc_heap *gh, taddr_t at, taddr_t *ret)
 	return true;
 }
 
-static bool is_buffer(struct glibc_heap *gh, taddr_t addr)
+/* looks at the link of the first buffer of a list; links lead "off" behind the
+ * begin of what is a buffer */
+static void vote_link(struct glibc_heap *gh, taddr_t buf, unsigned off,
+		      long *votes)
 {
-	size_t granule = 0;
-
-	return addr % CHUNK_ALIGN == 0 &&
-	       glibc_chunk_at(gh, addr - CHUNK_HEAD, &granule);
-}
-
-/* looks at the link of one buffer in a list, to learn how links are stored */
-static void learn_link(struct glibc_heap *gh, taddr_t at)
-{
+	struct glibc_place p;
 	uint64_t stored = 0;
 
-	if (gh->is_protected_known || !glibc_read(gh, at, &stored))
+	if (!glibc_place_of(gh, buf, &p) || !glibc_read(gh, buf, &stored))
 		return;
-	taddr_t plain = stored ^ at >> LINK_SHIFT;
+	taddr_t plain = stored ^ buf >> LINK_SHIFT;
 
-	if (stored == 0 || is_buffer(gh, stored))
-		gh->is_protected = false;
-	else if (plain == 0 || is_buffer(gh, plain))
-		gh->is_protected = true;
-	else
-		return;
-	gh->is_protected_known = true;
+	if (stored == 0 || glibc_place_of(gh, stored + off, &p))
+		--*votes;
+	else if (plain == 0 || glibc_place_of(gh, plain + off, &p))
+		++*votes;
 }
 
-/* ---- the structures -------------------------------------------------- */
-
-static uint64_t count_of(struct glibc_heap *gh, taddr_t tcache, unsigned i)
+static void learn_links(struct glibc_heap *gh)
 {
-	uint64_t bytes = gh->lay.tcache_count_bytes;
-	taddr_t at = tcache + i * bytes;
-	uint64_t word = 0;
+	uint64_t chunk = 0;
+	long votes = 0;
 
-	if (!glibc_read(gh, at & ~7ull, &word))
-		return 0;
-	word >>= (at & 7) * 8;
-	return word & ((1ull << bytes * 8) - 1);
-}
-
-static taddr_t entry_of(struct glibc_heap *gh, taddr_t tcache, unsigned i)
-{
-	uint64_t entry = 0;
-
-	(void)!glibc_read(gh, tcache + gh->lay.tcache_entries + i * 8ull,
-			  &entry);
-	return entry;
-}
-
-/* size of the chunk of a buffer, 0: it is none */
-static uint64_t chunk_bytes_of(struct glibc_heap *gh, taddr_t buf,
-			       enum chunk_state *ret_state)
-{
-	size_t g = 0;
-	struct glibc_region *r = glibc_chunk_at(gh, buf - CHUNK_HEAD, &g);
-
-	if (!r)
-		return 0;
-	*ret_state = glibc_state(r, g);
-	return (uint64_t)(glibc_next(r, g) - g) * GRANULE;
-}
-
-/* (T1), (T2).  *ret_n: lists that hold something */
-static bool is_tcache(struct glibc_heap *gh, taddr_t tcache, unsigned *ret_n)
-{
-	enum chunk_state state = CHUNK_NONE;
-	unsigned good = 0;
-	unsigned bad = 0;
-
-	for (unsigned i = 0; i < TCACHE_BINS; i++) {
-		uint64_t n = count_of(gh, tcache, i);
-		taddr_t entry = entry_of(gh, tcache, i);
-
-		if (n > COUNT_MAX)
-			return false;
-		if (n == 0 && entry == 0)
-			continue;
-		if (n == 0 || entry == 0 || entry % CHUNK_ALIGN ||
-		    chunk_bytes_of(gh, entry, &state) != BIN_CHUNK(i))
-			bad++;
-		else
-			good++;
-	}
-	*ret_n = good;
-	return good >= 2 * bad;
-}
-
-static bool is_known(const struct glibc_heap *gh, taddr_t tcache)
-{
 	for (size_t i = 0; i < gh->tcaches.n; i++)
-		if (gh->tcaches.v[i].addr == tcache)
-			return true;
-	return false;
-}
-
-static bool add_tcache(struct glibc_heap *gh, taddr_t tcache, uint32_t tid)
-{
-	struct glibc_tcache t = {tcache, tid};
-	size_t g = 0;
-	struct glibc_region *r = glibc_chunk_at(gh, tcache - CHUNK_HEAD, &g);
-
-	if (!r || glibc_state(r, g) != CHUNK_USED || is_known(gh, tcache))
-		return false;
-	glibc_set_state(r, g, CHUNK_OWN);
-	VEC_PUSH(&gh->tcaches, t);
-	return true;
-}
-
-/* a rest too small to be a chunk stays with the one before it */
-static bool is_tcache_size(const struct glibc_heap *gh, uint64_t chunk_bytes)
-{
-	uint64_t want = (gh->lay.tcache_bytes + 8 + CHUNK_ALIGN - 1) &
-			~(uint64_t)(CHUNK_ALIGN - 1);
-
-	return chunk_bytes == want || chunk_bytes == want + CHUNK_ALIGN;
-}
-
-static bool is_chunk_of_tcache(struct glibc_heap *gh, taddr_t tcache)
-{
-	enum chunk_state state = CHUNK_NONE;
-
-	return tcache % CHUNK_ALIGN == 0 &&
-	       is_tcache_size(gh, chunk_bytes_of(gh, tcache, &state)) &&
-	       (state == CHUNK_USED || state == CHUNK_OWN);
-}
-
-/* by the variable of a thread, where its name is known */
-static void tcache_by_name(struct glibc_heap *gh,
-			   const struct target_thread *th)
-{
-	struct symbol sym;
-	uint64_t tcache = 0;
-
-	if (types_tls_symbol(gh->types, gh->libc, th, "tcache", &sym) &&
-	    glibc_read(gh, sym.value, &tcache) &&
-	    is_chunk_of_tcache(gh, tcache))
-		(void)add_tcache(gh, tcache, th->tid);
-}
-
-/* by the words of its block of variables, which libc's are in */
-static void tcache_by_tls(struct glibc_heap *gh, taddr_t fs, uint32_t tid)
-{
-	unsigned n = 0;
-	uint64_t word = 0;
-
-	for (taddr_t at = fs - TLS_BEFORE; at < fs; at += 8)
-		if (glibc_read(gh, at, &word) && is_chunk_of_tcache(gh, word) &&
-		    is_tcache(gh, word, &n) && add_tcache(gh, word, tid))
-			return;
-}
-
-static void tcaches_of_threads(struct glibc_heap *gh)
-{
-	for (size_t i = 0; i < target_nthreads(gh->t); i++) {
-		const struct target_thread *th = target_thread(gh->t, i);
-
-		if (!th->has_regs || th->regs_partial || !th->regs.fs_base)
-			continue;
-		if (gh->lay.is_named)
-			tcache_by_name(gh, th);
-		else
-			tcache_by_tls(gh, th->regs.fs_base, th->tid);
-	}
-}
-
-/* those of nobody, and those whose thread is not told */
-static void tcaches_of_regions(struct glibc_heap *gh)
-{
-	for (size_t i = 0; i < gh->regions.n; i++) {
-		struct glibc_region *r = &gh->regions.v[i];
-		bool is_first = true;
-
-		for (size_t g = 0; g < r->ngranules;) {
-			size_t next = glibc_next(r, g);
-			taddr_t tcache = r->start + g * GRANULE + CHUNK_HEAD;
-			unsigned n = 0;
-
-			if (is_tcache_size(gh, (next - g) * GRANULE) &&
-			    glibc_state(r, g) == CHUNK_USED &&
-			    is_tcache(gh, tcache, &n) && (n || is_first))
-				(void)add_tcache(gh, tcache, 0);
-			is_first = false;
-			g = next;
-		}
-	}
+		for (unsigned b = 0; b < gh->lay.tcache_bins; b++)
+			vote_link(gh,
+				  glibc_tcache_entry(gh, gh->tcaches.v[i].addr,
+						     b),
+				  0, &votes);
+	for (size_t i = 0; i < gh->arenas.n; i++)
+		for (unsigned b = 0; b < gh->lay.nfastbins; b++)
+			if (glibc_read(gh,
+				       gh->arenas.v[i].addr + gh->lay.fastbins +
+					       b * 8ull,
+				       &chunk) &&
+			    chunk)
+				vote_link(gh, chunk + CHUNK_HEAD, CHUNK_HEAD,
+					  &votes);
+	gh->is_protected = votes >= 0;
 }
 
 /* ---- what is in them ------------------------------------------------- */
@@ -242,8 +84,9 @@ static void learn_key(struct glibc_heap *gh)
 	if (gh->tcache_key)
 		return;
 	for (size_t i = 0; i < gh->tcaches.n; i++)
-		for (unsigned b = 0; b < TCACHE_BINS; b++) {
-			taddr_t entry = entry_of(gh, gh->tcaches.v[i].addr, b);
+		for (unsigned b = 0; b < gh->lay.tcache_bins; b++) {
+			taddr_t entry = glibc_tcache_entry(
+				gh, gh->tcaches.v[i].addr, b);
 			uint64_t word = 0;
 
 			if (!entry || !glibc_read(gh, entry + KEY_OFF, &word))
@@ -264,14 +107,15 @@ static void learn_key(struct glibc_heap *gh)
 struct chain {
 	const struct glibc_tcache *tc;
 	unsigned bin;
-	uint64_t n;
+	uint64_t min, max; /* sizes of chunk */
+	uint64_t n, bytes;
 	bool is_damaged;
 };
 
 static void broken(struct glibc_heap *gh, struct chain *c, taddr_t from,
 		   taddr_t to)
 {
-	uint64_t size = BIN_CHUNK(c->bin) - 8;
+	uint64_t size = c->max - 8;
 
 	c->is_damaged = true;
 	if (from)
@@ -293,31 +137,31 @@ static void broken(struct glibc_heap *gh, struct chain *c, taddr_t from,
 static bool take(struct glibc_heap *gh, struct chain *c, taddr_t from,
 		 taddr_t buf)
 {
-	uint64_t size = BIN_CHUNK(c->bin);
+	struct glibc_place p;
 	uint64_t key = 0;
-	size_t g = 0;
-	struct glibc_region *r = glibc_chunk_at(gh, buf - CHUNK_HEAD, &g);
 
-	if (!r || buf % CHUNK_ALIGN) {
+	if (!glibc_place_of(gh, buf, &p)) {
 		broken(gh, c, from, buf);
 		return false;
 	}
-	if (glibc_state(r, g) == CHUNK_TCACHE) {
+	enum chunk_state state = glibc_place_state(&p);
+
+	if (state == CHUNK_TCACHE) {
 		c->is_damaged = true;
 		glibc_damage(gh, buf, buf,
 			     "free buffer 0x%" PRIx64 " (%" PRIu64
 			     " bytes) is in a tcache twice: freed twice",
-			     buf, size - 8);
+			     buf, p.bytes - 8);
 		return false;
 	}
-	if ((glibc_state(r, g) != CHUNK_USED &&
-	     glibc_state(r, g) != CHUNK_UNSURE) ||
-	    (glibc_next(r, g) - g) * GRANULE != size) {
+	if ((state != CHUNK_USED && state != CHUNK_UNSURE) ||
+	    p.bytes < c->min || p.bytes > c->max) {
 		broken(gh, c, from, buf);
 		return false;
 	}
-	glibc_set_state(r, g, CHUNK_TCACHE);
+	glibc_place_cached(&p);
 	c->n++;
+	c->bytes += p.bytes;
 	if (gh->tcache_key && gh->tcache_key != c->tc->addr &&
 	    glibc_read(gh, buf + KEY_OFF, &key) && key != gh->tcache_key &&
 	    key != c->tc->addr) {
@@ -326,7 +170,7 @@ static bool take(struct glibc_heap *gh, struct chain *c, taddr_t from,
 			     "free buffer 0x%" PRIx64 " (%" PRIu64
 			     " bytes, tcache): its key is overwritten: written "
 			     "to after it was freed",
-			     buf, size - 8);
+			     buf, p.bytes - 8);
 	}
 	return true;
 }
@@ -335,6 +179,10 @@ static bool take(struct glibc_heap *gh, struct chain *c, taddr_t from,
 static void sweep(struct glibc_heap *gh, unsigned bin, uint64_t missing)
 {
 	uint64_t key = 0;
+	uint64_t min = 0;
+	uint64_t max = 0;
+
+	glibc_tcache_range(bin, &min, &max);
 
 	for (size_t i = 0; i < gh->regions.n && missing; i++) {
 		struct glibc_region *r = &gh->regions.v[i];
@@ -343,7 +191,8 @@ static void sweep(struct glibc_heap *gh, unsigned bin, uint64_t missing)
 			size_t next = glibc_next(r, g);
 			taddr_t buf = r->start + g * GRANULE + CHUNK_HEAD;
 
-			if ((next - g) * GRANULE == BIN_CHUNK(bin) &&
+			if ((next - g) * GRANULE >= min &&
+			    (next - g) * GRANULE <= max &&
 			    glibc_state(r, g) == CHUNK_USED &&
 			    glibc_read(gh, buf + KEY_OFF, &key) &&
 			    key == gh->tcache_key) {
@@ -358,7 +207,6 @@ static void sweep(struct glibc_heap *gh, unsigned bin, uint64_t missing)
 static void add_list(struct glibc_heap *gh, const struct chain *c,
 		     taddr_t first)
 {
-	uint64_t size = BIN_CHUNK(c->bin);
 	struct glibc_list l = {
 		.pub = {.addr = c->tc->addr + gh->lay.tcache_entries +
 				c->bin * 8ull,
@@ -367,11 +215,11 @@ static void add_list(struct glibc_heap *gh, const struct chain *c,
 			.is_thread = true,
 			.where = "tcache",
 			.index = c->bin,
-			.min_bytes = size - 8,
-			.max_bytes = size - 8,
+			.min_bytes = c->min - 8,
+			.max_bytes = c->max - 8,
 			.first = first,
 			.n = c->n,
-			.bytes = c->n * size},
+			.bytes = c->bytes},
 	};
 
 	VEC_PUSH(&gh->lists, l);
@@ -380,8 +228,8 @@ static void add_list(struct glibc_heap *gh, const struct chain *c,
 /* how many buffers of it were not found */
 static uint64_t read_list(struct glibc_heap *gh, struct chain *c)
 {
-	uint64_t count = count_of(gh, c->tc->addr, c->bin);
-	taddr_t first = entry_of(gh, c->tc->addr, c->bin);
+	uint64_t count = glibc_tcache_count(gh, c->tc->addr, c->bin);
+	taddr_t first = glibc_tcache_entry(gh, c->tc->addr, c->bin);
 	taddr_t from = 0;
 	taddr_t buf = first;
 
@@ -392,10 +240,10 @@ static uint64_t read_list(struct glibc_heap *gh, struct chain *c)
 	}
 	if (c->n != count && !c->is_damaged)
 		glibc_damage(gh, c->tc->addr, c->tc->addr,
-			     "tcache 0x%" PRIx64
-			     ": a list of %u bytes has %" PRIu64
+			     "tcache 0x%" PRIx64 ": a list of %" PRIu64
+			     " bytes has %" PRIu64
 			     " buffers and counts %" PRIu64,
-			     c->tc->addr, BIN_CHUNK(c->bin) - 8, c->n, count);
+			     c->tc->addr, c->max - 8, c->n, count);
 	if (c->n)
 		add_list(gh, c, first);
 	return c->is_damaged && count > c->n ? count - c->n : 0;
@@ -403,26 +251,19 @@ static uint64_t read_list(struct glibc_heap *gh, struct chain *c)
 
 struct err *glibc_tcaches(struct glibc_heap *gh)
 {
-	uint64_t missing[TCACHE_BINS] = {0};
+	uint64_t missing[TCACHE_MAX] = {0};
 
-	tcaches_of_threads(gh);
-	tcaches_of_regions(gh);
-	for (size_t i = 0; i < gh->tcaches.n; i++)
-		for (unsigned b = 0; b < TCACHE_BINS; b++)
-			if (count_of(gh, gh->tcaches.v[i].addr, b) == 1)
-				learn_link(
-					gh,
-					entry_of(gh, gh->tcaches.v[i].addr, b));
-	if (!gh->is_protected_known)
-		gh->is_protected = true;
+	glibc_find_tcaches(gh);
+	learn_links(gh);
 	learn_key(gh);
 	for (size_t i = 0; i < gh->tcaches.n; i++)
-		for (unsigned b = 0; b < TCACHE_BINS; b++) {
+		for (unsigned b = 0; b < gh->lay.tcache_bins; b++) {
 			struct chain c = {.tc = &gh->tcaches.v[i], .bin = b};
 
+			glibc_tcache_range(b, &c.min, &c.max);
 			missing[b] += read_list(gh, &c);
 		}
-	for (unsigned b = 0; b < TCACHE_BINS && gh->tcache_key; b++)
+	for (unsigned b = 0; b < gh->lay.tcache_bins && gh->tcache_key; b++)
 		if (missing[b])
 			sweep(gh, b, missing[b]);
 	return NULL;

@@ -41,7 +41,7 @@
 #include "heap/heap_glibc_impl.h"
 
 #define PAGE           4096u
-#define HEAP_ALIGN     ((taddr_t)64 << 20)
+#define HEAP_ALIGN     ((taddr_t)8 << 20)
 #define CHAIN_SOUND    8u /* so many sound chunks are no accident */
 #define NEAR           0x100u
 #define NONCONTIGUOUS  2u /* in the flags of an arena */
@@ -500,42 +500,51 @@ static size_t arena_at(const struct glibc_heap *gh, taddr_t addr)
 	return ARENA_PAST_END;
 }
 
-/* a heap_info at addr: what arena, what follows, how far */
-static bool add_heap(struct glibc_heap *gh, taddr_t addr, taddr_t limit)
+/* A heap_info at addr: what arena, what follows, how far.  Its bytes, 0: there is
+ * none. */
+static uint64_t add_heap(struct glibc_heap *gh, taddr_t addr, taddr_t limit)
 {
 	uint64_t ar_ptr = 0;
+	uint64_t prev = 0;
 	uint64_t size = 0;
+	uint64_t open = 0; /* that may be read and written */
 	uint64_t info = gh->lay.heap_info_bytes;
 
 	if (!glibc_read(gh, addr, &ar_ptr) ||
-	    !glibc_read(gh, addr + 16, &size) || size % PAGE || size == 0)
-		return false;
+	    !glibc_read(gh, addr + 8, &prev) ||
+	    !glibc_read(gh, addr + 16, &size) || size % PAGE || size == 0 ||
+	    !glibc_read(gh, addr + 24, &open) || open % PAGE || open < size ||
+	    prev % HEAP_ALIGN)
+		return 0;
 	size_t arena = arena_at(gh, ar_ptr);
 
 	if (arena == ARENA_PAST_END || size > limit - addr)
-		return false;
+		return 0;
 	taddr_t start = addr + info;
 
 	if (ar_ptr == start)
 		start += gh->lay.arena_bytes;
 	add_region(gh, addr, start, addr + size, arena);
-	return true;
+	return size;
 }
 
-/* heaps begin at multiples of their largest size, 64 MB if not set otherwise;
- * others are seen at the begin of a map */
+/* heaps begin at multiples of their largest size: 64 MB, or four huge pages */
 static void add_heaps(struct glibc_heap *gh)
 {
 	for (size_t i = 0; gh->arenas.n > 1 && i < target_nmaps(gh->t); i++) {
 		const struct target_map *map = target_map(gh->t, i);
-		taddr_t at = (map->start + HEAP_ALIGN - 1) & ~(HEAP_ALIGN - 1);
+		taddr_t at = map->start;
 
 		if (!(map->prot & PF_W) || map->path)
 			continue;
-		if (at != map->start)
-			(void)add_heap(gh, map->start, map->end);
-		for (; at < map->end && at >= map->start; at += HEAP_ALIGN)
-			(void)add_heap(gh, at, map->end);
+		for (;;) {
+			at = (at + HEAP_ALIGN - 1) & ~(HEAP_ALIGN - 1);
+			if (at >= map->end || at < map->start)
+				break;
+			uint64_t bytes = add_heap(gh, at, map->end);
+
+			at += bytes ? bytes : HEAP_ALIGN;
+		}
 	}
 }
 
@@ -544,17 +553,20 @@ static void add_heaps(struct glibc_heap *gh)
 struct big_search {
 	uint64_t n, bytes; /* that malloc says it has */
 	bool is_known;
+	bool is_inexact; /* since 2.43 each mremap() adds 16 to "bytes" */
 	uint64_t bytes_found;
 };
 
 static bool is_all_found(const struct glibc_heap *gh,
 			 const struct big_search *s)
 {
-	return s->is_known && gh->bigs.n >= s->n && s->bytes_found >= s->bytes;
+	return s->is_known && gh->bigs.n >= s->n &&
+	       (s->n == 0 || s->is_inexact || s->bytes_found >= s->bytes);
 }
 
-/* a mapped chunk whose header is at "at", in a mapping that begins at page or
- * later? *ret is set if so */
+/* A mapped chunk whose header is at "at", in a mapping that begins at page or
+ * later? *ret is set if so.  Its size is what is left of the mapping; since 2.43,
+ * less 16, and there is a flag where how far it is from the begin stands. */
 static bool is_big(struct glibc_heap *gh, taddr_t page, taddr_t at, taddr_t end,
 		   struct glibc_big *ret)
 {
@@ -566,11 +578,18 @@ static bool is_big(struct glibc_heap *gh, taddr_t page, taddr_t at, taddr_t end,
 	    !glibc_read(gh, at, &before))
 		return false;
 	uint64_t size = head - CHUNK_MMAPPED;
+	unsigned tail = 0;
 
+	before &= ~(uint64_t)CHUNK_FLAGS;
 	if (before > at - page || (at - before) % PAGE || size < CHUNK_MIN ||
-	    size > end - at || (at + size) % PAGE)
+	    size > end - at)
 		return false;
-	*ret = (struct glibc_big){at, at - before, at + size};
+	if ((at + size + CHUNK_HEAD) % PAGE == 0)
+		tail = 8;
+	size += 2ull * tail;
+	if ((at + size) % PAGE || size > end - at)
+		return false;
+	*ret = (struct glibc_big){at, at - before, at + size, tail, false};
 	return true;
 }
 
@@ -602,7 +621,7 @@ static bool big_at_page(struct glibc_heap *gh, taddr_t page, taddr_t end,
 		end = ret->end;
 	else if (end - page > PAGE && !is_shrunk(gh, page, end))
 		end = page + PAGE;
-	for (taddr_t align = 64; align <= end - page; align *= 2) {
+	for (taddr_t align = 32; align <= end - page; align *= 2) {
 		taddr_t at = ((page + CHUNK_HEAD + align - 1) & ~(align - 1)) -
 			     CHUNK_HEAD;
 
@@ -630,6 +649,7 @@ static void find_bigs_in(struct glibc_heap *gh, struct big_search *s,
 			continue;
 		}
 		VEC_PUSH(&gh->bigs, big);
+		s->is_inexact = s->is_inexact || big.tail;
 		s->bytes_found += big.end - big.start;
 		page = big.end;
 	}
@@ -702,7 +722,8 @@ static void add_bigs(struct glibc_heap *gh)
 	if (!s.is_known || is_all_found(gh, &s))
 		return;
 	if (s.n - gh->bigs.n == 1)
-		lost = find_lost(gh, s.bytes - s.bytes_found);
+		lost = find_lost(gh,
+				 (s.bytes - s.bytes_found) & ~(PAGE - 1ull));
 	if (lost)
 		glibc_damage(gh, lost + CHUNK_HEAD, lost + 8,
 			     "mmapped chunk 0x%" PRIx64 " of %" PRIu64
