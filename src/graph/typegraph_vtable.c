@@ -58,10 +58,13 @@ static char *class_name(const char *symbol)
 {
 	char *name = types_demangle(symbol);
 	size_t n = strlen(VTABLE_PREFIX);
+	char *rest = NULL;
 
-	if (strncmp(name, VTABLE_PREFIX, n) == 0)
-		memmove(name, name + n, strlen(name + n) + 1);
-	return name;
+	if (strncmp(name, VTABLE_PREFIX, n) != 0)
+		return name;
+	rest = mem_strdup(name + n);
+	mem_free(name);
+	return rest;
 }
 
 char *vtable_class(struct types *types, const struct target *t, taddr_t addr)
