@@ -34,7 +34,8 @@ static const char *const names[STATE_MAX][2] = {
 	[STATE_TRANSIT] = {"transit", "on its way, or set aside"},
 	[STATE_THEN] = {"then", "allocated then"},
 	[STATE_FREE_THEN] = {"free_then", "not allocated then"},
-	[STATE_NOT_KNOWN] = {"unknown", "not known: no log of that time"},
+	[STATE_NOT_KNOWN] = {"unknown",
+			     "not known: damaged, or no log of that time"},
 };
 
 #define BIT(state)  (1ull << (state))

@@ -29,7 +29,9 @@ enum buf_state {
 	/* of an earlier moment: not allocated; which layer had it, or whether
 	 * its slab was there, no log tells */
 	BUF_FREE_THEN = 1 << 5,
-	BUF_UNKNOWN = 1 << 6,   /* of an earlier moment: nobody knows */
+	/* nobody knows: of an earlier moment, or behind damage; what it points
+	 * at is no leak */
+	BUF_UNKNOWN = 1 << 6,
 	BUF_FREE_LIST = 1 << 7, /* on a list of another kind: heap_buf.where */
 	BUF_FREE = BUF_FREE_SLAB | BUF_FREE_MAG | BUF_FREE_DEPOT | BUF_TRANSIT |
 		   BUF_FREE_THEN | BUF_FREE_LIST,

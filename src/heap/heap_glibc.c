@@ -39,6 +39,7 @@ static const struct {
 	[CHUNK_OWN] = {BUF_ALLOCATED, "malloc's own", false},
 	[CHUNK_FENCE] = {0, "fence", false},
 	[CHUNK_GAP] = {0, "not the heap's", false},
+	[CHUNK_LOST] = {BUF_UNKNOWN, "unknown", false},
 };
 
 /* ---- reading --------------------------------------------------------- */
@@ -636,7 +637,9 @@ static struct err *glibc_own(struct heap *heap, struct heap_range **ret,
 
 		one.start = r->base;
 		for (size_t g = 0; g < r->ngranules; g = glibc_next(r, g)) {
-			if (glibc_state(r, g) != CHUNK_GAP)
+			/* what nobody knows may keep others alive */
+			if (glibc_state(r, g) != CHUNK_GAP &&
+			    glibc_state(r, g) != CHUNK_LOST)
 				continue;
 			one.end = r->start + g * GRANULE;
 			VEC_PUSH(&own, one);

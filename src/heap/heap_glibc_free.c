@@ -8,11 +8,18 @@
  *
  * (L1) What a list leads to is a chunk that begins where the walk has found
  * one.  (L2) In a fastbin it is one of that size, seen once: what is seen again
- * was freed twice.  (L3) In a bin it is free, and the chunk after points back.
+ * was freed twice.  (L3) In a bin it is free, of a size that belongs there, and
+ * the chunk after points back.  Where two links contradict each other, the one
+ * that stands alone is the bad one.  (L4) A large bin is sorted, the largest first;
+ * the first of each size are in a ring of their own.
+ *
  * A ring that is broken is followed from its other end as well; what no list
  * leads to stays "free, in no list".  A fastbin that is broken is lost from there
- * on: its chunks cannot be told from ones in use.
+ * on.  Its chunks cannot be told from ones in use but by what begins them: what
+ * may be a link of that list makes a chunk of that size one of which nothing is
+ * known.
  */
+#include <string.h>
 #include "base/interrupt.h"
 #include "heap/heap_glibc_impl.h"
 
@@ -43,6 +50,7 @@ struct list {
 	struct heap_freelist pub;
 	enum chunk_state state;
 	bool is_damaged;
+	VEC(taddr_t) chunks; /* of a large bin */
 };
 
 static uint64_t chunk_bytes(const struct glibc_region *r, size_t g)
@@ -67,6 +75,50 @@ static void count(struct list *l, taddr_t chunk, uint64_t bytes)
 
 /* ---- fastbins -------------------------------------------------------- */
 
+/* may the chunk at granule g be one that a broken fastbin has lost? */
+static bool is_lost_fast(struct glibc_heap *gh, struct glibc_region *r,
+			 size_t g, uint64_t bytes)
+{
+	taddr_t next = 0;
+	size_t next_g = 0;
+
+	if (glibc_state(r, g) != CHUNK_USED || chunk_bytes(r, g) != bytes ||
+	    !glibc_link(gh, r->start + g * GRANULE + FD, &next))
+		return false;
+	const struct glibc_region *to = glibc_chunk_at(gh, next, &next_g);
+
+	return next == 0 || (to && to->arena == r->arena &&
+			     chunk_bytes(to, next_g) == bytes);
+}
+
+/* what a broken list may have led to is neither in use nor free */
+static void lose_fast(struct list *l)
+{
+	struct glibc_heap *gh = l->gh;
+	uint64_t bytes = l->pub.max_bytes + 8;
+	size_t arena = (size_t)(l->arena - gh->arenas.v);
+	size_t n = 0;
+
+	for (size_t i = 0; i < gh->regions.n; i++) {
+		struct glibc_region *r = &gh->regions.v[i];
+
+		if (r->arena != arena)
+			continue;
+		for (size_t g = 0; g < r->ngranules; g = glibc_next(r, g)) {
+			if (!is_lost_fast(gh, r, g, bytes))
+				continue;
+			glibc_set_state(r, g, CHUNK_LOST);
+			n++;
+		}
+	}
+	if (n)
+		glibc_damage(gh, 0, l->pub.addr,
+			     "arena %s: %zu buffers of %" PRIu64
+			     " bytes may be in its broken fastbin: whether "
+			     "they are in use is unknown",
+			     l->arena->name, n, l->pub.max_bytes);
+}
+
 static void fast_damage(struct list *l, taddr_t from, taddr_t chunk)
 {
 	if (from)
@@ -81,6 +133,18 @@ static void fast_damage(struct list *l, taddr_t from, taddr_t chunk)
 			     "arena %s: a fastbin begins at 0x%" PRIx64
 			     ", where no such chunk is",
 			     l->arena->name, chunk);
+}
+
+/* is it of the size?  Where that is damaged, the list knows better */
+static bool is_fast_chunk(struct list *l, struct glibc_region *r, size_t g)
+{
+	if (!r)
+		return false;
+	enum chunk_state state = glibc_state(r, g);
+
+	return glibc_is_doubtful(state) ||
+	       (state == CHUNK_USED &&
+		chunk_bytes(r, g) == l->pub.max_bytes + 8);
 }
 
 /* (L1), (L2); from: the chunk before, 0: the head */
@@ -105,10 +169,7 @@ static bool take_fast(struct list *l, taddr_t from, taddr_t chunk)
 			chunk + CHUNK_HEAD, l->pub.max_bytes);
 		return false;
 	}
-	if (!r ||
-	    (glibc_state(r, g) != CHUNK_USED &&
-	     glibc_state(r, g) != CHUNK_UNSURE) ||
-	    chunk_bytes(r, g) != l->pub.max_bytes + 8) {
+	if (!is_fast_chunk(l, r, g)) {
 		fast_damage(l, from, chunk);
 		return false;
 	}
@@ -131,15 +192,59 @@ static void read_fastbin(struct glibc_heap *gh, const struct glibc_arena *a,
 	l.pub.min_bytes = l.pub.max_bytes = CHUNK_MIN - 8 + i * CHUNK_ALIGN;
 	if (!glibc_read(gh, l.pub.addr, &chunk))
 		return;
-	while (chunk && take_fast(&l, from, chunk)) {
+	while (chunk) {
+		l.is_damaged = !take_fast(&l, from, chunk);
 		from = chunk;
-		if (!glibc_link(gh, chunk + FD, &chunk))
+		if (l.is_damaged || !glibc_link(gh, chunk + FD, &chunk))
 			break;
 	}
+	if (l.is_damaged)
+		lose_fast(&l);
 	keep_list(&l);
 }
 
 /* ---- bins ------------------------------------------------------------ */
+
+static void link_damage(struct list *l, taddr_t head, taddr_t from,
+			bool forward, taddr_t to)
+{
+	const char *name = forward ? "fd" : "bk";
+	taddr_t at = from + (forward ? FD : BK);
+
+	l->is_damaged = true;
+	if (from == head)
+		glibc_damage(l->gh, 0, at,
+			     "arena %s: %s of the %s list of %" PRIu64
+			     " bytes leads to 0x%" PRIx64
+			     ", where no free chunk is",
+			     l->arena->name, name, l->pub.where,
+			     l->pub.min_bytes, to);
+	else
+		glibc_damage(l->gh, from + CHUNK_HEAD, at,
+			     "free buffer 0x%" PRIx64
+			     " (%s): its list pointer %s is overwritten, to "
+			     "0x%" PRIx64 ": written to after it was freed",
+			     from + CHUNK_HEAD, l->pub.where, name, to);
+}
+
+/* (L3): another list holds the chunk, by a link to it and one back */
+static bool is_elsewhere(struct list *l, taddr_t head, taddr_t from,
+			 taddr_t chunk, bool forward)
+{
+	uint64_t back = 0;
+	uint64_t forth = 0;
+
+	return chunk != head &&
+	       glibc_read(l->gh, chunk + (forward ? BK : FD), &back) &&
+	       back != from && back != chunk &&
+	       glibc_read(l->gh, back + (forward ? FD : BK), &forth) &&
+	       forth == chunk;
+}
+
+static bool is_size_of(const struct list *l, uint64_t bytes)
+{
+	return bytes - 8 >= l->pub.min_bytes && bytes - 8 <= l->pub.max_bytes;
+}
 
 /* (L3).  forward: along fd, else along bk */
 static bool take_binned(struct list *l, taddr_t head, taddr_t from,
@@ -148,47 +253,31 @@ static bool take_binned(struct list *l, taddr_t head, taddr_t from,
 	size_t g = 0;
 	struct glibc_region *r = glibc_chunk_at(l->gh, chunk, &g);
 	enum chunk_state state = r ? glibc_state(r, g) : CHUNK_NONE;
-	const char *name = forward ? "fd" : "bk";
-	taddr_t at = from + (forward ? FD : BK);
 
-	if (state == CHUNK_UNLINKED || state == CHUNK_UNSURE) {
-		glibc_set_state(r, g, l->state);
-		count(l, chunk, chunk_bytes(r, g));
-		return true;
-	}
 	/* the other way has come as far as here */
 	if (!forward && l->is_damaged && state == l->state)
 		return false;
-	l->is_damaged = true;
-	if (from == head)
-		glibc_damage(l->gh, 0, at,
-			     "arena %s: %s of the %s list of %" PRIu64
-			     " bytes leads to 0x%" PRIx64
-			     ", where no free chunk is",
-			     l->arena->name, name, l->pub.where,
-			     l->pub.min_bytes, chunk);
-	else
-		glibc_damage(l->gh, from + CHUNK_HEAD, at,
-			     "free buffer 0x%" PRIx64
-			     " (%s): its list pointer %s is overwritten, to "
-			     "0x%" PRIx64 ": written to after it was freed",
-			     from + CHUNK_HEAD, l->pub.where, name, chunk);
+	if ((state == CHUNK_UNLINKED && is_size_of(l, chunk_bytes(r, g)) &&
+	     !is_elsewhere(l, head, from, chunk, forward)) ||
+	    glibc_is_doubtful(state)) {
+		glibc_set_state(r, g, l->state);
+		count(l, chunk, chunk_bytes(r, g));
+		if (l->state == CHUNK_LARGE)
+			VEC_PUSH(&l->chunks, chunk);
+		return true;
+	}
+	link_damage(l, head, from, forward, chunk);
 	return false;
 }
 
+/* the chunk that the list led to points back; so does the head to the last */
 static void check_back(struct list *l, taddr_t head, taddr_t from,
 		       taddr_t chunk)
 {
 	uint64_t bk = 0;
 
-	if (!glibc_read(l->gh, chunk + BK, &bk) || bk == from || chunk == head)
-		return;
-	l->is_damaged = true;
-	glibc_damage(l->gh, chunk + CHUNK_HEAD, chunk + BK,
-		     "free buffer 0x%" PRIx64
-		     " (%s): its list pointer bk is overwritten, to 0x%" PRIx64
-		     ": written to after it was freed",
-		     chunk + CHUNK_HEAD, l->pub.where, bk);
+	if (glibc_read(l->gh, chunk + BK, &bk) && bk != from)
+		link_damage(l, head, chunk, false, bk);
 }
 
 static void follow(struct list *l, taddr_t head, bool forward)
@@ -196,11 +285,75 @@ static void follow(struct list *l, taddr_t head, bool forward)
 	uint64_t chunk = 0;
 	taddr_t from = head;
 
-	while (glibc_read(l->gh, from + (forward ? FD : BK), &chunk) &&
-	       chunk != head && take_binned(l, head, from, chunk, forward)) {
+	while (glibc_read(l->gh, from + (forward ? FD : BK), &chunk)) {
+		/* to the head from another than its last: cut short */
+		if (chunk == head
+			    ? forward && is_elsewhere(l, 0, from, head, true)
+			    : !take_binned(l, head, from, chunk, forward)) {
+			if (chunk == head)
+				link_damage(l, head, from, true, head);
+			break;
+		}
 		if (forward)
 			check_back(l, head, from, chunk);
+		if (chunk == head)
+			break;
 		from = chunk;
+	}
+}
+
+/* ---- the sizes of a large bin ---------------------------------------- */
+
+#define FD_SIZE 32u
+#define BK_SIZE 40u
+
+static void check_size_link(struct list *l, taddr_t chunk, unsigned off,
+			    taddr_t want)
+{
+	uint64_t got = 0;
+
+	if (!glibc_read(l->gh, chunk + off, &got) || got == want)
+		return;
+	l->is_damaged = true;
+	glibc_damage(l->gh, chunk + CHUNK_HEAD, chunk + off,
+		     "free buffer 0x%" PRIx64
+		     " (%s): its list pointer %s is overwritten, to 0x%" PRIx64
+		     ": written to after it was freed",
+		     chunk + CHUNK_HEAD, l->pub.where,
+		     off == FD_SIZE ? "fd_nextsize" : "bk_nextsize", got);
+}
+
+static uint64_t bytes_at(struct list *l, size_t i)
+{
+	size_t g = 0;
+	struct glibc_region *r = glibc_chunk_at(l->gh, l->chunks.v[i], &g);
+
+	return r ? chunk_bytes(r, g) : 0;
+}
+
+/* (L4); firsts of a size are moved to the begin of the vector */
+static void check_sizes(struct list *l)
+{
+	size_t n = 0;
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < l->chunks.n; i++) {
+		taddr_t chunk = l->chunks.v[i];
+		uint64_t bytes = bytes_at(l, i);
+
+		if (i && bytes == last) {
+			check_size_link(l, chunk, FD_SIZE, 0);
+			check_size_link(l, chunk, BK_SIZE, 0);
+			continue;
+		}
+		last = bytes;
+		l->chunks.v[n++] = chunk;
+	}
+	for (size_t i = 0; i < n; i++) {
+		check_size_link(l, l->chunks.v[i], FD_SIZE,
+				l->chunks.v[(i + 1) % n]);
+		check_size_link(l, l->chunks.v[i], BK_SIZE,
+				l->chunks.v[(i + n - 1) % n]);
 	}
 }
 
@@ -240,11 +393,16 @@ static void read_bin(struct glibc_heap *gh, const struct glibc_arena *a,
 		l.pub.where = i < 64 ? "smallbin" : "largebin";
 		l.state = i < 64 ? CHUNK_SMALL : CHUNK_LARGE;
 		l.pub.min_bytes = gh->classes[i].pub.chunk_bytes;
-		l.pub.max_bytes = gh->classes[i].pub.bufsize_bytes;
+		l.pub.max_bytes = i == GLIBC_NBINS - 1
+					  ? UINT64_MAX
+					  : gh->classes[i].pub.bufsize_bytes;
 	}
 	follow(&l, head, true);
 	if (l.is_damaged)
 		follow(&l, head, false);
+	else if (l.state == CHUNK_LARGE && !a->is_locked)
+		check_sizes(&l);
+	VEC_FREE(&l.chunks);
 	keep_list(&l);
 }
 

@@ -39,6 +39,7 @@ enum chunk_state {
 	CHUNK_GAP,    /* not the heap's: someone else moved the break */
 	CHUNK_UNSURE, /* what would say whether it is in use is damaged; used,
 		       * unless a bin has it */
+	CHUNK_LOST, /* damage hides what it is, or was part of: nobody knows */
 	CHUNK_MAX
 };
 
@@ -164,6 +165,12 @@ static inline enum chunk_state glibc_state(const struct glibc_region *r,
 	unsigned byte = r->state[granule / 2];
 
 	return (enum chunk_state)(granule & 1 ? byte >> 4 : byte & 15);
+}
+/** May a list have it, though nothing else says that it is free?  Its size is
+ * what the list says if it is not sure. */
+static inline bool glibc_is_doubtful(enum chunk_state state)
+{
+	return state == CHUNK_UNSURE || state == CHUNK_LOST;
 }
 /** Sets it. */
 void glibc_set_state(struct glibc_region *r, size_t granule,

@@ -23,10 +23,15 @@
  *
  * Where a size is not one (W1), the chunk is damaged, or the one before has led
  * astray.  The walk goes on at the first place behind the damage from where a
- * chain of sound chunks begins; what lies between is one chunk.  Places within
- * the one before are tried, too: old headers lie about in memory that was given
- * out again, so a chain from there must have passed two chunks, or come close,
- * before the place where the walk stumbled.
+ * chain of sound chunks begins; what lies between is one chunk of which nothing
+ * is known: no leak, and what it points at is none.  Places within the one
+ * before are tried, too: old headers lie about in memory that was given out
+ * again, so a chain from there must have passed two chunks, or come close, before
+ * the place where the walk stumbled, or end where the top chunk begins.
+ *
+ * (W3) No chunk reaches over the top chunk.  An arena whose pointer to it leads
+ * elsewhere, or to a chunk that ends before the region does, has lost it: the
+ * chunk that ends with the region is taken for it.
  *
  * Chunks too large for an arena have mappings of their own and stand in no
  * list; they are looked for at the pages of anonymous memory until as many
@@ -126,8 +131,30 @@ struct walker {
 	const struct glibc_arena *arena;
 	struct glibc_reader rd;
 	taddr_t prev; /* chunk before, 0 none */
+	uint64_t prev_head;
+	bool is_prev_unsure; /* its head is damaged */
 	uint64_t nchunks;
+	bool is_top_lost; /* (W3) */
 };
+
+/* (W3): where a chunk at p must end */
+static taddr_t limit_of(const struct walker *w, taddr_t p)
+{
+	taddr_t top = w->arena->top;
+
+	if (!w->is_top_lost && top > p && top < w->r->end)
+		return top;
+	return w->r->end;
+}
+
+/* (W3): may one that ends with the region be the top chunk? */
+static bool may_be_top(const struct walker *w, uint64_t head)
+{
+	taddr_t top = w->arena->top;
+
+	return (head & CHUNK_FLAGS) == CHUNK_PREV_INUSE &&
+	       (w->is_top_lost || top < w->r->start || top >= w->r->end);
+}
 
 static enum head classify(struct walker *w, taddr_t p, uint64_t *ret_size)
 {
@@ -139,8 +166,12 @@ static enum head classify(struct walker *w, taddr_t p, uint64_t *ret_size)
 	uint64_t size = head & ~(uint64_t)CHUNK_FLAGS;
 	bool is_main = w->arena->is_main;
 
+	taddr_t limit = limit_of(w, p);
+
 	*ret_size = head;
-	if (p == w->arena->top)
+	if (p == w->arena->top ? !w->is_top_lost
+			       : p + size == r->end && size >= CHUNK_MIN &&
+					 may_be_top(w, head))
 		return HEAD_TOP;
 	if (is_main &&
 	    (head | CHUNK_PREV_INUSE) == (CHUNK_HEAD | CHUNK_PREV_INUSE))
@@ -151,14 +182,15 @@ static enum head classify(struct walker *w, taddr_t p, uint64_t *ret_size)
 	    (size == 16 || size == 32) && p + size + CHUNK_HEAD == r->end)
 		return HEAD_FENCE;
 	/* a free chunk does not say that it is not of the main arena */
-	if (size < CHUNK_MIN || size % CHUNK_ALIGN || size >= r->end - p ||
-	    (head & CHUNK_MMAPPED) || (is_main && (head & CHUNK_NON_MAIN)))
+	if (size < CHUNK_MIN || size % CHUNK_ALIGN || size > limit - p ||
+	    p + size == r->end || (head & CHUNK_MMAPPED) ||
+	    (is_main && (head & CHUNK_NON_MAIN)))
 		return HEAD_BAD;
 	return HEAD_CHUNK;
 }
 
 /* is p the begin of sound chunks?  *ret_before: how many begin before "stop",
- * where none may begin; 0: anywhere */
+ * where none may begin; 0: anywhere.  One that ends at the top chunk is worth two */
 static bool is_chain(struct walker *w, taddr_t p, taddr_t stop,
 		     unsigned *ret_before)
 {
@@ -177,7 +209,11 @@ static bool is_chain(struct walker *w, taddr_t p, taddr_t stop,
 		    (!glibc_reader_u64(&w->rd, p, &prev_size) ||
 		     prev_size != size))
 			return false;
-		if (kind == HEAD_TOP || kind == HEAD_END)
+		if (kind == HEAD_TOP && (head & CHUNK_PREV_INUSE)) {
+			*ret_before += n > 0;
+			return true;
+		}
+		if (kind == HEAD_END)
 			return true;
 		if (kind == HEAD_FENCE && n)
 			return true;
@@ -208,12 +244,33 @@ static void set_at(struct walker *w, taddr_t p, enum chunk_state state)
 	glibc_set_state(w->r, (size_t)(p - w->r->start) / GRANULE, state);
 }
 
+/* The chunk before is in use, or in a list that keeps it so: its flag is that of
+ * its arena, which free() gives it back to.  One that is free otherwise has
+ * none. */
+static void check_flag(struct walker *w, bool is_free)
+{
+	uint64_t want = w->arena->is_main || is_free ? 0 : CHUNK_NON_MAIN;
+
+	if ((w->prev_head & CHUNK_NON_MAIN) != want)
+		glibc_damage(w->gh, w->prev + CHUNK_HEAD, w->prev + 8,
+			     "chunk 0x%" PRIx64
+			     ": size field overwritten (0x%" PRIx64
+			     "): it says it is of %s arena",
+			     w->prev, w->prev_head,
+			     want ? "the main" : "another");
+}
+
 /* (W2) */
 static void settle(struct walker *w, taddr_t p, uint64_t head)
 {
 	uint64_t prev_size = 0;
+	bool is_free = !(head & CHUNK_PREV_INUSE);
 
-	if (!w->prev || (head & CHUNK_PREV_INUSE))
+	if (!w->prev)
+		return;
+	if (!w->is_prev_unsure)
+		check_flag(w, is_free);
+	if (!is_free)
 		return;
 	set_at(w, w->prev, CHUNK_UNLINKED);
 	if (glibc_reader_u64(&w->rd, p, &prev_size) && prev_size != p - w->prev)
@@ -224,6 +281,15 @@ static void settle(struct walker *w, taddr_t p, uint64_t head)
 			     w->prev + CHUNK_HEAD, p - w->prev, prev_size);
 }
 
+/* a chunk begins at p; how it is, the next one says */
+static void begin_at(struct walker *w, taddr_t p, uint64_t head, bool is_unsure)
+{
+	set_at(w, p, is_unsure ? CHUNK_LOST : CHUNK_USED);
+	w->prev = p;
+	w->prev_head = head;
+	w->is_prev_unsure = is_unsure;
+}
+
 /* the end of a region's walk: nothing more is known from p on */
 static taddr_t give_up(struct walker *w, taddr_t p, const char *why)
 {
@@ -231,7 +297,7 @@ static taddr_t give_up(struct walker *w, taddr_t p, const char *why)
 		     "heap 0x%" PRIx64 "-0x%" PRIx64 ": %s at 0x%" PRIx64
 		     ", %" PRIu64 " bytes skipped",
 		     w->r->start, w->r->end, why, p, w->r->end - p);
-	set_at(w, p, CHUNK_GAP);
+	set_at(w, p, CHUNK_LOST);
 	w->prev = 0;
 	return w->r->end;
 }
@@ -250,6 +316,8 @@ static taddr_t stumble(struct walker *w, taddr_t p, uint64_t head)
 			     ": size field overwritten: %" PRIu64
 			     " bytes reach beyond the next chunk at 0x%" PRIx64,
 			     prev, p - prev, next);
+		set_at(w, prev, CHUNK_UNSURE);
+		w->is_prev_unsure = true;
 		return next;
 	}
 	next = resync(w, p + CHUNK_MIN, w->r->end, 0);
@@ -271,8 +339,7 @@ static taddr_t stumble(struct walker *w, taddr_t p, uint64_t head)
 			     p, head, next - p);
 	if (prev)
 		set_at(w, prev, CHUNK_UNSURE);
-	set_at(w, p, CHUNK_USED);
-	w->prev = p;
+	begin_at(w, p, head, true);
 	return next;
 }
 
@@ -305,14 +372,19 @@ static taddr_t pass_gap(struct walker *w, taddr_t p)
 	return next;
 }
 
-/* the top chunk ends its region exactly; the one before it is never free */
-static taddr_t pass_top(struct walker *w, taddr_t p, uint64_t head)
+/* (W3): does a chain of chunks lead on from what the arena takes for its top? */
+static bool is_false_top(struct walker *w, taddr_t p, uint64_t head)
 {
 	uint64_t size = head & ~(uint64_t)CHUNK_FLAGS;
+	unsigned before = 0;
 
-	set_at(w, p, CHUNK_TOP);
-	if (p + size == w->r->end)
-		return w->r->end;
+	w->is_top_lost = size >= CHUNK_MIN && size < w->r->end - p &&
+			 is_chain(w, p, 0, &before);
+	return w->is_top_lost;
+}
+
+static void top_damage(struct walker *w, taddr_t p, uint64_t head)
+{
 	if (w->prev)
 		glibc_damage(w->gh, w->prev + CHUNK_HEAD, p + 8,
 			     "size of the top chunk 0x%" PRIx64
@@ -325,6 +397,30 @@ static taddr_t pass_top(struct walker *w, taddr_t p, uint64_t head)
 			     "size of the top chunk 0x%" PRIx64
 			     " overwritten (0x%" PRIx64 ")",
 			     p, head);
+}
+
+/* the top chunk ends its region exactly; the one before it is never free, and it
+ * says of no arena that it is its */
+static taddr_t pass_top(struct walker *w, taddr_t p, uint64_t head)
+{
+	uint64_t size = head & ~(uint64_t)CHUNK_FLAGS;
+
+	if (!w->is_top_lost && is_false_top(w, p, head)) {
+		glibc_damage(w->gh, 0, w->arena->addr + w->gh->lay.top,
+			     "arena %s: top overwritten (0x%" PRIx64
+			     "), where another chunk begins",
+			     w->arena->name, p);
+		return p;
+	}
+	settle(w, p, head | CHUNK_PREV_INUSE);
+	set_at(w, p, CHUNK_TOP);
+	if (p != w->arena->top && !w->is_top_lost)
+		glibc_damage(w->gh, 0, w->arena->addr + w->gh->lay.top,
+			     "arena %s: top overwritten (0x%" PRIx64
+			     "), the top chunk is at 0x%" PRIx64,
+			     w->arena->name, w->arena->top, p);
+	if (p + size != w->r->end || (head & CHUNK_FLAGS) != CHUNK_PREV_INUSE)
+		top_damage(w, p, head);
 	return w->r->end;
 }
 
@@ -335,8 +431,7 @@ static taddr_t step(struct walker *w, taddr_t p)
 	switch (classify(w, p, &head)) {
 	case HEAD_CHUNK:
 		settle(w, p, head);
-		set_at(w, p, CHUNK_USED);
-		w->prev = p;
+		begin_at(w, p, head, false);
 		return p + (head & ~(uint64_t)CHUNK_FLAGS);
 	case HEAD_TOP:
 		return pass_top(w, p, head);
@@ -404,20 +499,19 @@ static taddr_t main_end(struct glibc_heap *gh, const struct target_map *map,
 	const struct glibc_arena *a = &gh->arenas.v[0];
 	uint64_t head = 0;
 	taddr_t end = a->top;
+	taddr_t counted = base + a->system_bytes;
 
 	if (glibc_read(gh, a->top + 8, &head))
 		end += head & ~(uint64_t)CHUNK_FLAGS;
-	bool is_sound = end > a->top && end <= map->end && end % GRANULE == 0;
+	bool is_sound = a->top >= base && end > a->top && end <= map->end &&
+			end % GRANULE == 0;
 
 	if (a->flags & NONCONTIGUOUS)
 		return is_sound ? end : map->end;
 	/* two witnesses: the top chunk, and what the arena counts */
-	if (base + a->system_bytes == end || (is_sound && end % PAGE == 0))
+	if (counted == end || (is_sound && end % PAGE == 0))
 		return end;
-	if (base + a->system_bytes > a->top &&
-	    base + a->system_bytes <= map->end)
-		return base + a->system_bytes;
-	return map->end;
+	return counted > base && counted <= map->end ? counted : map->end;
 }
 
 static void add_main(struct glibc_heap *gh)
@@ -427,11 +521,15 @@ static void add_main(struct glibc_heap *gh)
 	taddr_t base = gh->lay.sbrk_base;
 
 	/* an arena that was never used has its top within itself */
-	if (!map || a->system_bytes == 0 ||
-	    (a->top >= a->addr && a->top < a->addr + gh->lay.arena_bytes))
+	if (a->top >= a->addr && a->top < a->addr + gh->lay.arena_bytes)
+		return;
+	/* (W3) */
+	if (!map || !(map->prot & PF_W) || a->top % GRANULE)
+		map = target_map_at(gh->t, base);
+	if (!map || (a->system_bytes == 0 && base == 0))
 		return;
 	/* extents that were mapped when the break could not move */
-	if (base < map->start || base > a->top) {
+	if (base < map->start || base >= map->end) {
 		const struct target_map *first = target_map_at(gh->t, base);
 
 		if (first && base)
