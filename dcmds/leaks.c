@@ -25,6 +25,7 @@ static const struct column big_cols[] = {
 	{"leaked_bytes", NULL, CELL_BYTES, 0},
 	{"is_direct", NULL, CELL_COUNT, 0},
 	{"type", NULL, CELL_TEXT, 0},
+	{"shape", NULL, CELL_TEXT, 0},
 	{"stack", NULL, CELL_STACK, 0},
 };
 static const struct column plain_cols[] = {
@@ -35,6 +36,7 @@ static const struct column plain_cols[] = {
 	{"leaked_bytes", NULL, CELL_BYTES, 0},
 	{"is_direct", NULL, CELL_COUNT, 0},
 	{"type", NULL, CELL_TEXT, 0},
+	{"shape", NULL, CELL_TEXT, 0},
 	{"stack", NULL, CELL_STACK, 0},
 };
 static const struct column audited_cols[] = {
@@ -45,6 +47,7 @@ static const struct column audited_cols[] = {
 	{"leaked_bytes", NULL, CELL_BYTES, 0},
 	{"is_direct", NULL, CELL_COUNT, 0},
 	{"type", NULL, CELL_TEXT, 0},
+	{"shape", NULL, CELL_TEXT, 0},
 	{"stack", NULL, CELL_STACK, 0},
 };
 static const struct column *const section_cols[SECTION_MAX] = {
@@ -147,7 +150,9 @@ static void leak_row(const struct find_arg *f, const struct shown *s)
 	struct out *o = f->call->out;
 	char bytes[48];
 	_free_ char *type = known_type_of_leak(f->call->s, f->leaks, l);
-	_free_ char *typed = type ? mem_printf("%s (%s)", s->name, type) : NULL;
+	_free_ char *typed = type       ? mem_printf("%s (%s)", s->name, type)
+			     : l->shape ? mem_printf("%s %s", s->name, l->shape)
+					: NULL;
 
 	if (l->min_bytes == l->max_bytes)
 		snprintf(bytes, sizeof(bytes), "%" PRIu64, l->max_bytes);
@@ -169,6 +174,7 @@ static void leak_row(const struct find_arg *f, const struct shown *s)
 	out_u64(o, l->bytes);
 	out_u64(o, l->is_direct);
 	out_str(o, type);
+	out_str(o, l->shape);
 	leak_stack(f, l);
 	out_end_row(o, handle(s));
 }
@@ -201,7 +207,7 @@ static void print_section(const struct find_arg *f, enum section section,
 			if (!*is_first && !out_is_json(o) && !out_is_pipe(o))
 				out_text(o, "\n");
 			*is_first = false;
-			out_begin(o, section_cols[section], 8,
+			out_begin(o, section_cols[section], 9,
 				  section_heading[section]);
 		}
 		leak_row(f, s);
@@ -222,6 +228,7 @@ static struct err *detail(const struct find_arg *f, const struct shown *s)
 	struct out *o = f->call->out;
 	const char *noun = s->section == SECTION_BIG ? "vmem_seg" : "buffer";
 	const char *name = heap_buf_from(f->heap, &s->rep);
+	_free_ char *type = known_type_of_leak(f->call->s, f->leaks, l);
 
 	out_text(o, "%s leak: %zu %s%s, ", name, l->nbufs, noun,
 		 plural(l->nbufs));
@@ -234,6 +241,9 @@ static struct err *detail(const struct find_arg *f, const struct shown *s)
 			 plural(l->bytes), l->nbufs > 1 ? " total," : "");
 	if (l->nbufs > 1 || s->section == SECTION_PLAIN)
 		out_text(o, "    sample addr %" PRIx64 "\n", s->rep.addr);
+	if (l->shape)
+		out_text(o, "    %s%s%s\n", type ? type : "", type ? " " : "",
+			 l->shape);
 	if (s->section == SECTION_PLAIN)
 		return NULL;
 	return session_run(f->call->s, s->rep.ctl,
@@ -483,7 +493,7 @@ static struct err *print_leaks(struct find_arg *f)
 		out_text(
 			o,
 			"\n%s heap records no callers: a row is the leaks of one "
-			"cache, by size\n",
+			"cache that are of one type, or look alike\n",
 			f->heap->ops->name);
 	if (f->shown.n == 0)
 		say_none(f);
@@ -494,6 +504,13 @@ static struct err *print_leaks(struct find_arg *f)
 	for (size_t i = 0; !err && i < f->shown.n; i++)
 		err = detail(f, &f->shown.v[i]);
 	return err;
+}
+
+static bool wants_types(const struct find_arg *f)
+{
+	return leaks_want_types(f->leaks) &&
+	       f->leaks->set->n <= TYPEGRAPH_UNASKED_MAX &&
+	       !session_is_replaying(f->call->s);
 }
 
 static struct err *dcmd_findleaks(struct dcmd_call *call)
@@ -515,8 +532,9 @@ static struct err *dcmd_findleaks(struct dcmd_call *call)
 		session_drop_leaks(call->s);
 	if (!err)
 		err = session_leaks_bytewise(call->s, is_bytewise, &f.leaks);
-	/* who wants to see all waits for types, too */
-	if (!err && f.is_detailed && f.leaks->n)
+	/* who wants to see all waits for types, too; without callers they tell
+	 * more than anything else */
+	if (!err && f.leaks->n && (f.is_detailed || wants_types(&f)))
 		err = session_typegraph(call->s, &types);
 	if (err)
 		return err_prefix(err, "findleaks");

@@ -125,7 +125,11 @@ struct leak {
 	bool is_direct; /* false: every member is pointed at by another leak */
 	size_t ndirect; /* members nobody points at, one of each ring */
 	uint32_t stack;
-	taddr_t cache;   /* or arena for oversize */
+	taddr_t cache;     /* or arena for oversize */
+	const char *shape; /* of leaks without a stack, what they look like (see
+			    * shape.h); NULL: not looked at.  Borrowed from
+			    * struct leaks */
+	uint32_t kind;   /* tells groups without a stack apart, in a cache; 0 */
 	size_t *members; /* indices in bufset, oldest first */
 };
 
@@ -141,6 +145,7 @@ struct leaks {
 	struct roots *roots;
 	struct leak *v; /* direct ones first, then by bytes, largest first */
 	size_t n;
+	struct shapes *shapes;  /* of leaks without a stack; NULL: no such */
 	struct leak_root *lost; /* those that hold most first */
 	size_t nlost;
 	uint64_t nbufs, bytes;      /* leaked */
@@ -159,6 +164,12 @@ struct err *leaks_find(struct heap *heap, struct leaks **ret) must_use;
 /** The same, but that pointers may be at any byte: in packed structures, say. */
 struct err *leaks_find_bytewise(struct heap *heap, struct leaks **ret) must_use;
 void leaks_free(struct leaks *leaks);
+typedef uint32_t leak_kind_fn(void *arg, size_t buf);
+/** Groups leaks without a stack anew: by cache and by what fn says of each
+ * buffer; where that is 0, as before. */
+void leaks_regroup(struct leaks *leaks, leak_kind_fn *fn, void *arg);
+/** True when there is a leak without a stack. */
+bool leaks_want_types(const struct leaks *leaks);
 
 /* a word that points somewhere */
 struct ref {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Leaks: what marking did not reach, told into direct and indirect ones and
- * grouped by who allocated it.
+ * grouped by who allocated it; where that was not recorded, by cache and by what
+ * they look like (shape.c).
  *
  * A leaked buffer is indirect when another leak points at it: freeing that one
  * properly would have freed this one.  In a ring everybody is pointed at, so
@@ -22,8 +23,9 @@
  * What the second search comes to from a direct leak is leaked with it: it is
  * counted for ::findleaks -r.
  *
- * Cost: words of leaked buffers, four times at most; 33 bytes a leaked buffer,
- * 24 more for one that is direct.
+ * Cost: words of leaked buffers, four times at most; 57 bytes a leaked buffer,
+ * 24 more for one that is direct, 24 for one without a stack while it is looked
+ * at.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -32,6 +34,7 @@
 #include "base/mem.h"
 #include "base/progress.h"
 #include "graph/graph.h"
+#include "graph/shape.h"
 
 /* a leaked buffer and what it is grouped by */
 struct lost {
@@ -39,6 +42,8 @@ struct lost {
 	uint64_t stamp_ns;
 	taddr_t cache;
 	uint32_t stack;
+	uint32_t kind; /* see struct leak */
+	const char *shape;
 	bool is_direct;
 };
 
@@ -79,6 +84,8 @@ static int by_group(const void *a, const void *b)
 		return x->stack < y->stack ? -1 : 1;
 	if (x->cache != y->cache)
 		return x->cache < y->cache ? -1 : 1;
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
 	return by_age(a, b);
 }
 
@@ -233,34 +240,124 @@ static void add_member(struct leak *leak, const struct bufset *set,
 	leak->is_direct = leak->ndirect > 0;
 }
 
-/* consumes the order of f->lost */
-static void group(struct finder *f)
+static bool is_one_group(const struct lost *a, const struct lost *b)
+{
+	return a->stack == b->stack && a->cache == b->cache &&
+	       a->kind == b->kind;
+}
+
+/* consumes the order of lost */
+static void group(struct leaks *l, struct lost *lost, size_t nlost)
 {
 	VEC(struct leak) leaks = {0};
 
-	if (f->nlost)
-		qsort(f->lost, f->nlost, sizeof(*f->lost), by_group);
-	for (size_t i = 0; i < f->nlost;) {
+	if (nlost)
+		qsort(lost, nlost, sizeof(*lost), by_group);
+	for (size_t i = 0; i < nlost;) {
 		struct leak leak = {
-			.buf = f->lost[i].buf,
-			.stack = f->lost[i].stack,
-			.cache = f->lost[i].cache,
+			.buf = lost[i].buf,
+			.stack = lost[i].stack,
+			.cache = lost[i].cache,
+			.kind = lost[i].kind,
+			.shape = lost[i].shape,
 		};
 		size_t n = 1;
 
-		while (i + n < f->nlost && f->lost[i + n].stack == leak.stack &&
-		       f->lost[i + n].cache == leak.cache)
+		while (i + n < nlost && is_one_group(&lost[i], &lost[i + n]))
 			n++;
 		leak.members = mem_array(n, sizeof(*leak.members));
-		for (size_t k = 0; k < n; k++)
-			add_member(&leak, f->leaks->set, &f->lost[i + k]);
+		for (size_t k = 0; k < n; k++) {
+			add_member(&leak, l->set, &lost[i + k]);
+			if (lost[i + k].shape != leak.shape)
+				leak.shape = NULL;
+		}
 		VEC_PUSH(&leaks, leak);
 		i += n;
 	}
 	if (leaks.n)
 		qsort(leaks.v, leaks.n, sizeof(*leaks.v), by_weight);
-	f->leaks->v = leaks.v;
-	f->leaks->n = leaks.n;
+	l->v = leaks.v;
+	l->n = leaks.n;
+}
+
+/* ---- by kind ------------------------------------------------------------- */
+
+static int by_index(const void *a, const void *b)
+{
+	const struct shape_buf *x = a;
+	const struct shape_buf *y = b;
+
+	return x->buf < y->buf ? -1 : x->buf > y->buf;
+}
+
+/* gives every leak without a stack a kind, by what it looks like */
+static struct err *find_shapes(struct finder *f)
+{
+	VEC(struct shape_buf) bufs = {0};
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < f->nlost; i++) {
+		struct shape_buf b = {f->lost[i].buf, f->lost[i].cache, 0};
+
+		if (!f->lost[i].stack)
+			VEC_PUSH(&bufs, b);
+	}
+	if (bufs.n)
+		err = shapes_find(f->heap, f->leaks->set, bufs.v, bufs.n,
+				  &f->leaks->shapes);
+	if (bufs.n && !err)
+		qsort(bufs.v, bufs.n, sizeof(*bufs.v), by_index);
+	for (size_t i = 0; !err && i < f->nlost; i++) {
+		struct shape_buf key = {.buf = f->lost[i].buf};
+		const struct shape_buf *b =
+			bufs.n ? bsearch(&key, bufs.v, bufs.n, sizeof(key),
+					 by_index)
+			       : NULL;
+
+		if (!b)
+			continue;
+		f->lost[i].kind = b->shape;
+		f->lost[i].shape = f->leaks->shapes->v.v[b->shape - 1].text;
+	}
+	VEC_FREE(&bufs);
+	return err;
+}
+
+/* kinds that leaks_regroup() is told, beside those of shapes */
+#define KIND_TOLD 0x80000000u
+
+void leaks_regroup(struct leaks *leaks, leak_kind_fn *fn, void *arg)
+{
+	struct lost *lost = mem_array(leaks->nbufs + 1, sizeof(*lost));
+	size_t n = 0;
+
+	for (size_t i = 0; i < leaks->n; i++) {
+		const struct leak *l = &leaks->v[i];
+
+		for (size_t k = 0; k < l->nbufs; k++) {
+			uint32_t told = l->stack ? 0 : fn(arg, l->members[k]);
+
+			lost[n++] = (struct lost){
+				.buf = l->members[k],
+				.stamp_ns = k, /* the order in a group stays */
+				.cache = l->cache,
+				.stack = l->stack,
+				.kind = told ? told | KIND_TOLD : l->kind,
+				.shape = l->shape,
+				.is_direct = leaks->set->mark[l->members[k]] !=
+					     MARK_INDIRECT,
+			};
+		}
+		mem_free(l->members);
+	}
+	mem_free(leaks->v);
+	group(leaks, lost, n);
+	mem_free(lost);
+}
+
+bool leaks_want_types(const struct leaks *leaks)
+{
+	return leaks->shapes != NULL;
 }
 
 static int by_held(const void *a, const void *b)
@@ -315,7 +412,9 @@ static struct err *sort_out(struct heap *heap, struct leaks *leaks)
 	}
 	take_roots(&f);
 	if (!err)
-		group(&f);
+		err = find_shapes(&f);
+	if (!err)
+		group(leaks, f.lost, f.nlost);
 	mem_free(f.lost);
 	return err;
 }
@@ -393,6 +492,7 @@ void leaks_free(struct leaks *leaks)
 		mem_free(leaks->v[i].members);
 	mem_free(leaks->v);
 	mem_free(leaks->lost);
+	shapes_free(leaks->shapes);
 	bufset_free(leaks->set);
 	roots_free(leaks->roots);
 	mem_free(leaks->inconclusive);

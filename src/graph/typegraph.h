@@ -76,6 +76,17 @@ bool typegraph_node(struct typegraph *g, size_t i, struct typed *ret);
  * differs; false: of several types, or nothing is known of one. */
 bool typegraph_leak(struct typegraph *g, const struct leak *leak,
 		    struct typed *ret);
+/**
+ * Types leaks without a stack by buffers in use that look like them, and groups
+ * them by type; where none is known, as before (by what they look like).
+ *
+ * @leaks:  of the same set
+ */
+struct err *typegraph_group_leaks(struct typegraph *g,
+				  struct leaks *leaks) must_use;
+/** So many buffers at most are typed unasked: the graph costs more than the
+ * leaks. */
+#define TYPEGRAPH_UNASKED_MAX 200000u
 /** True when a typed pointer points into the i-th buffer. */
 bool typegraph_is_pointed(const struct typegraph *g, size_t i);
 /** "struct foo", "probably struct foo [3]", "struct a or struct b".  Owned. */

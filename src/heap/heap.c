@@ -301,3 +301,14 @@ const char *heap_buf_from(struct heap *heap, const struct heap_buf *b)
 {
 	return heap_name(heap, b->kind == BUF_OVERSIZE ? b->arena : b->cache);
 }
+
+char *heap_no_stack(struct heap *heap, taddr_t buf)
+{
+	struct heap *part =
+		heap->ops->part_of ? heap->ops->part_of(heap, buf) : heap;
+
+	return part && !part->ops->audit
+		       ? mem_printf("%s heap records no callers",
+				    part->ops->name)
+		       : mem_strdup("auditing was off");
+}

@@ -372,6 +372,8 @@ struct heap_ops {
 	 * arena */
 	struct err *(*freelists)(struct heap *heap, heap_freelist_fn *fn,
 				 void *arg);
+	/* several heaps as one: the part that a buffer is of, or NULL */
+	struct heap *(*part_of)(struct heap *heap, taddr_t buf);
 	/* what each arena's memory is used for; all of it is counted */
 	struct err *(*uses)(struct heap *heap, heap_use_fn *fn, void *arg);
 };
@@ -442,6 +444,8 @@ const char *heap_free_call(const char *kind);
 const char *heap_name(struct heap *heap, taddr_t addr);
 /** The same of what a buffer is from: its cache, or a large one's arena. */
 const char *heap_buf_from(struct heap *heap, const struct heap_buf *b);
+/** Why a buffer has no stack, in a few words: what its heap does not record. */
+char *heap_no_stack(struct heap *heap, taddr_t buf);
 /** What a buffer is, in a word: "allocated", "freed", "unknown". */
 const char *heap_state_word(enum buf_state state);
 /** Notes damage met while walking: counted, the first kept as text. */

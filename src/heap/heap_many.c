@@ -443,6 +443,7 @@ static const struct heap_ops many_ops = {
 	.mismatches = many_mismatches,
 	.freelists = many_freelists,
 	.uses = many_uses,
+	.part_of = holder,
 };
 
 struct heap *heap_many(struct heap *const parts[], size_t n)

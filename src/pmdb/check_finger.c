@@ -16,7 +16,8 @@
  *     has other names of a function than its table of exports); for one without
  *     a name, "+" and its offset in the object in hex;
  *   - of a mismatched free, the same of the stack of the free;
- *   - of buffers without a stack, the cache.
+ *   - of buffers without a stack, the cache, and their type, however sure, or
+ *     what they look like, whether a word is zero in some or in none.
  *
  * Left out are the functions of the allocator, those that were inlined (the
  * next build may decide otherwise), and at the outer end those of libc and the
@@ -34,6 +35,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* what tells groups without a stack apart */
+static uint64_t hash_kind(uint64_t hash, const struct item *item)
+{
+	static const char probably[] = "probably ";
+	const char *type = item->type;
+	_free_ char *shape = NULL;
+	size_t n = 0;
+
+	if (type && strncmp(type, probably, strlen(probably)) == 0)
+		type += strlen(probably);
+	if (type)
+		return frames_hash_text(hash, type);
+	if (!item->shape)
+		return hash;
+	shape = mem_strdup(item->shape);
+	for (const char *p = item->shape; *p; p++)
+		if (*p != '?')
+			shape[n++] = *p;
+	shape[n] = '\0';
+	return frames_hash_text(hash, shape);
+}
+
 static uint64_t hash_of(const struct item *item)
 {
 	bool is_buffers = item_is_buffers(item);
@@ -42,6 +65,8 @@ static uint64_t hash_of(const struct item *item)
 
 	if (item->cache && (!is_buffers || !item->has_stack))
 		hash = frames_hash_text(hash, item->cache);
+	if (is_buffers && !item->has_stack)
+		hash = hash_kind(hash, item);
 	hash = frames_hash(hash, &item->stack);
 	return frames_hash(hash, &item->freed);
 }

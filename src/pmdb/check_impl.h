@@ -48,6 +48,9 @@ struct item {
 	char *cache;        /* or arena; NULL: none */
 	size_t ncaches;     /* of its buffers; cache is the first */
 	char *type;         /* of the buffers; NULL unknown */
+	char *shape;        /* what they look like, where that is what groups
+			     * them; NULL unknown */
+	char *no_stack;     /* why they have none; NULL: they have */
 	char *call;         /* that allocated: "malloc"; "" unknown */
 	uint64_t nbufs;     /* of a mismatch: how many times */
 	uint64_t ndirect;   /* of nbufs, those nobody points at */

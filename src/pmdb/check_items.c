@@ -35,22 +35,25 @@ static bool take_stack(struct maker *m, uint32_t id, struct check_stack *ret)
 
 /* ---- buffers ------------------------------------------------------------- */
 
-/* the graph costs more than the verdict: of larger heaps it is not built */
-#define TYPED_MAX 200000
+/* The type graph, which is only built when there is something to say of a
+ * buffer.  A verdict needs no types: what stops them is no trouble. */
+static void want_types(struct maker *m)
+{
+	if (m->has_types || !m->e->leaks ||
+	    m->e->leaks->set->n > TYPEGRAPH_UNASKED_MAX)
+		return;
+	m->has_types = true;
+	err_free(typegraph_build(m->e->heap, m->e->leaks->set, &m->types));
+	if (m->types)
+		err_free(typegraph_group_leaks(m->types, m->e->leaks));
+}
 
-/* what a buffer is: by the type graph, which is only built when there is
- * something to say of a buffer; without it by a virtual table */
+/* what a buffer is: by the type graph; without it by a virtual table */
 static char *type_of(struct maker *m, taddr_t addr)
 {
 	struct typed t;
 
-	if (!m->has_types && m->e->leaks) {
-		m->has_types = true;
-		/* a verdict needs no types: what stops them is no trouble */
-		if (m->e->leaks->set->n <= TYPED_MAX)
-			err_free(typegraph_build(m->e->heap, m->e->leaks->set,
-						 &m->types));
-	}
+	want_types(m);
 	if (!m->types)
 		return vtable_class(m->e->types, m->e->target, addr);
 	bool is_known = typegraph_type_of(m->types, addr, &t);
@@ -102,6 +105,8 @@ static struct item *buffers_item(struct maker *m, enum item_kind kind,
 
 	item->type = frames_copy(type);
 	item->has_stack = take_stack(m, stack, &item->stack);
+	if (!item->has_stack)
+		item->no_stack = heap_no_stack(m->e->heap, b.addr);
 	return item;
 }
 
@@ -111,6 +116,9 @@ static void leak_items(struct maker *m)
 	struct hash sites;
 
 	hash_init(&sites);
+	/* groups them by type */
+	if (leaks_want_types(leaks))
+		want_types(m);
 	for (size_t i = 0; i < leaks->n; i++) {
 		const struct leak *l = &leaks->v[i];
 		uint64_t *site =
@@ -125,6 +133,7 @@ static void leak_items(struct maker *m)
 		} else {
 			item = buffers_item(m, ITEM_INDIRECT, l->buf, l->stack);
 			item->group = i;
+			item->shape = frames_copy(l->shape);
 			if (site)
 				*site = m->v->items.n;
 		}

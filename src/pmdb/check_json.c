@@ -82,6 +82,7 @@ static json_t *json_leak(const struct verdict *v, const struct item *item,
 	json_object_set_new(j, "cache", out_json_string(item->cache));
 	json_object_set_new(j, "caches", out_json_count(item->ncaches));
 	json_object_set_new(j, "type", text_or_null(item->type));
+	json_object_set_new(j, "shape", text_or_null(item->shape));
 	json_object_set_new(j, "allocated_by", text_or_null(item->call));
 	json_object_set_new(j, "addr", out_json_hex(item->addr));
 	json_object_set_new(j, "kept_buffers", out_json_count(item->kept_bufs));

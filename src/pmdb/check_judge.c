@@ -253,6 +253,8 @@ void verdict_fini(struct verdict *v)
 
 		mem_free(item->cache);
 		mem_free(item->type);
+		mem_free(item->shape);
+		mem_free(item->no_stack);
 		mem_free(item->call);
 		mem_free(item->freed_by);
 		mem_free(item->text);

@@ -32,13 +32,13 @@ void check_frame_line(struct strbuf *sb, const struct check_frame *f,
 }
 
 static void print_stack(const struct check *check, FILE *out, bool is_there,
-			const struct check_stack *s)
+			const struct check_stack *s, const char *why)
 {
 	struct strbuf sb = {0};
 
 	if (!is_there)
-		strbuf_puts(&sb, "    (no stack: auditing was off, or the "
-				 "allocator has none)\n");
+		strbuf_printf(&sb, "    (no stack: %s)\n",
+			      why ? why : "it was not recorded");
 	for (size_t i = 0; i < s->n; i++)
 		check_frame_line(&sb, s->v[i], (unsigned)i, check);
 	fputs(strbuf_str(&sb), out);
@@ -86,6 +86,8 @@ static void print_buffers(const struct check *check, const struct verdict *v,
 			plural(item->ncaches - 1));
 	if (item->type)
 		fprintf(out, " (%s)", item->type);
+	if (item->shape)
+		fprintf(out, " %s", item->shape);
 	fprintf(out,
 		*item->call ? ", allocated by %s at:" : ", allocated%s at:",
 		item->call);
@@ -93,7 +95,7 @@ static void print_buffers(const struct check *check, const struct verdict *v,
 		item->state == ITEM_KNOWN   ? " known"
 		: item->state == ITEM_NOTED ? " tolerated"
 					    : "");
-	print_stack(check, out, item->has_stack, &item->stack);
+	print_stack(check, out, item->has_stack, &item->stack, item->no_stack);
 	if (item->kept_by != ITEM_NONE && item->kind == ITEM_INDIRECT)
 		print_keeper(v, out, item);
 	if (item->kept_bufs && item->kind == ITEM_LEAK)
@@ -116,7 +118,8 @@ static void print_damage(const struct check *check, FILE *out,
 	if (item->did) {
 		fprintf(out, "  last %s by thread %u at:\n", item->did,
 			item->tid);
-		print_stack(check, out, item->has_stack, &item->stack);
+		print_stack(check, out, item->has_stack, &item->stack,
+			    item->no_stack);
 	}
 	fputc('\n', out);
 }
@@ -139,9 +142,9 @@ static void print_mismatch(const struct check *check, FILE *out,
 	if (item->tid)
 		fprintf(out, " by thread %u", item->tid);
 	fputs(" at:\n", out);
-	print_stack(check, out, item->has_stack, &item->stack);
+	print_stack(check, out, item->has_stack, &item->stack, item->no_stack);
 	fprintf(out, "  freed by thread %u at:\n", item->freed_tid);
-	print_stack(check, out, item->has_freed, &item->freed);
+	print_stack(check, out, item->has_freed, &item->freed, NULL);
 	fputc('\n', out);
 }
 

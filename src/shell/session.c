@@ -206,6 +206,22 @@ struct err *session_leaks_bytewise(struct session *s, bool is_bytewise,
 	return err ? err : session_leaks(s, ret);
 }
 
+/* leaves none behind when it fails */
+static struct err *build_typegraph(struct session *s, struct heap *heap,
+				   struct leaks *leaks)
+{
+	struct typegraph *g = NULL;
+	struct err *err = typegraph_build(heap, leaks->set, &g);
+
+	if (!err)
+		err = typegraph_group_leaks(g, leaks);
+	if (err)
+		typegraph_free(g);
+	else
+		s->typegraph = g;
+	return err;
+}
+
 struct err *session_typegraph(struct session *s, struct typegraph **ret)
 {
 	struct leaks *leaks = NULL;
@@ -215,7 +231,7 @@ struct err *session_typegraph(struct session *s, struct typegraph **ret)
 	if (!err)
 		err = session_leaks(s, &leaks);
 	if (!err && !s->typegraph)
-		err = typegraph_build(heap, leaks->set, &s->typegraph);
+		err = build_typegraph(s, heap, leaks);
 	if (!err)
 		*ret = s->typegraph;
 	return err;

@@ -214,6 +214,34 @@ static void a_ring_behind_another_leak_is_indirect(void **state)
 	done(w);
 }
 
+static void
+without_a_stack_leaks_are_grouped_by_what_they_look_like(void **state)
+{
+	struct world *w = world();
+
+	(void)state;
+	/* a list of 20, and between its elements 20 of numbers */
+	for (int i = 0; i < 40; i++) {
+		buf(w, i, BUF_ALLOCATED, 0);
+		if (i % 2)
+			put(w, BUF(i), 0x100000000 + (uint64_t)i);
+		else if (i < 38)
+			put(w, BUF(i), BUF(i + 2));
+		put(w, BUF(i) + 8, 7);
+	}
+	expect(w, 2, 40);
+	for (size_t i = 0; i < 2; i++) {
+		const struct leak *l = &w->l->v[i];
+
+		assert_int_equal(l->nbufs, 20);
+		for (size_t k = 0; k < 20; k++)
+			assert_int_equal(l->members[k] % 2, l->buf % 2);
+		assert_string_equal(l->shape, l->buf % 2 ? "{num*2 0*6}"
+							 : "{own? num 0*6}");
+	}
+	done(w);
+}
+
 static void a_pointer_to_itself_saves_nobody(void **state)
 {
 	struct world *w = world();
@@ -542,6 +570,8 @@ int main(void)
 		cmocka_unit_test(a_lost_chain_has_one_direct_leak),
 		cmocka_unit_test(a_lost_ring_has_one_direct_leak),
 		cmocka_unit_test(a_ring_behind_another_leak_is_indirect),
+		cmocka_unit_test(
+			without_a_stack_leaks_are_grouped_by_what_they_look_like),
 		cmocka_unit_test(a_pointer_to_itself_saves_nobody),
 		cmocka_unit_test(an_interior_pointer_keeps_and_is_told),
 		cmocka_unit_test(one_past_the_end_keeps_weakly),
