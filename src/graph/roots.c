@@ -57,6 +57,7 @@
 #include "graph/graph.h"
 
 #define RED_ZONE  128
+#define ZEROS_MIN 16u /* words at sp */
 #define PAGE      4096u
 #define TCB_ALIGN 64
 #define TCB_DTV   0x8
@@ -610,6 +611,26 @@ static struct err *exclude_own(struct roots_ctx *c)
 	return NULL;
 }
 
+/* gcore writes zeros for a map of which it could not read a page, such as one with
+ * guard pages within: the thread's own variables begin with their address, and
+ * what it goes back to is above its sp */
+static void doubt_zeros(struct roots_ctx *c, const struct target_thread *th)
+{
+	uint64_t word = 0;
+
+	if (!th->has_regs || th->regs_partial || th->regs.fs_base == 0 ||
+	    !target_map_at(c->t, th->regs.fs_base) ||
+	    word_at(c->t, th->regs.fs_base))
+		return;
+	for (unsigned i = 0; i < ZEROS_MIN && word == 0; i++)
+		word = word_at(c->t, th->regs.rsp + i * 8ull);
+	if (word == 0)
+		doubt(c->roots,
+		      "the stack of thread %u is all zeros in the dump: whoever "
+		      "wrote it could not read it",
+		      th->tid);
+}
+
 /* looks for stacks where the allocator has nothing */
 static void find_stacks(struct roots_ctx *c)
 {
@@ -644,6 +665,8 @@ static struct err *collect(struct roots_ctx *c)
 
 	if (err)
 		return err;
+	for (size_t i = 0; i < target_nthreads(c->t); i++)
+		doubt_zeros(c, target_thread(c->t, i));
 	sort_exclusions(c);
 	find_stacks(c);
 	read_used(c);
