@@ -46,6 +46,22 @@ def run(name, args, tag, env=None):
     return moments
 
 
+def run_dumped(how, name, args, tag, env=None):
+    """Runs a fixture to its first moment; of that the "kernel" writes the core,
+    "gcore", or "pmdb".  -> the moment"""
+    path = os.path.join(T.WORK, tag)
+    cmd = [T.fixture(name), *map(str, args), "1"]
+    env = dict(os.environ, TRUTH=path,
+               TRUTH_MODE="abort" if how == "kernel" else "wait", **(env or {}))
+    path += ".0"
+    if how == "kernel":
+        T.dump_by_kernel(cmd, env, path + ".core")
+    else:
+        T.dump_by(T.BY_GCORE if how == "gcore" else T.BY_PMDB, cmd, env,
+                  path + ".core")
+    return Moment(path)
+
+
 def totals(core, *opts):
     """What mallinfo2() would say, from ::heapstat -> it, what pmdb complains"""
     p = subprocess.run([T.PMDB, "--json", *opts, "-e", "::heapstat", core],

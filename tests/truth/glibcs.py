@@ -140,34 +140,19 @@ def _get(apt, suite, version):
     os.rename(new, top)
 
 
-class Glibc:
-    """One of them."""
+class Here:
+    """The one of this machine."""
 
-    def __init__(self, version, is_named):
-        self.version, self.is_named = version, is_named
-        self.top = os.path.join(CACHE, version)
-        self.dir = os.path.join(self.top, "named" if is_named else "plain")
-        self.root = os.path.join(self.top, "root")
-        self.name = "%s, %s" % (version, "named" if is_named else "stripped")
-        self.is_old = series(version) < series(here())
-
-    def loader(self):
-        return os.path.join(self.dir, LOADER)
+    name, is_old = "here, " + here(), False
 
     def libc(self):
-        return os.path.join(self.dir, "libc.so.6")
+        """Its file."""
+        out = _run("ldd", "/bin/sh").stdout
+        return re.search(r"libc\.so\.6 => (\S+)", out).group(1)
 
-    def _flags(self):
-        flags = ["-Wl,-rpath," + self.dir,
-                 "-Wl,--dynamic-linker=" + self.loader()]
-        if self.is_old:
-            # what begins a program has changed; the kernel's headers have not
-            flags += ["--sysroot=" + self.root, "-idirafter", "/usr/include",
-                      "-idirafter", "/usr/include/x86_64-linux-gnu",
-                      os.path.join(self.dir, "libpthread.so.0"),
-                      os.path.join(self.dir, "libdl.so.2"), self.libc(),
-                      self.loader()]
-        return flags
+    def flags(self):
+        """How to link with it."""
+        return []
 
     def compile(self, out, *args):
         """Builds a program or a library that runs with this libc."""
@@ -175,12 +160,50 @@ class Glibc:
              "-I" + TOP + "/fixtures", "-I" + TOP + "/src/kmem",
              "-I" + TOP + "/src", "-o", out, *args,
              *sorted(glob.glob(T.B + "/src/snap/*.o")), "-lpthread",
-             *self._flags())
+             *self.flags())
         return out
 
     def fixture(self, name, into):
+        """Builds a fixture -> its path"""
         return self.compile(os.path.join(into, name),
                             TOP + "/fixtures/prog/" + name + ".c")
+
+    def command(self, args):
+        """The command that runs a program of this machine with this libc."""
+        return args
+
+
+class Glibc(Here):
+    """One of a release, with debug information or without."""
+
+    def __init__(self, version, is_named):
+        self.top = os.path.join(CACHE, version)
+        self.dir = os.path.join(self.top, "named" if is_named else "plain")
+        self.root = os.path.join(self.top, "root")
+        self.name = "%s, %s" % (version, "named" if is_named else "stripped")
+        self.is_old = series(version) < series(here())
+        self.loader = os.path.join(self.dir, LOADER)
+
+    def libc(self):
+        return os.path.join(self.dir, "libc.so.6")
+
+    def flags(self):
+        flags = ["-Wl,-rpath," + self.dir,
+                 "-Wl,--dynamic-linker=" + self.loader]
+        if self.is_old:
+            # what begins a program has changed; the kernel's headers have not
+            flags += ["--sysroot=" + self.root, "-idirafter", "/usr/include",
+                      "-idirafter", "/usr/include/x86_64-linux-gnu",
+                      os.path.join(self.dir, "libpthread.so.0"),
+                      os.path.join(self.dir, "libdl.so.2"), self.libc(),
+                      self.loader]
+        return flags
+
+    def command(self, args):
+        path = args[0]
+        if self.is_old:
+            path = os.path.join(self.root, path.lstrip("/"))
+        return [self.loader, "--library-path", self.dir, path, *args[1:]]
 
 
 def fetch():

@@ -125,24 +125,37 @@ def _plain_env(truth, mode, env):
     return {k: v for k, v in e.items() if v is not None}
 
 
-def gcore(name, env=None, tag="gcore"):
-    """Runs a fixture under the library alone and has gdb write its core."""
-    core, truth = _paths(name, tag)
-    p = subprocess.Popen([fixture(name)], env=_plain_env(truth, "wait", env),
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, text=True)
+def dump_by(writer, args, env, core):
+    """Runs a program until it says "ready", and has others write its core: the
+    command "writer", in which PID and CORE stand for what they say.
+    -> (status, stdout, stderr) of the program"""
+    p = subprocess.Popen(args, env=env, stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         text=True)
     atexit.register(p.kill)
     if p.stdout.readline() != "ready\n":
         p.kill()
-        raise RuntimeError(name + ": not ready: " + p.communicate()[1])
+        raise RuntimeError(args[0] + ": not ready: " + p.communicate()[1])
     time.sleep(0.2)  # until it waits in read()
-    g = subprocess.run(["gdb", "-nx", "-batch", "-p", str(p.pid),
-                        "-ex", "gcore " + core], timeout=TIMEOUT,
-                       capture_output=True, text=True)
+    w = subprocess.run([a.replace("PID", str(p.pid)).replace("CORE", core)
+                        for a in writer], timeout=TIMEOUT,
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True)
     out, err = p.communicate()
     if not os.path.exists(core):
-        raise RuntimeError("gcore: " + g.stdout + g.stderr)
-    return Run(p.returncode, out, err, core, truth)
+        raise RuntimeError(writer[0] + ": " + w.stdout + w.stderr)
+    return p.returncode, out, err
+
+
+BY_GCORE = ("gdb", "-nx", "-batch", "-p", "PID", "-ex", "gcore CORE")
+BY_PMDB = (PMDB, "snap", "-p", "PID", "-o", "CORE")
+
+
+def gcore(name, env=None, tag="gcore"):
+    """Runs a fixture under the library alone and has gdb write its core."""
+    core, truth = _paths(name, tag)
+    rc, out, err = dump_by(BY_GCORE, [fixture(name)],
+                           _plain_env(truth, "wait", env), core)
+    return Run(rc, out, err, core, truth)
 
 
 def kernel_core_why_not():
@@ -157,25 +170,33 @@ def kernel_core_why_not():
     return ""
 
 
-def kernel_core(name, env=None, tag="kernel"):
-    """Runs a fixture under the library alone; abort() makes the core."""
+def dump_by_kernel(args, env, core):
+    """Runs a program that aborts -> (status, stdout, stderr)"""
     import resource
-    core, truth = _paths(name, tag)
     cwd = core + ".d"
     os.makedirs(cwd)
 
     def limits():
         resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
 
-    p = subprocess.run([fixture(name)], env=_plain_env(truth, "abort", env),
-                       preexec_fn=limits, cwd=cwd, timeout=TIMEOUT,
-                       stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    p = subprocess.run(args, env=env, preexec_fn=limits, cwd=cwd,
+                       timeout=TIMEOUT, stdin=subprocess.DEVNULL,
+                       capture_output=True, text=True)
     found = os.listdir(cwd)
     if len(found) != 1:
-        raise RuntimeError("%s: status %d, cores %r" % (name, p.returncode,
+        raise RuntimeError("%s: status %d, cores %r" % (args[0], p.returncode,
                                                         found))
     os.rename(os.path.join(cwd, found[0]), core)
-    return Run(p.returncode, p.stdout, p.stderr, core, truth)
+    os.rmdir(cwd)
+    return p.returncode, p.stdout, p.stderr
+
+
+def kernel_core(name, env=None, tag="kernel"):
+    """Runs a fixture under the library alone; abort() makes the core."""
+    core, truth = _paths(name, tag)
+    rc, out, err = dump_by_kernel([fixture(name)],
+                                  _plain_env(truth, "abort", env), core)
+    return Run(rc, out, err, core, truth)
 
 
 def pmdb(dump, *cmds, json_out=False):
