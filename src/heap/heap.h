@@ -209,7 +209,7 @@ struct heap_finding {
 	/* ascending, as much as is known of the buffer and what lies around it;
 	 * ends with the first that is empty */
 	struct heap_expect want[HEAP_EXPECT_MAX + 1];
-	char text[160]; /* mdb's words for a buffer */
+	char text[256]; /* mdb's words for a buffer */
 };
 
 enum heap_log {

@@ -13,6 +13,7 @@
  * recorded, nor is who asked.
  */
 #include "heap/heap_glibc_impl.h"
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,8 +121,10 @@ static void count_region(struct glibc_heap *gh, const struct glibc_region *r)
 	}
 }
 
-/* a thread that stands in malloc may have a list in its hands */
-static bool is_in_malloc(struct glibc_heap *gh, const struct target_thread *th)
+/* a thread that stands in malloc may have a list in its hands; which function,
+ * or NULL.  What the compiler made of one has its name, a dot and more. */
+static const char *is_in_malloc(struct glibc_heap *gh,
+				const struct target_thread *th)
 {
 	static const char *const names[] = {
 		"malloc",
@@ -130,6 +133,10 @@ static bool is_in_malloc(struct glibc_heap *gh, const struct target_thread *th)
 		"realloc",
 		"_int_malloc",
 		"_int_free",
+		"_int_free_chunk",
+		"_int_free_merge_chunk",
+		"_int_free_create_chunk",
+		"_int_free_maybe_consolidate",
 		"_int_realloc",
 		"_int_memalign",
 		"malloc_consolidate",
@@ -148,11 +155,12 @@ static bool is_in_malloc(struct glibc_heap *gh, const struct target_thread *th)
 	if (!gh->types || !th->has_regs ||
 	    types_object_at(gh->types, th->regs.rip) != gh->libc ||
 	    !types_symbol_at(gh->types, th->regs.rip, &sym))
-		return false;
+		return NULL;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strcmp(sym.name, names[i]) == 0)
-			return true;
-	return false;
+		if (strcspn(sym.name, ".") == strlen(names[i]) &&
+		    strncmp(sym.name, names[i], strlen(names[i])) == 0)
+			return names[i];
+	return NULL;
 }
 
 static void judge_health(struct glibc_heap *gh)
@@ -169,6 +177,30 @@ static void judge_health(struct glibc_heap *gh)
 			h->is_quiescent = false;
 }
 
+/* What was found when malloc itself stumbled over it is no operation that was
+ * not finished. */
+static void judge_crash(struct glibc_heap *gh)
+{
+	struct heap_health *h = &gh->heap->health;
+	int signo = target_info(gh->t)->signo;
+
+	if (h->has_panic || gh->findings.n == 0 ||
+	    (signo != SIGSEGV && signo != SIGBUS))
+		return;
+	for (size_t i = 0; gh->libc && i < target_nthreads(gh->t); i++) {
+		const struct target_thread *th = target_thread(gh->t, i);
+		const char *where = is_in_malloc(gh, th);
+
+		if (!where || th->cursig != signo)
+			continue;
+		h->has_panic = true;
+		h->panic = mem_printf("%s in %s(), over what is damaged",
+				      signo == SIGSEGV ? "SIGSEGV" : "SIGBUS",
+				      where);
+		return;
+	}
+}
+
 struct err *glibc_load(struct glibc_heap *gh)
 {
 	if (gh->is_loaded)
@@ -177,6 +209,10 @@ struct err *glibc_load(struct glibc_heap *gh)
 
 	if (!err)
 		err = glibc_free_lists(gh);
+	if (!err)
+		glibc_check(gh);
+	if (!err)
+		judge_crash(gh);
 	/* what was interrupted is not read twice */
 	gh->is_loaded = true;
 	for (size_t i = 0; !err && i < gh->regions.n; i++)

@@ -223,6 +223,11 @@ struct err *glibc_tcaches(struct glibc_heap *gh) must_use;
 /** Reads the link at an address as free lists store it. */
 bool glibc_link(struct glibc_heap *gh, taddr_t at, taddr_t *ret);
 
+/* ---- heap_glibc_check.c ---------------------------------------------- */
+
+/** Looks at what arenas, heaps and malloc's parameters say of themselves. */
+void glibc_check(struct glibc_heap *gh);
+
 /* ---- heap_glibc_bulk.c ----------------------------------------------- */
 
 /** Slots of struct heap_ops. */

@@ -19,6 +19,7 @@
 
 #define LINK_SHIFT 12
 #define KEY_OFF    8u
+#define COUNT_SANE 256u
 
 /* ---- links ----------------------------------------------------------- */
 
@@ -126,7 +127,9 @@ static void broken(struct glibc_heap *gh, struct chain *c, taddr_t from,
 			": written to after it was freed",
 			from, size, to);
 	else
-		glibc_damage(gh, c->tc->addr, c->tc->addr,
+		glibc_damage(gh, c->tc->addr,
+			     c->tc->addr + gh->lay.tcache_entries +
+				     c->bin * 8ull,
 			     "tcache 0x%" PRIx64 ": its list of %" PRIu64
 			     " bytes begins at 0x%" PRIx64
 			     ", where no such buffer is",
@@ -154,8 +157,8 @@ static bool take(struct glibc_heap *gh, struct chain *c, taddr_t from,
 			     buf, p.bytes - 8);
 		return false;
 	}
-	if ((state != CHUNK_USED && state != CHUNK_UNSURE) ||
-	    p.bytes < c->min || p.bytes > c->max) {
+	if (!glibc_is_doubtful(state) &&
+	    (state != CHUNK_USED || p.bytes < c->min || p.bytes > c->max)) {
 		broken(gh, c, from, buf);
 		return false;
 	}
@@ -175,9 +178,12 @@ static bool take(struct glibc_heap *gh, struct chain *c, taddr_t from,
 	return true;
 }
 
-/* a damaged list: buffers with the key that no list has */
+/* A damaged list: buffers with the key that no list has.  As many as it counts
+ * were in it; if that is no number of a list, who knows. */
 static void sweep(struct glibc_heap *gh, unsigned bin, uint64_t missing)
 {
+	enum chunk_state state =
+		missing > COUNT_SANE ? CHUNK_LOST : CHUNK_TCACHE;
 	uint64_t key = 0;
 	uint64_t min = 0;
 	uint64_t max = 0;
@@ -196,7 +202,7 @@ static void sweep(struct glibc_heap *gh, unsigned bin, uint64_t missing)
 			    glibc_state(r, g) == CHUNK_USED &&
 			    glibc_read(gh, buf + KEY_OFF, &key) &&
 			    key == gh->tcache_key) {
-				glibc_set_state(r, g, CHUNK_TCACHE);
+				glibc_set_state(r, g, state);
 				missing--;
 			}
 			g = next;
@@ -246,7 +252,7 @@ static uint64_t read_list(struct glibc_heap *gh, struct chain *c)
 			     c->tc->addr, c->max - 8, c->n, count);
 	if (c->n)
 		add_list(gh, c, first);
-	return c->is_damaged && count > c->n ? count - c->n : 0;
+	return count > c->n ? count - c->n : 0;
 }
 
 struct err *glibc_tcaches(struct glibc_heap *gh)

@@ -275,7 +275,9 @@ static bool add_tcache(struct glibc_heap *gh, taddr_t tcache, uint32_t tid)
 	size_t g = 0;
 	struct glibc_region *r = glibc_chunk_at(gh, tcache - CHUNK_HEAD, &g);
 
-	if (!r || glibc_state(r, g) != CHUNK_USED || is_known(gh, tcache))
+	if (!r || is_known(gh, tcache) ||
+	    (glibc_state(r, g) != CHUNK_USED &&
+	     !glibc_is_doubtful(glibc_state(r, g))))
 		return false;
 	glibc_set_state(r, g, CHUNK_OWN);
 	VEC_PUSH(&gh->tcaches, t);
@@ -295,23 +297,33 @@ static bool is_chunk_of_tcache(struct glibc_heap *gh, taddr_t tcache)
 {
 	struct glibc_place p;
 
-	return glibc_place_of(gh, tcache, &p) && p.r &&
-	       is_tcache_size(gh, p.bytes) &&
-	       (glibc_state(p.r, p.g) == CHUNK_USED ||
-		glibc_state(p.r, p.g) == CHUNK_OWN);
+	if (!glibc_place_of(gh, tcache, &p) || !p.r)
+		return false;
+	enum chunk_state state = glibc_state(p.r, p.g);
+
+	return glibc_is_doubtful(state) ||
+	       (is_tcache_size(gh, p.bytes) &&
+		(state == CHUNK_USED || state == CHUNK_OWN));
 }
 
-/* by the variable of a thread, where its name is known */
+/* by the variable of a thread, where its name is known; of a thread that was
+ * never in need of one it leads into libc, if anywhere */
 static void tcache_by_name(struct glibc_heap *gh,
 			   const struct target_thread *th)
 {
 	struct symbol sym;
 	uint64_t tcache = 0;
 
-	if (types_tls_symbol(gh->types, gh->libc, th, "tcache", &sym) &&
-	    glibc_read(gh, sym.value, &tcache) &&
-	    is_chunk_of_tcache(gh, tcache))
-		(void)add_tcache(gh, tcache, th->tid);
+	if (!types_tls_symbol(gh->types, gh->libc, th, "tcache", &sym) ||
+	    !glibc_read(gh, sym.value, &tcache) || !tcache)
+		return;
+	if (is_chunk_of_tcache(gh, tcache) && add_tcache(gh, tcache, th->tid))
+		return;
+	if (!types_object_at(gh->types, tcache))
+		glibc_damage(gh, 0, sym.value,
+			     "thread %u: the pointer to its tcache is "
+			     "overwritten (0x%" PRIx64 ")",
+			     th->tid, tcache);
 }
 
 /* by the words of its block of variables, which libc's are in */

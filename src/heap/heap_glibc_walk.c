@@ -268,12 +268,24 @@ static void settle(struct walker *w, taddr_t p, uint64_t head)
 
 	if (!w->prev)
 		return;
-	if (!w->is_prev_unsure)
+	bool is_sure = !is_free || !glibc_reader_u64(&w->rd, p, &prev_size) ||
+		       prev_size == p - w->prev;
+
+	if (!w->is_prev_unsure && is_sure)
 		check_flag(w, is_free);
-	if (!is_free)
+	if (is_free)
+		set_at(w, w->prev, is_sure ? CHUNK_UNLINKED : CHUNK_UNSURE);
+	if (is_sure)
 		return;
-	set_at(w, w->prev, CHUNK_UNLINKED);
-	if (glibc_reader_u64(&w->rd, p, &prev_size) && prev_size != p - w->prev)
+	if ((head & 0xff) == 0)
+		glibc_damage(w->gh, w->prev + CHUNK_HEAD, p + 8,
+			     "chunk 0x%" PRIx64
+			     ": size field overwritten (0x%" PRIx64
+			     "): a zero byte was written past the end of the "
+			     "buffer before, 0x%" PRIx64 " of %" PRIu64
+			     " bytes",
+			     p, head, w->prev + CHUNK_HEAD, p - w->prev - 8);
+	else
 		glibc_damage(w->gh, w->prev + CHUNK_HEAD, p,
 			     "free buffer 0x%" PRIx64 " is %" PRIu64
 			     " bytes away from the next chunk, which says "
@@ -302,6 +314,21 @@ static taddr_t give_up(struct walker *w, taddr_t p, const char *why)
 	return w->r->end;
 }
 
+/* the chunk before, whose size is known to be wrong, has led astray: it ends at
+ * the next that is sound */
+static taddr_t extend(struct walker *w, taddr_t p, taddr_t next)
+{
+	glibc_damage(w->gh, w->prev + CHUNK_HEAD, w->prev + 8,
+		     "chunk 0x%" PRIx64
+		     ": size field overwritten: no chunk begins where it ends; "
+		     "%" PRIu64 " bytes skipped",
+		     w->prev, next - p);
+	if (glibc_state(w->r, (size_t)(w->prev - w->r->start) / GRANULE) ==
+	    CHUNK_USED)
+		set_at(w, w->prev, CHUNK_UNSURE);
+	return next;
+}
+
 /* a size that cannot be: returns where to go on */
 static taddr_t stumble(struct walker *w, taddr_t p, uint64_t head)
 {
@@ -323,13 +350,17 @@ static taddr_t stumble(struct walker *w, taddr_t p, uint64_t head)
 	next = resync(w, p + CHUNK_MIN, w->r->end, 0);
 	if (!next)
 		return give_up(w, p, "size field overwritten, no sound chunk");
+	if (prev && w->is_prev_unsure)
+		return extend(w, p, next);
 	if (prev)
 		glibc_damage(
 			w->gh, prev + CHUNK_HEAD, p + 8,
 			"chunk 0x%" PRIx64
 			": size field overwritten (0x%" PRIx64
-			") by the buffer before, 0x%" PRIx64 " of %" PRIu64
-			" bytes, or its size was; %" PRIu64 " bytes skipped",
+			"): written past the end of the buffer before, "
+			"0x%" PRIx64 " of %" PRIu64
+			" bytes, or before its own begin, or that one's size "
+			"is wrong; %" PRIu64 " bytes skipped",
 			p, head, prev + CHUNK_HEAD, p - prev - 8, next - p);
 	else
 		glibc_damage(w->gh, 0, p + 8,
@@ -432,6 +463,8 @@ static taddr_t step(struct walker *w, taddr_t p)
 	case HEAD_CHUNK:
 		settle(w, p, head);
 		begin_at(w, p, head, false);
+		/* the flags of such a one are no flags */
+		w->is_prev_unsure = (head & 0xff) == 0;
 		return p + (head & ~(uint64_t)CHUNK_FLAGS);
 	case HEAD_TOP:
 		return pass_top(w, p, head);
@@ -807,6 +840,15 @@ static taddr_t find_lost(struct glibc_heap *gh, uint64_t bytes)
 	return found;
 }
 
+/* without fastbins, since 2.43, nobody knows what it counts when there are none */
+static bool is_sum_right(const struct glibc_heap *gh,
+			 const struct big_search *s)
+{
+	if (s->is_inexact || (s->n == 0 && gh->lay.nfastbins == 0))
+		return true;
+	return s->bytes_found == s->bytes;
+}
+
 static void add_bigs(struct glibc_heap *gh)
 {
 	struct big_search s = {0};
@@ -817,9 +859,9 @@ static void add_bigs(struct glibc_heap *gh)
 	s.n = s.is_known ? glibc_u32(gh, gh->lay.mp_n_mmaps) : 0;
 	find_bigs(gh, &s, false);
 	find_bigs(gh, &s, true);
-	if (!s.is_known || is_all_found(gh, &s))
+	if (!s.is_known || (is_all_found(gh, &s) && is_sum_right(gh, &s)))
 		return;
-	if (s.n - gh->bigs.n == 1)
+	if (s.n - gh->bigs.n == 1 && s.bytes > s.bytes_found)
 		lost = find_lost(gh,
 				 (s.bytes - s.bytes_found) & ~(PAGE - 1ull));
 	if (lost)
@@ -828,7 +870,7 @@ static void add_bigs(struct glibc_heap *gh)
 			     " bytes: size field overwritten",
 			     lost, s.bytes - s.bytes_found);
 	else
-		glibc_damage(gh, 0, 0,
+		glibc_damage(gh, 0, gh->lay.mp_mmapped,
 			     "%zu mmapped chunks of %" PRIu64
 			     " bytes found, malloc has %" PRIu64 " of %" PRIu64,
 			     gh->bigs.n, s.bytes_found, s.n, s.bytes);
