@@ -742,6 +742,19 @@ static int wait_for_memory(vmem_t *vmp, const struct want *w, int vmflag,
 	return LOOK_AGAIN;
 }
 
+/** Lets two free segments that only the rotor keeps apart be one; 0: there are
+ * none.  May drop vm_lock for a while. */
+static int join_at_rotor(vmem_t *vmp)
+{
+	vmem_seg_t *rotor = &vmp->vm_rotor;
+
+	if (rotor->vs_aprev->vs_type != VMEM_FREE ||
+	    rotor->vs_anext->vs_type != VMEM_FREE)
+		return 0;
+	vmem_advance(vmp, rotor, rotor->vs_anext);
+	return 1;
+}
+
 /** Ends an operation that was successful: drops vm_lock, and gives back what
  * was imported in vain. */
 static void *xalloc_done(vmem_t *vmp, uintptr_t addr, kmem_waiter_t *me,
@@ -770,6 +783,8 @@ static void *xalloc(vmem_t *vmp, const struct want *w, int vmflag)
 		vsp = NULL;
 		if (!is_beyond(vmp, w->bytes, vmflag)) {
 			vsp = find_fit(vmp, w, vmflag, &addr);
+			if (!vsp && join_at_rotor(vmp))
+				continue;
 			if (!vsp && how == LOOK_AGAIN)
 				vsp = import_span(vmp, w, vmflag, &spare,
 						  &addr);

@@ -100,6 +100,30 @@ static void next_fit_reuses_as_late_as_possible(void **state)
 	vmem_destroy(vmp);
 }
 
+/* two free segments with the rotor between them are one for everybody */
+static void the_rotor_hides_nothing_from_other_policies(void **state)
+{
+	static const int policy[] = {0, VM_BESTFIT, VM_FIRSTFIT, VM_NEXTFIT};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(policy) / sizeof(*policy); i++) {
+		vmem_t *vmp = ids(1, 16);
+
+		assert_int_equal(take(vmp, 5, VM_NEXTFIT), 1);
+		assert_int_equal(take(vmp, 5, VM_NEXTFIT), 6);
+		give(vmp, 6, 5);
+		give(vmp, 1, 5);
+		assert_int_equal(take(vmp, 16, policy[i]), 1);
+		give(vmp, 1, 16);
+		assert_ptr_equal(vmem_xalloc(vmp, 14, 1, 0, 16, NULL, NULL,
+					     VM_NOSLEEP | policy[i]),
+				 (void *)1);
+		vmem_xfree(vmp, (void *)1, 14);
+		assert_int_equal(check_arena(vmp), 0);
+		vmem_destroy(vmp);
+	}
+}
+
 static void end_allocation_carves_from_the_top(void **state)
 {
 	vmem_t *vmp = ids(1, 16);
@@ -506,6 +530,7 @@ int main(void)
 		cmocka_unit_test(a_fit_in_the_sizes_own_list_is_found),
 		cmocka_unit_test(best_fit_takes_the_tightest),
 		cmocka_unit_test(next_fit_reuses_as_late_as_possible),
+		cmocka_unit_test(the_rotor_hides_nothing_from_other_policies),
 		cmocka_unit_test(end_allocation_carves_from_the_top),
 		cmocka_unit_test(constraints_hold),
 		cmocka_unit_test(an_impossible_range_fails),
