@@ -519,28 +519,30 @@ typedef struct kmem_frame {
  * thread.
  */
 #define KMEM_MEMO_WORDS 32
-#define KMEM_MEMO_NONE  ((uint16_t)(KMEM_MEMO_WORDS + 1)) /* too many */
+#define KMEM_MEMO_NONE  ((uint32_t)(KMEM_MEMO_WORDS + 1)) /* too many */
 #define KMEM_MEMO_SETS  64
 #define KMEM_MEMO_WAYS  4
 
 typedef struct kmem_memo {
-	uint64_t mo_key;  /* ticket of who filled it above, depot id below; the
-			  * id is 0 until the entry is whole */
+	uint64_t mo_key; /* ticket of who filled it above, depot id below; the
+			   * id is 0 until the entry is whole */
+	uintptr_t mo_sp; /* where the walk began */
+	uintptr_t mo_pc;
 	uintptr_t mo_tag; /* what the caller says of the stack beside */
-	uintptr_t mo_pc;  /* where the walk began */
-	uintptr_t mo_sp;
-	uintptr_t mo_bp; /* counts when mo_has_bp */
-	uint64_t mo_generation;
-	uint16_t mo_nwords;
-	uint16_t mo_has_bp;
+	uintptr_t mo_bp;
+	uintptr_t mo_bp_mask; /* all ones: mo_bp counts */
+	uint64_t mo_span;     /* of unwind_spans, that had all of it */
+	uint32_t mo_nwords;   /* whole entries: filled up to a multiple of 4 */
+	uint32_t mo_end;      /* bytes above mo_sp that were read */
 	uint16_t mo_at[KMEM_MEMO_WORDS];    /* words above mo_sp */
 	uintptr_t mo_word[KMEM_MEMO_WORDS]; /* what was there */
 } kmem_memo_t;
 
 typedef struct kmem_memo_table {
-	kmem_memo_t mt_memo[KMEM_MEMO_SETS][KMEM_MEMO_WAYS];
-	uint8_t mt_victim[KMEM_MEMO_SETS];
+	uint64_t mt_generation; /* of unwind_generation, that entries are of */
 	uint32_t mt_ticket;
+	uint8_t mt_victim[KMEM_MEMO_SETS];
+	kmem_memo_t mt_memo[KMEM_MEMO_SETS][KMEM_MEMO_WAYS];
 } kmem_memo_table_t;
 
 /**

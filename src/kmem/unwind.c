@@ -73,10 +73,9 @@
 #include <sys/syscall.h>
 #include "unwind_sys.h"
 
-#define CACHE_BITS 15
-#define CALL_BITS  12
-#define RULE_BITS  17
-#define RULE_MASK  ((1u << RULE_BITS) - 1)
+#define CALL_BITS 12
+#define RULE_BITS UNWIND_RULE_BITS
+#define RULE_MASK ((1u << RULE_BITS) - 1)
 
 enum {
 	RULE_OTHER = 0x10000,
@@ -90,7 +89,7 @@ enum {
 };
 
 #define SLOT_MAX  15
-#define WORDS_MAX 4095
+#define WORDS_MAX UNWIND_WORDS_MAX
 
 /* where the kernel's signal frame has them, from rsp at the sigreturn */
 #define SIGNAL_RBP 120
@@ -128,7 +127,7 @@ enum step {
 };
 
 /* (I1); no lock */
-static uint64_t cache[1 << CACHE_BITS];
+uint64_t unwind_cache[1 << UNWIND_CACHE_BITS];
 uint64_t unwind_generation;
 
 /* return address << 1 | does a call end there; (I1), (I2) as for cache; no
@@ -397,16 +396,6 @@ static uint32_t compile(const struct unwind_row *row, uintptr_t pc)
 
 /* ---- the cache --------------------------------------------------------- */
 
-static inline uint64_t hash(uintptr_t pc, unsigned bits)
-{
-	return pc * 0x9e3779b97f4a7c15 >> (64 - bits);
-}
-
-static inline uint64_t *cache_slot(uintptr_t pc)
-{
-	return &cache[hash(pc, CACHE_BITS)];
-}
-
 /* stores an entry found out of an object when the generation was before; (I2)
  */
 static void store(uint64_t *slot, uint64_t entry, uint64_t before)
@@ -419,8 +408,8 @@ static void store(uint64_t *slot, uint64_t entry, uint64_t before)
 
 bool unwind_call_get(uintptr_t ra, bool *is_call)
 {
-	uint64_t entry =
-		__atomic_load_n(&calls[hash(ra, CALL_BITS)], __ATOMIC_RELAXED);
+	uint64_t entry = __atomic_load_n(&calls[unwind_hash(ra, CALL_BITS)],
+					 __ATOMIC_RELAXED);
 
 	*is_call = entry & 1;
 	return entry >> 1 == ra;
@@ -437,8 +426,8 @@ void unwind_call_put(uintptr_t ra, bool is_call,
 	if (ra >> 63)
 		return;
 	if (unwind_object_note(obj))
-		store(&calls[hash(ra, CALL_BITS)], (uint64_t)ra << 1 | is_call,
-		      before);
+		store(&calls[unwind_hash(ra, CALL_BITS)],
+		      (uint64_t)ra << 1 | is_call, before);
 	else
 		kmem_unwind_flush();
 }
@@ -449,8 +438,8 @@ void kmem_unwind_flush(void)
 
 	__atomic_fetch_add(&unwind_generation, 1, __ATOMIC_SEQ_CST); /* (I2) */
 	unwind_objects_forget();
-	for (i = 0; i < (size_t)1 << CACHE_BITS; i++)
-		__atomic_store_n(&cache[i], 0, __ATOMIC_RELAXED);
+	for (i = 0; i < (size_t)1 << UNWIND_CACHE_BITS; i++)
+		__atomic_store_n(&unwind_cache[i], 0, __ATOMIC_RELAXED);
 	for (i = 0; i < (size_t)1 << CALL_BITS; i++)
 		__atomic_store_n(&calls[i], 0, __ATOMIC_RELAXED);
 }
@@ -473,7 +462,7 @@ static uint32_t __attribute__((noinline)) miss(uintptr_t pc)
 		kmem_unwind_flush();
 		return rule;
 	}
-	store(cache_slot(pc), (uint64_t)pc << RULE_BITS | rule, before);
+	store(unwind_cache_slot(pc), (uint64_t)pc << RULE_BITS | rule, before);
 	return rule;
 }
 
@@ -580,14 +569,16 @@ static inline void note(kmem_memo_t *memo, uintptr_t addr, uintptr_t word)
 	}
 	memo->mo_at[n] = (uint16_t)(offset / 8);
 	memo->mo_word[n] = word;
-	memo->mo_nwords = (uint16_t)(n + 1);
+	memo->mo_nwords = n + 1;
+	if (memo->mo_end < offset + 8)
+		memo->mo_end = (uint32_t)offset + 8;
 }
 
 /* notes that a frame was found by rbp, which was loaded from bp_at */
 static inline void note_bp(kmem_memo_t *memo, uintptr_t bp_at, uintptr_t bp)
 {
 	if (bp_at == BP_START)
-		memo->mo_has_bp = 1;
+		memo->mo_bp_mask = UINTPTR_MAX;
 	else if (bp_at != BP_NOTED)
 		note(memo, bp_at, bp);
 }
@@ -622,7 +613,7 @@ walk(struct unwind_frame f, uintptr_t *pcs, unsigned max, unsigned skip,
 		bool is_exact = f.is_exact;
 
 		for (; n < max + skip; n++) {
-			entry = __atomic_load_n(cache_slot(pc),
+			entry = __atomic_load_n(unwind_cache_slot(pc),
 						__ATOMIC_RELAXED);
 			if (UNWIND_UNLIKELY(entry >> RULE_BITS != pc))
 				entry = miss(pc);

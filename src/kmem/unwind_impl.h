@@ -212,6 +212,23 @@ extern KM_HIDDEN uint64_t unwind_generation;
 #define UNWIND_SPAN_BITS 28
 extern KM_HIDDEN __thread uint64_t unwind_spans[2];
 
+/* the rules of pcs, one word each (theory in unwind.c) */
+#define UNWIND_CACHE_BITS 15
+#define UNWIND_RULE_BITS  17
+#define UNWIND_WORDS_MAX  4095
+extern KM_HIDDEN uint64_t unwind_cache[1 << UNWIND_CACHE_BITS];
+
+static inline uint64_t unwind_hash(uintptr_t pc, unsigned bits)
+{
+	return pc * 0x9e3779b97f4a7c15 >> (64 - bits);
+}
+
+/** Where the rule of a pc is if it is known. */
+static inline uint64_t *unwind_cache_slot(uintptr_t pc)
+{
+	return &unwind_cache[unwind_hash(pc, UNWIND_CACHE_BITS)];
+}
+
 /** Sets st to what is known of the stack sp is on; false: not readable. */
 KM_HIDDEN bool unwind_stack_find(struct unwind_stack *st, uintptr_t sp);
 
