@@ -24,19 +24,37 @@ static int is_nested(uintptr_t frame)
 	return capture_frame - frame - 1 < KMEM_NEST_BYTES;
 }
 
-int kmem_own_object = -1;
+struct kmem_own_code kmem_own_code;
 
-int kmem_own_object_find(void)
+void kmem_audit_init(void)
 {
 	const Elf64_Phdr *ph =
 		(const void *)((uintptr_t)&__ehdr_start + __ehdr_start.e_phoff);
-	int answer = 1;
 
 	for (int i = 0; i < __ehdr_start.e_phnum; i++)
 		if (ph[i].p_type == PT_INTERP)
-			answer = 0;
-	KM_POKE(kmem_own_object, answer); /* all find the same */
-	return answer;
+			return; /* the program itself */
+	kmem_own_code.oc_start = (uintptr_t)&__ehdr_start;
+	kmem_own_code.oc_bytes = (uintptr_t)etext - (uintptr_t)&__ehdr_start;
+}
+
+int kmem_find_caller(const uintptr_t *frame, kmem_frame_t *from,
+		     uintptr_t *ret_own)
+{
+	const uintptr_t *next;
+
+	*ret_own = 0;
+	while (kmem_is_own_pc(frame[1])) {
+		next = (const uintptr_t *)frame[0];
+		if ((uintptr_t)next - (uintptr_t)frame - 1 >= KMEM_NEST_BYTES)
+			return 0;
+		*ret_own = frame[1];
+		frame = next;
+	}
+	from->fr_pc = frame[1];
+	from->fr_sp = (uintptr_t)(frame + 2);
+	from->fr_bp = frame[0];
+	return 1;
 }
 
 /** The number of a stack that is not remembered. */

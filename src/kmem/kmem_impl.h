@@ -283,7 +283,10 @@ typedef struct kmem_thread {
 	uint32_t th_nstamps; /* it may still give (kmem_clock.c) */
 	hrtime_t th_stamp;   /* its last */
 	hrtime_t th_tick;    /* of the kernel, when it looked */
-	char th_pad[8];
+	char *th_log;        /* its next record (kmem_log.c) */
+	char *th_log_end;    /* where its run of the log ends */
+	uint32_t th_log_run; /* 1 + its number; 0 none */
+	char th_pad[44];
 	kmem_thread_bin_t th_bin[KMEM_NCLASSES];
 	void *th_round[KMEM_NROUNDS];
 } kmem_thread_t;
@@ -292,7 +295,7 @@ typedef struct kmem_cpu_log_header {
 	kmem_mutex_t clh_lock;
 	int32_t clh_chunk;
 	char *clh_current;
-	size_t clh_avail;
+	size_t clh_avail; /* in its run, or else in the chunk */
 	uint64_t clh_hits;
 	size_t clh_kept; /* of clh_avail while a fork is made, and 1 more */
 	char clh_pad[24];
@@ -307,7 +310,12 @@ typedef struct kmem_log_header {
 	int32_t lh_head;
 	int32_t lh_tail;
 	uint64_t lh_hits;
-	hrtime_t lh_lost; /* later than every record that was written over */
+	hrtime_t lh_lost;  /* later than every record that was written over */
+	size_t lh_runsize; /* of a run, 0: there are none */
+	uint32_t lh_nruns; /* in all chunks */
+	uint32_t lh_nheld; /* of them are a thread's; atomic */
+	uint8_t *lh_held;  /* each run: is it?  Atomic */
+	char lh_pad[40];
 	kmem_cpu_log_header_t lh_cpu[]; /* kmem_max_ncpus of them */
 } kmem_log_header_t;
 

@@ -126,6 +126,8 @@ static void logs_init(void)
 	else
 		kmem_transaction_log =
 			kmem_log_init(kmem_options.log_transaction);
+	if (kmem_transaction_log && !kmem_options.log_file[0])
+		kmem_log_use_runs(kmem_transaction_log);
 	if (kmem_has_contents)
 		kmem_content_log = kmem_log_init(kmem_options.log_content);
 	kmem_failure_log = kmem_log_init(kmem_options.log_failure);
@@ -210,6 +212,7 @@ void kmem_init(void)
 		kmem_env_init();
 		if (kmem_options.seed)
 			kmem_random_seed(kmem_options.seed);
+		kmem_audit_init();
 		if (kmem_flags & KMF_DEBUG)
 			kmem_gate_init();
 		kmem_max_ncpus = count_cpus();

@@ -559,6 +559,8 @@ KM_HIDDEN void kmem_report_place(const void *p);
 
 /* ---- audit and logs (kmem_audit.c, kmem_log.c) ------------------------ */
 
+/** Finds out which code is the library's; to be called once, while starting. */
+KM_HIDDEN void kmem_audit_init(void);
 /** The depot id of the caller's stack; 0 while starting or when nested. */
 KM_HIDDEN uint32_t kmem_stack_capture(void);
 /** Writes a transaction into an audited bufctl and the transaction log. */
@@ -580,6 +582,8 @@ KM_HIDDEN void kmem_log_event(kmem_log_header_t *lhp, kmem_cache_t *cp,
 			      kmem_slab_t *sp, void *addr, int what, int kind);
 /** Creates a log of about so many bytes; NULL for 0 or for want of memory. */
 KM_HIDDEN kmem_log_header_t *kmem_log_init(size_t bytes);
+/** Lets threads take runs of a log, whose records are kmem_bufctl_audit_t. */
+KM_HIDDEN void kmem_log_use_runs(kmem_log_header_t *lhp);
 /** Copies any bytes into a log; returns where it is, NULL without a log. */
 KM_HIDDEN void *kmem_log_enter(kmem_log_header_t *lhp, const void *data,
 			       size_t bytes);

@@ -188,6 +188,33 @@ static inline void *kmem_log_reserve(kmem_log_header_t *lhp, size_t bytes,
 	return record;
 }
 
+/** Room for a record when a thread's run has none, and a new run if it may have
+ * one; NULL: there is no log.  What *ret_clhp is set to is as for
+ * kmem_log_reserve(), or NULL. */
+KM_HIDDEN kmem_bufctl_audit_t *kmem_log_run(kmem_thread_t *th,
+					    kmem_cpu_log_header_t **ret_clhp);
+
+/** kmem_log_reserve() of a record of a transaction; th may be NULL. */
+static inline __attribute__((always_inline)) kmem_bufctl_audit_t *
+kmem_log_record(kmem_thread_t *th, kmem_cpu_log_header_t **ret_clhp)
+{
+	char *record = (char *)sizeof(kmem_bufctl_audit_t);
+
+	*ret_clhp = NULL;
+	if (KM_UNLIKELY(!th))
+		return kmem_log_reserve(kmem_transaction_log,
+					sizeof(kmem_bufctl_audit_t), ret_clhp);
+	if (KM_UNLIKELY(!kmem_logging))
+		return NULL;
+	__asm__ volatile("xaddq %0, %1" /* L4 of kmem_log.c */
+			 : "+r"(record), "+m"(th->th_log)
+			 :
+			 : "memory", "cc");
+	if (KM_LIKELY(record < th->th_log_end))
+		return (kmem_bufctl_audit_t *)record;
+	return kmem_log_run(th, ret_clhp);
+}
+
 /* ---- the stack (kmem_audit.c) ----------------------------------------- */
 
 /* the linker's: where this object begins and its code ends */
@@ -195,16 +222,18 @@ extern const Elf64_Ehdr __ehdr_start KM_HIDDEN;
 extern const char etext[] KM_HIDDEN;
 #define KMEM_NEST_BYTES ((uintptr_t)64 * 1024) /* of stack, most of a capture */
 
-/* is the library an object of its own?  -1: not known yet */
-extern KM_HIDDEN int kmem_own_object;
+/* the code of the library, when that is an object of its own; written while
+ * starting */
+struct kmem_own_code {
+	uintptr_t oc_start;
+	uintptr_t oc_bytes;
+};
 
-/** Finds that out. */
-KM_HIDDEN int kmem_own_object_find(void);
+extern KM_HIDDEN struct kmem_own_code kmem_own_code;
 
 static inline int kmem_is_own_pc(uintptr_t pc)
 {
-	return pc - (uintptr_t)&__ehdr_start <
-	       (uintptr_t)etext - (uintptr_t)&__ehdr_start;
+	return pc - kmem_own_code.oc_start < kmem_own_code.oc_bytes;
 }
 
 /**
@@ -212,27 +241,25 @@ static inline int kmem_is_own_pc(uintptr_t pc)
  * called.  All of the library has frame pointers.  False when the chain of them
  * looks broken.
  */
-static inline int kmem_find_caller(const uintptr_t *frame, kmem_frame_t *from,
-				   uintptr_t *ret_own)
-{
-	int is_own = KM_PEEK(kmem_own_object);
-	const uintptr_t *next;
+KM_HIDDEN int kmem_find_caller(const uintptr_t *frame, kmem_frame_t *from,
+			       uintptr_t *ret_own);
 
-	*ret_own = 0;
-	if (KM_UNLIKELY(is_own < 0))
-		is_own = kmem_own_object_find();
-	if (KM_LIKELY(is_own))
-		while (kmem_is_own_pc(frame[1])) {
-			next = (const uintptr_t *)frame[0];
-			if ((uintptr_t)next - (uintptr_t)frame - 1 >=
-			    KMEM_NEST_BYTES)
-				return 0;
-			*ret_own = frame[1];
-			frame = next;
-		}
-	from->fr_pc = frame[1];
-	from->fr_sp = (uintptr_t)(frame + 2);
-	from->fr_bp = frame[0];
+/** The same in line; it is most likely that the program called the function
+ * that called this one. */
+static inline __attribute__((always_inline)) int
+kmem_find_near(const uintptr_t *frame, kmem_frame_t *from, uintptr_t *ret_own)
+{
+	const uintptr_t *outer;
+
+	if (KM_UNLIKELY(!kmem_is_own_pc(frame[1])))
+		return kmem_find_caller(frame, from, ret_own);
+	outer = (const uintptr_t *)frame[0];
+	if (KM_UNLIKELY(kmem_is_own_pc(outer[1])))
+		return kmem_find_caller(frame, from, ret_own);
+	*ret_own = frame[1];
+	from->fr_pc = outer[1];
+	from->fr_sp = (uintptr_t)(outer + 2);
+	from->fr_bp = outer[0];
 	return 1;
 }
 
@@ -246,8 +273,7 @@ kmem_stack_recognise(const kmem_thread_t *th)
 	uint32_t id = 0;
 
 	if (KM_LIKELY(th->th_memo != NULL) &&
-	    KM_LIKELY(
-		    kmem_find_caller(__builtin_frame_address(0), &from, &own)))
+	    KM_LIKELY(kmem_find_near(__builtin_frame_address(0), &from, &own)))
 		id = kmem_memo_find(th->th_memo, &from, own);
 	return KM_LIKELY(id != 0) ? id : kmem_stack_capture();
 }
@@ -290,7 +316,7 @@ kmem_audit_by(kmem_thread_t *th, kmem_cache_t *cp, kmem_bufctl_audit_t *bcap,
 	kmem_cpu_log_header_t *clhp;
 	kmem_bufctl_audit_t *record;
 
-	record = kmem_log_reserve(kmem_transaction_log, sizeof(*record), &clhp);
+	record = kmem_log_record(th, &clhp);
 	/* the copy holds the record before it, which makes a history */
 	if (record) {
 		record->bc_next = NULL;
@@ -303,7 +329,8 @@ kmem_audit_by(kmem_thread_t *th, kmem_cache_t *cp, kmem_bufctl_audit_t *bcap,
 		record->bc_contents = KM_UNLIKELY(kmem_has_contents)
 					      ? bcap->bc_contents
 					      : NULL;
-		kmem_spin_step_out(&clhp->clh_lock);
+		if (KM_UNLIKELY(clhp != NULL))
+			kmem_spin_step_out(&clhp->clh_lock);
 		bcap->bc_lastlog = record;
 	}
 	bcap->bc_timestamp = stamp;
