@@ -58,6 +58,9 @@ extern const char kmem_serves_malloc KM_HIDDEN __attribute__((weak));
 /* are classes aligned to what malloc() promises and no more?  Set while
  * starting */
 static int is_packed;
+/* do all buffers of classes with bins go the short way of kmem_audited.c?  Set
+ * while starting */
+static int is_audited;
 
 /** The alignment kmem_alloc() promises for a size. */
 static inline size_t promised_align(size_t bytes)
@@ -96,6 +99,7 @@ void kmem_alloc_init(void)
 	size_t size = 1;
 
 	is_packed = (kmem_flags & KMF_BUFTAG) && &kmem_serves_malloc;
+	is_audited = 1;
 	for (int i = 0; i < NCLASSES; i++) {
 		struct kmem_spec spec = {
 			.bufsize = class_bytes[i],
@@ -114,6 +118,8 @@ void kmem_alloc_init(void)
 		class_cache[i] = kmem_cache_create_spec(&spec);
 		if (kmem_audited_is_short(class_cache[i]))
 			class_cache[i]->cache_class = (uint32_t)i + 1;
+		else if (class_bytes[i] <= KMEM_BIN_BYTES)
+			is_audited = 0;
 		kmem_thread_class((unsigned)i, class_cache[i]);
 		for (; size <= class_bytes[i] && size <= SMALL; size += 8)
 			class_of_small[(size - 1) / 8] = (uint8_t)i;
@@ -340,9 +346,20 @@ malloc_any(size_t size, size_t align, int kmflag, int kind)
 	return cp ? alloc_sized(cp, size, kmflag, kind) : NULL;
 }
 
-void *kmem_malloc_impl(size_t size, size_t align, int kind)
+static void *__attribute__((noinline))
+malloc_nosleep(size_t size, size_t align, int kind)
 {
 	return malloc_any(size, align, KM_NOSLEEP, kind);
+}
+
+void *kmem_malloc_impl(size_t size, size_t align, int kind)
+{
+	/* no more than two jumps: for what is audited they count */
+	if (KM_UNLIKELY(is_audited) && KM_LIKELY(align <= MALLOC_ALIGN) &&
+	    KM_LIKELY(size <= KMEM_BIN_BYTES))
+		return kmem_audited_alloc(size_cache(size > 8 ? size : 16),
+					  size, KM_NOSLEEP, kind);
+	return malloc_nosleep(size, align, kind);
 }
 
 void *kmem_malloc_flags(size_t size, size_t align, int kmflag, int kind)
@@ -381,8 +398,7 @@ kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab, void **base)
 	return addr_cache(p, slab, base);
 }
 
-static inline __attribute__((always_inline)) void free_any(void *p, size_t size,
-							   int kind)
+void kmem_free_any(void *p, size_t size, int kind)
 {
 	kmem_slab_t *sp;
 	kmem_cache_t *cp;
@@ -405,12 +421,18 @@ static inline __attribute__((always_inline)) void free_any(void *p, size_t size,
 
 void kmem_free_impl(void *p, int kind)
 {
-	free_any(p, SIZE_MAX, kind);
+	if (KM_UNLIKELY(is_audited))
+		kmem_audited_put(p, SIZE_MAX, kind);
+	else
+		kmem_free_any(p, SIZE_MAX, kind);
 }
 
 void kmem_free_sized_impl(void *p, size_t size, int kind)
 {
-	free_any(p, size, kind);
+	if (KM_UNLIKELY(is_audited))
+		kmem_audited_put(p, size, kind);
+	else
+		kmem_free_any(p, size, kind);
 }
 
 size_t kmem_usable(const void *p)

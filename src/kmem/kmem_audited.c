@@ -42,17 +42,18 @@ static inline void fetch(kmem_cache_t *cp, void *buf)
 }
 
 /** A free buffer of the thread's bin, or NULL. */
-static inline void *take(kmem_thread_t *th, kmem_cache_t *cp)
+static inline __attribute__((always_inline)) void *take(kmem_thread_t *th,
+							kmem_cache_t *cp)
 {
-	unsigned class = cp->cache_class - 1;
-	void *buf = kmem_thread_pop(class);
-	const kmem_thread_bin_t *bin;
+	kmem_thread_bin_t *bin = &th->th_bin[cp->cache_class - 1];
+	void *next[2];
+	void *buf = kmem_bin_take(th, bin, next);
 
 	if (KM_UNLIKELY(!buf))
-		return kmem_thread_refill(class);
-	bin = &th->th_bin[class];
-	if (bin->tb_rounds)
-		fetch(cp, th->th_round[bin->tb_first + bin->tb_rounds - 1]);
+		return kmem_thread_refill(cp->cache_class - 1);
+	/* the tag of the next one was asked for the last time */
+	__builtin_prefetch(KM_PEEK(kmem_buftag_of(cp, next[0])->bt_bufctl), 1);
+	fetch(cp, next[1]);
 	return buf;
 }
 
@@ -218,24 +219,61 @@ free_checked(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf, size_t bytes,
 	kmem_gate_exit();
 }
 
-void kmem_audited_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
-		       size_t bytes, int kind)
+/** Puts what make_free() made in the thread's bin, or elsewhere. */
+static inline __attribute__((always_inline)) void give(kmem_thread_t *th,
+						       kmem_cache_t *cp,
+						       kmem_thread_bin_t *bin,
+						       void *buf, int kind)
 {
-	unsigned class = cp->cache_class - 1;
-	kmem_thread_t *th = kmem_thread_self;
+	if (KM_UNLIKELY(!kmem_bin_put(th, bin, buf)) &&
+	    !kmem_thread_overflow(cp->cache_class - 1, buf))
+		kmem_cache_put(cp, buf, kind);
+}
 
-	if (KM_UNLIKELY(!th) || KM_UNLIKELY(!cp->cache_class)) {
-		free_checked(cp, sp, buf, bytes, kind);
-		return;
-	}
+/** kmem_audited_free() by a thread with a record, of a class with bins. */
+static inline __attribute__((always_inline)) void
+free_short(kmem_thread_t *th, kmem_cache_t *cp, kmem_thread_bin_t *bin,
+	   const kmem_slab_t *sp, void *buf, size_t bytes, int kind)
+{
 	kmem_gate_step_in(th);
 	if (KM_UNLIKELY(!make_free(th, cp, sp, buf, bytes, kind))) {
 		kmem_gate_step_out(th);
 		free_checked(cp, sp, buf, bytes, kind);
 		return;
 	}
-	if (KM_UNLIKELY(!kmem_bin_put(th, &th->th_bin[class], buf)) &&
-	    !kmem_thread_overflow(class, buf))
-		kmem_cache_put(cp, buf, kind);
+	give(th, cp, bin, buf, kind);
 	kmem_gate_step_out(th);
+}
+
+void kmem_audited_free(kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
+		       size_t bytes, int kind)
+{
+	kmem_thread_t *th = kmem_thread_self;
+
+	if (KM_UNLIKELY(!th) || KM_UNLIKELY(!cp->cache_class))
+		free_checked(cp, sp, buf, bytes, kind);
+	else
+		free_short(th, cp, &th->th_bin[cp->cache_class - 1], sp, buf,
+			   bytes, kind);
+}
+
+void kmem_audited_put(void *p, size_t bytes, int kind)
+{
+	kmem_slab_t *sp = kmem_entry_slab(kmem_pagemap_entry(p));
+	kmem_thread_t *th = kmem_thread_self;
+	kmem_thread_bin_t *bin;
+	kmem_cache_t *cp;
+	uint32_t class;
+
+	if (KM_LIKELY(sp != NULL) && KM_LIKELY(th != NULL)) {
+		cp = sp->slab_cache;
+		class = cp->cache_class;
+		bin = &th->th_bin[KM_LIKELY(class != 0) ? class - 1 : 0];
+		if (KM_LIKELY(class != 0) &&
+		    KM_LIKELY(kmem_is_base(sp, bin, p))) {
+			free_short(th, cp, bin, sp, p, bytes, kind);
+			return;
+		}
+	}
+	kmem_free_any(p, bytes, kind);
 }

@@ -526,6 +526,11 @@ KM_HIDDEN void *kmem_audited_alloc(kmem_cache_t *cp, size_t bytes, int kmflag,
  */
 KM_HIDDEN void kmem_audited_free(kmem_cache_t *cp, const kmem_slab_t *sp,
 				 void *buf, size_t bytes, int kind);
+/** Frees what malloc gave, or reports what it did not, where buffers of malloc
+ * go the short way; bytes as above. */
+KM_HIDDEN void kmem_audited_put(void *p, size_t bytes, int kind);
+/** The same, wherever buffers go (kmem_alloc.c). */
+KM_HIDDEN void kmem_free_any(void *p, size_t bytes, int kind);
 
 /* damage as it is reported */
 struct kmem_fault {

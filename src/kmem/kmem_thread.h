@@ -73,6 +73,35 @@ kmem_thread_pop(unsigned class)
 	return p;
 }
 
+/** An object of a bin of the calling thread's record, or NULL: it is empty, or
+ * the thread is within it.  ret_next: the two that will be next, or others in
+ * their place. */
+static inline __attribute__((always_inline)) void *
+kmem_bin_take(kmem_thread_t *th, kmem_thread_bin_t *bin, void *ret_next[2])
+{
+	void **round;
+	void *p = NULL;
+	uint64_t word;
+
+	if (KM_UNLIKELY(th->th_busy))
+		return NULL;
+	th->th_busy = 1;
+	KMEM_BARRIER();
+	word = *kmem_bin_word(bin);
+	if (KM_LIKELY(word & KMEM_BIN_ROUNDS)) {
+		round = &th->th_round[bin->tb_first + (word & KMEM_BIN_ROUNDS) -
+				      1];
+		p = *round;
+		ret_next[0] = round[-((word & KMEM_BIN_ROUNDS) > 1)];
+		ret_next[1] = round[-2 * ((word & KMEM_BIN_ROUNDS) > 2)];
+		KMEM_BARRIER();
+		KM_POKE(*kmem_bin_word(bin), word + KMEM_BIN_POP); /* I1 */
+	}
+	KMEM_BARRIER();
+	th->th_busy = 0;
+	return p;
+}
+
 /** Does p begin a buffer of a slab of the bin's cache? */
 static inline __attribute__((always_inline)) int
 kmem_is_base(const kmem_slab_t *sp, const kmem_thread_bin_t *bin, const void *p)
