@@ -182,6 +182,32 @@ uint32_t glibc_u32(struct glibc_heap *gh, taddr_t at)
 	return (uint32_t)(word >> (at & 4) * 8);
 }
 
+/* Does the heap begin at base?  In the map of its top, which begins there unless
+ * the program or the loader moved the break before; in any, if it is not
+ * contiguous.  any_head: the first chunk may be damaged. */
+static bool is_heap_start(struct glibc_heap *gh, taddr_t base, taddr_t top,
+			  bool any_head)
+{
+	const struct target_map *map = target_map_at(gh->t, base);
+	taddr_t chunk = (base + CHUNK_ALIGN - 1) & ~(CHUNK_ALIGN - 1ull);
+	uint64_t words = 0;
+	uint64_t head = 0;
+
+	if (!map || !(map->prot & PF_W) || map->path)
+		return false;
+	if (map != target_map_at(gh->t, top) &&
+	    (!glibc_read(gh, gh->main_arena, &words) ||
+	     !(words >> 32 & NONCONTIGUOUS)))
+		return false;
+	if (any_head)
+		return map == target_map_at(gh->t, top) && base <= top &&
+		       base == chunk;
+	return glibc_read(gh, chunk + 8, &head) &&
+	       (head & CHUNK_FLAGS) == CHUNK_PREV_INUSE &&
+	       head % CHUNK_ALIGN == CHUNK_PREV_INUSE && head > CHUNK_MIN &&
+	       head <= map->end - chunk + CHUNK_PREV_INUSE;
+}
+
 /*
  * Is the word at "at" the start of the heap, with what malloc counts of mmapped
  * chunks before it?  *ret_counts: where the four numbers are that come first:
@@ -189,15 +215,16 @@ uint32_t glibc_u32(struct glibc_heap *gh, taddr_t at)
  *	n_mmaps n_mmaps_max max_n_mmaps no_dyn_threshold [a gap of 4 bytes]
  *	mmapped_mem max_mmapped_mem sbrk_base
  */
-static bool is_params(struct glibc_heap *gh, taddr_t at, taddr_t lo, taddr_t hi,
-		      taddr_t *ret_counts)
+static bool is_params(struct glibc_heap *gh, taddr_t at, taddr_t top,
+		      bool any_head, taddr_t *ret_counts)
 {
 	uint64_t bytes = 0;
 	uint64_t max_bytes = 0;
 	uint64_t base = 0;
 
-	if (!glibc_read(gh, at, &base) || base < lo || base >= hi ||
-	    base % CHUNK_ALIGN || !glibc_read(gh, at - 8, &max_bytes) ||
+	if (!glibc_read(gh, at, &base) ||
+	    !is_heap_start(gh, base, top, any_head) ||
+	    !glibc_read(gh, at - 8, &max_bytes) ||
 	    !glibc_read(gh, at - 16, &bytes) || bytes % CHUNK_ALIGN ||
 	    bytes > max_bytes)
 		return false;
@@ -206,9 +233,11 @@ static bool is_params(struct glibc_heap *gh, taddr_t at, taddr_t lo, taddr_t hi,
 		uint32_t n = glibc_u32(gh, p);
 		uint32_t limit = glibc_u32(gh, p + 4);
 		uint32_t max = glibc_u32(gh, p + 8);
+		uint32_t is_set = glibc_u32(gh, p + 12);
 
-		if (limit == 0 || n > max || max > limit ||
-		    glibc_u32(gh, p + 12) > 1 || n > bytes / PAGE ||
+		/* no limit is one that the user has set */
+		if (limit + is_set == 0 || is_set > 1 || n > max ||
+		    max > limit || n > bytes / PAGE ||
 		    (max == 0) != (max_bytes == 0))
 			continue;
 		*ret_counts = p;
@@ -217,19 +246,18 @@ static bool is_params(struct glibc_heap *gh, taddr_t at, taddr_t lo, taddr_t hi,
 	return false;
 }
 
-static void learn_params(struct glibc_heap *gh)
+static bool learn_params(struct glibc_heap *gh, bool any_head)
 {
 	uint64_t top = 0;
 	uint64_t base = 0;
 	taddr_t counts = 0;
 
 	if (!glibc_read(gh, gh->main_arena + gh->lay.top, &top))
-		return;
-	const struct target_map *map = target_map_at(gh->t, top);
+		return false;
 	const struct target_map *data = target_map_at(gh->t, gh->main_arena);
 
-	if (!map || !data)
-		return;
+	if (!data)
+		return false;
 	taddr_t from = gh->main_arena - PARAMS_NEAR;
 	taddr_t to = gh->main_arena + gh->lay.arena_bytes + PARAMS_NEAR;
 
@@ -240,16 +268,15 @@ static void learn_params(struct glibc_heap *gh)
 		if (at + 8 > gh->main_arena &&
 		    at < gh->main_arena + gh->lay.arena_bytes)
 			continue;
-		/* the heap begins at the start of its map, unless the program
-		 * moved the break before */
-		if (!is_params(gh, at, map->start, top + 1, &counts) ||
+		if (!is_params(gh, at, top, any_head, &counts) ||
 		    !glibc_read(gh, at, &base))
 			continue;
 		gh->lay.mp_n_mmaps = counts;
 		gh->lay.mp_mmapped = at - 16;
 		gh->lay.sbrk_base = base;
-		return;
+		return true;
 	}
+	return false;
 }
 
 static void learn_heap_info(struct glibc_heap *gh)
@@ -444,7 +471,8 @@ int glibc_find(struct target *t, struct types *types, struct glibc_heap *ret,
 			*ret_why = mem_strdup("no heap of glibc's malloc");
 			return 0;
 		}
-		learn_params(ret);
+		if (!learn_params(ret, false))
+			(void)learn_params(ret, true);
 		learn_heap_info(ret);
 	}
 	if (!is_used(ret)) {

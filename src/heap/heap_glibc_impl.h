@@ -153,6 +153,13 @@ uint32_t glibc_u32(struct glibc_heap *gh, taddr_t at);
 /** Lists the arenas, the main one first. */
 void glibc_find_arenas(struct glibc_heap *gh);
 
+/* ---- heap_glibc_region.c --------------------------------------------- */
+
+#define NONCONTIGUOUS 2u /* in the flags of an arena */
+
+/** Lists the regions of all arenas, ascending. */
+void glibc_find_regions(struct glibc_heap *gh);
+
 /* ---- heap_glibc_walk.c ----------------------------------------------- */
 
 /** Lists regions and mmapped chunks, and walks them: every chunk has a state,

@@ -45,12 +45,9 @@
 #include "base/progress.h"
 #include "heap/heap_glibc_impl.h"
 
-#define PAGE           4096u
-#define HEAP_ALIGN     ((taddr_t)8 << 20)
-#define CHAIN_SOUND    8u /* so many sound chunks are no accident */
-#define NEAR           0x100u
-#define NONCONTIGUOUS  2u /* in the flags of an arena */
-#define ARENA_PAST_END ((size_t)-1)
+#define PAGE        4096u
+#define CHAIN_SOUND 8u /* so many sound chunks are no accident */
+#define NEAR        0x100u
 
 /* ---- nibbles --------------------------------------------------------- */
 
@@ -509,176 +506,6 @@ static struct err *walk_region(struct glibc_heap *gh, struct glibc_region *r)
 	return err;
 }
 
-/* ---- regions --------------------------------------------------------- */
-
-static void add_region(struct glibc_heap *gh, taddr_t base, taddr_t start,
-		       taddr_t end, size_t arena)
-{
-	struct glibc_region r = {
-		.start = (start + GRANULE - 1) & ~(taddr_t)(GRANULE - 1),
-		.base = base,
-		.end = end,
-		.arena = arena,
-	};
-
-	if (r.end > r.start && r.end - r.start >= CHUNK_HEAD)
-		VEC_PUSH(&gh->regions, r);
-}
-
-/* where the break was when malloc came last: the top chunk ends there */
-static taddr_t main_end(struct glibc_heap *gh, const struct target_map *map,
-			taddr_t base)
-{
-	const struct glibc_arena *a = &gh->arenas.v[0];
-	uint64_t head = 0;
-	taddr_t end = a->top;
-	taddr_t counted = base + a->system_bytes;
-
-	if (glibc_read(gh, a->top + 8, &head))
-		end += head & ~(uint64_t)CHUNK_FLAGS;
-	bool is_sound = a->top >= base && end > a->top && end <= map->end &&
-			end % GRANULE == 0;
-
-	if (a->flags & NONCONTIGUOUS)
-		return is_sound ? end : map->end;
-	/* two witnesses: the top chunk, and what the arena counts */
-	if (counted == end || (is_sound && end % PAGE == 0))
-		return end;
-	return counted > base && counted <= map->end ? counted : map->end;
-}
-
-static void add_main(struct glibc_heap *gh)
-{
-	const struct glibc_arena *a = &gh->arenas.v[0];
-	const struct target_map *map = target_map_at(gh->t, a->top);
-	taddr_t base = gh->lay.sbrk_base;
-
-	/* an arena that was never used has its top within itself */
-	if (a->top >= a->addr && a->top < a->addr + gh->lay.arena_bytes)
-		return;
-	/* (W3) */
-	if (!map || !(map->prot & PF_W) || a->top % GRANULE)
-		map = target_map_at(gh->t, base);
-	if (!map || (a->system_bytes == 0 && base == 0))
-		return;
-	/* extents that were mapped when the break could not move */
-	if (base < map->start || base >= map->end) {
-		const struct target_map *first = target_map_at(gh->t, base);
-
-		if (first && base)
-			add_region(gh, base, base, first->end, 0);
-		base = map->start;
-	}
-	add_region(gh, base, base, main_end(gh, map, base), 0);
-}
-
-static int by_start(const void *a, const void *b)
-{
-	const struct glibc_region *x = a;
-	const struct glibc_region *y = b;
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-static void sort_regions(struct glibc_heap *gh)
-{
-	size_t kept = 0;
-
-	if (gh->regions.n)
-		qsort(gh->regions.v, gh->regions.n, sizeof(*gh->regions.v),
-		      by_start);
-	for (size_t i = 0; i < gh->regions.n; i++)
-		if (kept == 0 ||
-		    gh->regions.v[i].start >= gh->regions.v[kept - 1].end)
-			gh->regions.v[kept++] = gh->regions.v[i];
-	gh->regions.n = kept;
-}
-
-/* extents of the main arena that the break did not give: each was mapped, and
- * ends in fences or the top chunk */
-static void add_extents(struct glibc_heap *gh)
-{
-	struct glibc_region whole = {0};
-
-	if (!(gh->arenas.v[0].flags & NONCONTIGUOUS))
-		return;
-	for (size_t i = 0; i < target_nmaps(gh->t); i++) {
-		const struct target_map *map = target_map(gh->t, i);
-		unsigned before = 0;
-
-		if (!(map->prot & PF_W) || map->path ||
-		    glibc_region_at(gh, map->start))
-			continue;
-		whole.start = map->start;
-		whole.end = map->end;
-		struct walker w = {.gh = gh,
-				   .r = &whole,
-				   .arena = &gh->arenas.v[0],
-				   .rd.t = gh->t};
-
-		if (!is_chain(&w, map->start, 0, &before))
-			continue;
-		add_region(gh, map->start, map->start, map->end, 0);
-		sort_regions(gh);
-	}
-}
-
-static size_t arena_at(const struct glibc_heap *gh, taddr_t addr)
-{
-	for (size_t i = 1; i < gh->arenas.n; i++)
-		if (gh->arenas.v[i].addr == addr)
-			return i;
-	return ARENA_PAST_END;
-}
-
-/* A heap_info at addr: what arena, what follows, how far.  Its bytes, 0: there is
- * none. */
-static uint64_t add_heap(struct glibc_heap *gh, taddr_t addr, taddr_t limit)
-{
-	uint64_t ar_ptr = 0;
-	uint64_t prev = 0;
-	uint64_t size = 0;
-	uint64_t open = 0; /* that may be read and written */
-	uint64_t info = gh->lay.heap_info_bytes;
-
-	if (!glibc_read(gh, addr, &ar_ptr) ||
-	    !glibc_read(gh, addr + 8, &prev) ||
-	    !glibc_read(gh, addr + 16, &size) || size % PAGE || size == 0 ||
-	    !glibc_read(gh, addr + 24, &open) || open % PAGE || open < size ||
-	    prev % HEAP_ALIGN)
-		return 0;
-	size_t arena = arena_at(gh, ar_ptr);
-
-	if (arena == ARENA_PAST_END || size > limit - addr)
-		return 0;
-	taddr_t start = addr + info;
-
-	if (ar_ptr == start)
-		start += gh->lay.arena_bytes;
-	add_region(gh, addr, start, addr + size, arena);
-	return size;
-}
-
-/* heaps begin at multiples of their largest size: 64 MB, or four huge pages */
-static void add_heaps(struct glibc_heap *gh)
-{
-	for (size_t i = 0; gh->arenas.n > 1 && i < target_nmaps(gh->t); i++) {
-		const struct target_map *map = target_map(gh->t, i);
-		taddr_t at = map->start;
-
-		if (!(map->prot & PF_W) || map->path)
-			continue;
-		for (;;) {
-			at = (at + HEAP_ALIGN - 1) & ~(HEAP_ALIGN - 1);
-			if (at >= map->end || at < map->start)
-				break;
-			uint64_t bytes = add_heap(gh, at, map->end);
-
-			at += bytes ? bytes : HEAP_ALIGN;
-		}
-	}
-}
-
 /* ---- mmapped chunks -------------------------------------------------- */
 
 struct big_search {
@@ -888,11 +715,7 @@ struct err *glibc_walk(struct glibc_heap *gh)
 {
 	struct err *err = NULL;
 
-	add_main(gh);
-	add_heaps(gh);
-	sort_regions(gh);
-	add_extents(gh);
-	sort_regions(gh);
+	glibc_find_regions(gh);
 	for (size_t i = 0; !err && i < gh->regions.n; i++)
 		err = walk_region(gh, &gh->regions.v[i]);
 	if (err)
