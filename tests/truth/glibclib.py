@@ -103,6 +103,13 @@ def why_not_totals(core, want, *opts):
 
 def why_not(m):
     """What is wrong with pmdb's view of a moment; "" when nothing is."""
+    try:
+        return _why_not(m)
+    except T.PmdbError as e:
+        return str(e)
+
+
+def _why_not(m):
     text = ""
     walked = T.walk(m.core, "::walk kmem")
     free = T.walk(m.core, "::walk freemem")
