@@ -104,7 +104,8 @@ static void load_some(void *arg, size_t item)
 			    !kh->caches.v[s->cache].pub.has_hash)
 				begin_list(at, kh, s, &l);
 		}
-		nidle++;
+		if (!at->slab)
+			nidle++;
 	}
 }
 
