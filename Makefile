@@ -66,7 +66,7 @@ KMEM_WARM := $(filter-out $(PRELOAD_SRC) $(KMEM_COLD),\
 	$(sort $(wildcard src/kmem/*.c)))
 KMEM_SRC := $(KMEM_WARM) $(KMEM_COLD)
 KMEM_LINK = $(call objs,$(KMEM_WARM)) -lpthread -lc $(call objs,$(KMEM_COLD)) \
-	-Wl,-fini=none
+	-Wl,-fini=none -Wl,--sort-section=name
 KMEM_OBJ := $(call objs,$(KMEM_SRC))
 PRELOAD_OBJ := $(call objs,$(PRELOAD_SRC))
 DCMD_OBJ := $(call objs,$(sort $(wildcard dcmds/*.c)))

@@ -42,7 +42,8 @@ _Static_assert((KMEM_STACK_BUCKETS & (KMEM_STACK_BUCKETS - 1)) == 0,
 	       "a mask selects the bucket");
 
 /* no lock: see (I1) to (I3) */
-__attribute__((visibility("default"))) kmem_stackdepot_t kmem_stackdepot;
+__attribute__((visibility("default")))
+kmem_stackdepot_t kmem_stackdepot KM_SELDOM;
 
 /* written while starting only */
 void (*kmem_stack_told)(uint32_t id, const uintptr_t *pcs, unsigned depth);

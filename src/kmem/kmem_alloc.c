@@ -50,7 +50,7 @@ static uint8_t class_of_small[SMALL / 8];
 static uint8_t class_of_large[MAXBUF / 64];
 static kmem_cache_t *class_cache[NCLASSES];
 /* published once under align_lock, never removed */
-static kmem_cache_t *align_cache[NALIGNS][NCLASSES];
+static kmem_cache_t *align_cache[NALIGNS][NCLASSES] KM_SELDOM;
 kmem_mutex_t kmem_align_lock;
 
 /* malloc.c's, when it is linked in */

@@ -329,7 +329,8 @@ kmem_cache_t *kmem_cache_create_spec(const struct kmem_spec *s)
 	init_depot(cp);
 	__atomic_fetch_add(&cp->cache_arena->vm_ncaches, 1, __ATOMIC_RELAXED);
 	link_cache(cp);
-	kmem_logfile_cache(cp);
+	if (KM_UNLIKELY(kmem_logfile_log != NULL))
+		kmem_logfile_cache(cp);
 	if (kmem_ready == 2)
 		kmem_magazine_enable(cp);
 	return cp;

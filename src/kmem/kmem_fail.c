@@ -17,8 +17,8 @@
 #define MESSAGE_MAX  1024
 #define SIGSET_BYTES 8 /* of the kernel's sigset_t */
 
-void (*kmem_panic_hook)(void);             /* set once by a constructor */
-char kmem_error_buffer[KMEM_ERROR_BUFFER]; /* kmem_report_lock */
+void (*kmem_panic_hook)(void); /* set once by a constructor */
+char kmem_error_buffer[KMEM_ERROR_BUFFER] KM_SELDOM; /* kmem_report_lock */
 static size_t error_used;
 
 /* ---- formatting ---- */

@@ -499,6 +499,9 @@ extern uint32_t kmem_oversize_tag;  /* its segments are so much longer than what
 /* ---- inside the library ---------------------------------------------- */
 
 #define KM_HIDDEN __attribute__((visibility("hidden")))
+/* large and seldom written: together behind what is, so that a small program
+ * does not have a page for each small thing between them (the linker sorts) */
+#define KM_SELDOM __attribute__((section(".bss.seldom")))
 
 /**
  * Captures the calling thread's stack.

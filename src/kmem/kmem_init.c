@@ -25,6 +25,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* what kmem_default takes at a time when nothing is checked: a page as a span of
+ * its own costs two boundary tags, a bufctl and a hash entry */
+#define SLAB_IMPORT ((size_t)65536)
+
 int kmem_ready;
 uint32_t kmem_max_ncpus;
 uint32_t vmem_nown;
@@ -187,6 +191,8 @@ static void data_arenas_init(void)
 	vmem_t *va = data_arena("kmem_va", 8 * KMEM_PAGE);
 
 	kmem_default_arena = page_arena("kmem_default", va, 0, 0);
+	if (!(kmem_flags & KMF_CHECKED))
+		kmem_default_arena->vm_min_import = SLAB_IMPORT;
 	kmem_oversize_arena = data_arena("kmem_oversize", 0);
 	if (kmem_flags & KMF_CHECKED)
 		kmem_oversize_tag = KMEM_OVERSIZE_TAG;

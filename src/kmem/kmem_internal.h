@@ -750,8 +750,6 @@ KM_HIDDEN vmem_seg_t *vmem_getseg(vmem_t *vmp);
 KM_HIDDEN void vmem_putseg(vmem_t *vmp, vmem_seg_t *vsp);
 /** Puts tags on the global list. */
 KM_HIDDEN void vmem_putseg_global(vmem_seg_t *vsp);
-/** Adds boot-time tags to the global list. */
-KM_HIDDEN void vmem_seed_segs(void);
 /** Moves a marker behind another segment and heals the place it leaves; vm_lock
  * is held, and dropped if a whole span goes back to its source. */
 KM_HIDDEN void vmem_advance(vmem_t *vmp, vmem_seg_t *walker,

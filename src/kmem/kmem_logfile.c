@@ -321,8 +321,6 @@ void kmem_logfile_cache(const kmem_cache_t *cp)
 		.lc_cflags = (uint32_t)cp->cache_cflags,
 	};
 
-	if (!kmem_logfile_log)
-		return;
 	note.lc_stamp_ns = (uint64_t)kmem_now();
 	memcpy(note.lc_name, cp->cache_name, sizeof(note.lc_name) - 1);
 	write_note(KMEM_LOGNOTE_CACHE, (uintptr_t)cp, &note, sizeof(note));

@@ -25,7 +25,7 @@
 
 #define PROBES 32 /* entries looked at for a pair */
 
-kmem_mismatch_log_t kmem_mismatch_log;
+kmem_mismatch_log_t kmem_mismatch_log KM_SELDOM;
 uint64_t kmem_mismatches;
 kmem_mutex_t kmem_mismatch_lock;
 

@@ -29,7 +29,7 @@
 uint32_t kmem_oversize_tag;
 vmem_t *kmem_oversize_arena;
 
-static struct kmem_gone gone_table[GONE_MAX];
+static struct kmem_gone gone_table[GONE_MAX] KM_SELDOM;
 
 /* ---- what is gone ---- */
 

@@ -21,7 +21,7 @@
 #define PAGE_SHIFT 12
 
 /* published by compare and swap; never replaced */
-uintptr_t *kmem_pagemap_root[KMEM_ROOT_SIZE];
+uintptr_t *kmem_pagemap_root[KMEM_ROOT_SIZE] KM_SELDOM;
 
 /** The entry of a page, its leaf made if there is none; NULL: no memory. */
 static uintptr_t *entry_make(uintptr_t page)

@@ -76,13 +76,14 @@ static struct {
 	int signo;
 	int main_pid;
 	char comm[16];
-	char list[PATH_MAX];
-	char path[PATH_MAX]; /* a template, absolute */
 	dev_t stderr_dev;
 	ino_t stderr_ino;
 	size_t env_bytes;
-	char env[8192]; /* KMEM_NT_ENV */
-} conf;
+	/* the pages of these are touched if there is something to put there */
+	char list[PATH_MAX];
+	char path[PATH_MAX]; /* a template, absolute */
+	char env[8192];      /* KMEM_NT_ENV */
+} conf KM_SELDOM;
 
 static kmem_mutex_t snap_lock;
 static int32_t lock_owner;           /* tid, 0 none */
@@ -92,9 +93,9 @@ static uint32_t last_tid;            /* I3: who takes the last snapshot */
 static uint32_t is_last_done;        /* a futex */
 
 /* guarded by snap_lock */
-static char path_buf[PATH_MAX];
-static struct snap_range ranges[MAX_RANGES];
-static struct snap_range wiped[MAX_WIPED];
+static char path_buf[PATH_MAX] KM_SELDOM;
+static struct snap_range ranges[MAX_RANGES] KM_SELDOM;
+static struct snap_range wiped[MAX_WIPED] KM_SELDOM;
 static uint32_t ndumps[2]; /* made by this process: asked for by name, others */
 
 /** The definition this library itself has, whoever's is in use. */
@@ -552,7 +553,7 @@ static long append_by_child(const char *path, const char *buf, size_t bytes)
  * held.  Returns 0 or -errno; -ENOENT when nobody wants to know. */
 static long tell_runner(const char *what)
 {
-	static char record[PATH_MAX + 256];
+	static char record[PATH_MAX + 256] KM_SELDOM;
 	struct text t = {record, record + sizeof(record), 0};
 	long rc;
 
@@ -706,7 +707,7 @@ static void put_why(struct text *t, const char *path, int rc)
  * it in the end, or on stderr; snap_lock is held */
 static void complain(const char *path, int rc)
 {
-	static char line[PATH_MAX + 128];
+	static char line[PATH_MAX + 128] KM_SELDOM;
 	struct text t = {line, line + sizeof(line) - 1, 0};
 	const char *why;
 

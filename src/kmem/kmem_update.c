@@ -26,6 +26,11 @@ static kmem_cache_t *working; /* U2; kmem_list_lock */
 static int is_doomed;         /* U2; kmem_list_lock */
 static kmem_cv_t turn_cv;     /* the end of a turn; kmem_list_lock */
 static hrtime_t next_round;   /* written by the updater, read by all */
+static uint32_t nasked;       /* whether it is time, at first; racy */
+
+/* so many slabs are made before the clock is looked at: there is little to give
+ * back, and the clock brings 64 KiB of libc with it */
+#define SLABS_UNTIMED 64
 
 /* this thread holds a lock of the library's while it allocates */
 static __thread int is_held;
@@ -168,6 +173,10 @@ void kmem_update_if_due(void)
 
 	if (kmem_ready != 2)
 		return;
+	if (KM_UNLIKELY(KM_PEEK(nasked) < SLABS_UNTIMED)) {
+		KM_ADD(nasked, 1);
+		return;
+	}
 	now = kmem_now();
 	if (now < __atomic_load_n(&next_round, __ATOMIC_RELAXED) ||
 	    KM_PEEK(kmem_all_holder) || !claim())

@@ -406,7 +406,6 @@ void vmem_init(int has_audit)
 
 	if (has_audit)
 		vmem_seg_size = VMEM_SEG_FULL;
-	vmem_seed_segs();
 	vmem_heap =
 		vmem_create("heap", NULL, 0, KMEM_PAGE, vmem_mmap_alloc,
 			    vmem_mmap_free, NULL, 0, VM_SLEEP | VMC_POPULATOR);

@@ -23,6 +23,7 @@ kmem_mutex_t vmem_segfree_lock;    /* segfree */
 static const void *populate_owner; /* atomic */
 static vmem_seg_t *segfree;        /* linked by vs_knext */
 static vmem_seg_t seg0[NSEG0];
+static size_t nseg0; /* of them were handed out; vmem_segfree_lock */
 
 vmem_t *vmem_populators
 	[VMEM_NPOPULATORS]; /* written while the process is still starting */
@@ -41,6 +42,8 @@ static vmem_seg_t *getseg_global(void)
 	vsp = segfree;
 	if (vsp)
 		segfree = vsp->vs_knext;
+	else if (nseg0 < NSEG0)
+		vsp = &seg0[nseg0++]; /* a page of them when it is needed */
 	kmem_mutex_exit(&vmem_segfree_lock);
 	return vsp;
 }
@@ -51,12 +54,6 @@ void vmem_putseg_global(vmem_seg_t *vsp)
 	vsp->vs_knext = segfree;
 	segfree = vsp;
 	kmem_mutex_exit(&vmem_segfree_lock);
-}
-
-void vmem_seed_segs(void)
-{
-	for (int i = 0; i < NSEG0; i++)
-		vmem_putseg_global(&seg0[i]);
 }
 
 void vmem_putseg(vmem_t *vmp, vmem_seg_t *vsp)
