@@ -26,7 +26,7 @@ static kmem_cache_t *working; /* U2; kmem_list_lock */
 static int is_doomed;         /* U2; kmem_list_lock */
 static kmem_cv_t turn_cv;     /* the end of a turn; kmem_list_lock */
 static hrtime_t next_round;   /* written by the updater, read by all */
-static uint32_t nasked;       /* whether it is time, at first; racy */
+static uint32_t nasked;       /* whether it is time, at first; atomic */
 
 /* so many slabs are made before the clock is looked at: there is little to give
  * back, and the clock brings 64 KiB of libc with it */
@@ -174,7 +174,7 @@ void kmem_update_if_due(void)
 	if (kmem_ready != 2)
 		return;
 	if (KM_UNLIKELY(KM_PEEK(nasked) < SLABS_UNTIMED)) {
-		KM_ADD(nasked, 1);
+		(void)__atomic_fetch_add(&nasked, 1, __ATOMIC_RELAXED);
 		return;
 	}
 	now = kmem_now();
