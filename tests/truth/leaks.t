@@ -70,9 +70,18 @@ leak = verdict["leaks"][0]["stack"]
 T.ok(leak[0]["function"] == "malloc" and leak[0]["file"] is None,
      "check: the first frame is malloc, without a line", leak[0])
 rows = [g["stack"] for g in T.findleaks(runs[name].dump)]
-frames = [[(f["pc"], f["function"], f["file"], f["line"]) for f in s]
-          for s in rows]
-T.ok([(f["pc"], f["function"], f["file"], f["line"]) for f in leak] in frames,
+
+
+def key(frame):
+    """What starts main() has its line in one of them only."""
+    if "libc_start" in frame["function"]:
+        return frame["pc"]
+    return frame["pc"], frame["function"], frame["file"], frame["line"]
+
+
+frames = [[key(f) for f in s] for s in rows]
+T.ok([key(f) for f in leak] in frames and
+     sum(isinstance(key(f), tuple) for f in leak) > 2,
      "::findleaks --json: the frames are those of check", frames)
 
 
