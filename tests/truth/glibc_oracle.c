@@ -16,6 +16,11 @@
 #include "contract/notes.h"
 #include "snap/snap.h"
 
+#if !__GLIBC_PREREQ(2, 33)
+#define mallinfo2 mallinfo /* int is enough here */
+#endif
+#define N(x) ((size_t)m.x)
+
 static char path[4096], text[1024];
 
 __attribute__((constructor)) static void begin(void)
@@ -42,8 +47,8 @@ __attribute__((destructor)) static void end(void)
 		     "arena %zu\nordblks %zu\nsmblks %zu\nhblks %zu\n"
 		     "hblkhd %zu\nfsmblks %zu\nuordblks %zu\nfordblks %zu\n"
 		     "keepcost %zu\n",
-		     m.arena, m.ordblks, m.smblks, m.hblks, m.hblkhd, m.fsmblks,
-		     m.uordblks, m.fordblks, m.keepcost);
+		     N(arena), N(ordblks), N(smblks), N(hblks), N(hblkhd),
+		     N(fsmblks), N(uordblks), N(fordblks), N(keepcost));
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, text, (size_t)n) != n)
 		_exit(97);

@@ -17,7 +17,7 @@ LOADER = "ld-linux-x86-64.so.2"
 # of a release whose libc is older than ours: its own programs
 OLD = ("bash", "libtinfo6", "perl-base", "libcrypt1", "python3.9-minimal",
        "libpython3.9-minimal", "libpython3.9-stdlib", "libexpat1", "zlib1g",
-       "sqlite3", "libsqlite3-0", "libreadline8")
+       "sqlite3", "libsqlite3-0", "libreadline8", "libgcc-s1")
 APT_CONF = """Dir::State "%(dir)s";
 Dir::State::status "%(dir)s/status";
 Dir::Cache "%(dir)s/cache";
