@@ -71,14 +71,14 @@ class Apt:
             raise Unreachable("apt knows no mirror of Debian")
         return uris[0]
 
-    def update(self, kind="deb"):
+    def update(self, kind="deb", suites=SUITES):
         for d in ("lists/partial", "cache/archives/partial"):
             os.makedirs(os.path.join(self.dir, d), exist_ok=True)
         open(self.dir + "/status", "a").close()
         with open(self.dir + "/apt.conf", "w") as f:
             f.write(APT_CONF % {"dir": self.dir})
         with open(self.dir + "/sources.list", "w") as f:
-            for s in (SUITES if kind == "deb" else ("bookworm",)):
+            for s in suites:
                 f.write("%s [signed-by=%s] %s %s main\n" % (kind, KEYS,
                                                           self.mirror, s))
         p = subprocess.run(["apt-get", "-qq", "update"], env=self.env,
@@ -225,10 +225,30 @@ def fetch():
         return f.read().split()
 
 
-def fetch_or_skip():
-    """The same; where they cannot be had, the case ends as skipped."""
+def redis():
+    """Where redis is that uses malloc: its directory of programs."""
+    top = os.path.join(CACHE, "redis")
+    new = top + ".new"
+    if not os.path.exists(top):
+        apt = Apt()
+        apt.update("deb-src", ("bookworm",))
+        shutil.rmtree(new, ignore_errors=True)
+        os.makedirs(new)
+        _run("apt-get", "-qq", "--download-only", "source", "redis",
+             env=apt.env, cwd=new)
+        _run("tar", "xf", *glob.glob(new + "/*.orig.tar.gz"), "-C", new,
+             "--strip-components=1")
+        _run("make", "-C", new, "-j2", "MALLOC=libc", "OPTIMIZATION=-O2",
+             "redis-server", "redis-benchmark", "redis-cli", timeout=1800)
+        shutil.rmtree(apt.dir)
+        os.rename(new, top)
+    return os.path.join(top, "src")
+
+
+def or_skip(get):
+    """What get() has; where it cannot be had, the case ends as skipped."""
     try:
-        return fetch()
+        return get()
     except (Unreachable, subprocess.SubprocessError) as e:
-        print("no other glibc: %s" % (str(e).splitlines() or [e])[0])
+        print("not fetched: %s" % (str(e).splitlines() or [e])[0])
         sys.exit(77)
