@@ -17,6 +17,7 @@
 
 #define ALIGN_MASK    ((taddr_t)CHUNK_ALIGN - 1)
 #define USER_END      ((taddr_t)1 << 47)
+#define PAGE          4096u
 #define FLAGS_MAX     3u
 #define NONCONTIGUOUS 2u
 /* members of an arena that follow "next" */
@@ -76,7 +77,7 @@ static void check_sharing(struct glibc_heap *gh, const struct glibc_arena *a)
 	uint64_t word = 0;
 
 	if (glibc_read(gh, a->addr + next + NEXT_FREE, &word) && word &&
-	    !is_arena(gh, word))
+	    (word == a->addr || !is_arena(gh, word)))
 		tell(gh, a, next + NEXT_FREE, "next_free", word);
 	if (glibc_read(gh, a->addr + next + ATTACHED, &word) &&
 	    target_nthreads(gh->t) > 0 && word > target_nthreads(gh->t))
@@ -140,7 +141,7 @@ static void check_heap(struct glibc_heap *gh, const struct glibc_region *r)
 			     "heap 0x%" PRIx64
 			     " of arena %s: prev overwritten (0x%" PRIx64 ")",
 			     r->base, a->name, prev);
-	if (open < size)
+	if (open < size || open % PAGE)
 		glibc_damage(gh, 0, r->base + HEAP_OPEN,
 			     "heap 0x%" PRIx64
 			     " of arena %s: mprotect_size overwritten "
@@ -157,6 +158,12 @@ static void check_params(struct glibc_heap *gh)
 
 	if (!at)
 		return;
+	if (gh->arenas.v[0].system_bytes && gh->regions.n &&
+	    !(gh->arenas.v[0].flags & NONCONTIGUOUS) &&
+	    !target_map_at(gh->t, gh->lay.sbrk_base))
+		glibc_damage(gh, 0, gh->lay.mp_mmapped + 16,
+			     "malloc's sbrk_base overwritten (0x%" PRIx64 ")",
+			     gh->lay.sbrk_base);
 	if (glibc_u32(gh, at) > glibc_u32(gh, at + 8))
 		glibc_damage(gh, 0, at + 8,
 			     "malloc's max_n_mmaps overwritten (%u)",

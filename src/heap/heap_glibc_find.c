@@ -68,6 +68,15 @@ static bool is_pair(struct glibc_heap *gh, taddr_t pair)
 	       glibc_read(gh, bk + 16, &forth) && back == head && forth == head;
 }
 
+bool glibc_is_arena(struct glibc_heap *gh, taddr_t addr)
+{
+	unsigned good = 0;
+
+	for (unsigned i = 0; i < NPAIRS; i++)
+		good += is_pair(gh, addr + gh->lay.bins + (uint64_t)i * PAIR);
+	return good >= PAIRS_GOOD_MIN;
+}
+
 /* (F3): does the ring of arenas that holds p close? */
 static bool is_ring(struct glibc_heap *gh, taddr_t p, uint64_t next_off)
 {
@@ -482,7 +491,7 @@ int glibc_find(struct target *t, struct types *types, struct glibc_heap *ret,
 	return 1;
 }
 
-static void add_arena(struct glibc_heap *gh, taddr_t addr)
+void glibc_add_arena(struct glibc_heap *gh, taddr_t addr)
 {
 	struct glibc_arena a = {.addr = addr, .is_main = gh->arenas.n == 0};
 	uint64_t words = 0;
@@ -502,7 +511,7 @@ void glibc_find_arenas(struct glibc_heap *gh)
 	uint64_t at = gh->main_arena;
 
 	do {
-		add_arena(gh, at);
+		glibc_add_arena(gh, at);
 		if (!glibc_read(gh, at + gh->lay.next, &at))
 			break;
 	} while (at != gh->main_arena && gh->arenas.n < ARENAS_MAX);

@@ -246,6 +246,29 @@ static bool is_size_of(const struct list *l, uint64_t bytes)
 	return bytes - 8 >= l->pub.min_bytes && bytes - 8 <= l->pub.max_bytes;
 }
 
+/* (L3): no chance brings that about */
+static bool is_linked_back(struct list *l, taddr_t from, taddr_t chunk,
+			   bool forward)
+{
+	uint64_t back = 0;
+
+	return glibc_read(l->gh, chunk + (forward ? BK : FD), &back) &&
+	       back == from;
+}
+
+/* what the chunk after a free one says is wrong */
+static void tell_next(struct list *l, const struct glibc_region *r, size_t g)
+{
+	taddr_t chunk = r->start + g * GRANULE;
+	taddr_t next = chunk + chunk_bytes(r, g);
+
+	glibc_damage(l->gh, next + CHUNK_HEAD, next + 8,
+		     "chunk 0x%" PRIx64
+		     ": size field overwritten: it says that the buffer "
+		     "before, 0x%" PRIx64 ", is in use, and that is in a %s",
+		     next, chunk + CHUNK_HEAD, l->pub.where);
+}
+
 /* (L3).  forward: along fd, else along bk */
 static bool take_binned(struct list *l, taddr_t head, taddr_t from,
 			taddr_t chunk, bool forward)
@@ -257,9 +280,15 @@ static bool take_binned(struct list *l, taddr_t head, taddr_t from,
 	/* the other way has come as far as here */
 	if (!forward && l->is_damaged && state == l->state)
 		return false;
-	if ((state == CHUNK_UNLINKED && is_size_of(l, chunk_bytes(r, g)) &&
-	     !is_elsewhere(l, head, from, chunk, forward)) ||
-	    glibc_is_doubtful(state)) {
+	bool is_right = r && is_size_of(l, chunk_bytes(r, g)) &&
+			!is_elsewhere(l, head, from, chunk, forward);
+
+	if (state == CHUNK_USED && is_right &&
+	    is_linked_back(l, from, chunk, forward)) {
+		tell_next(l, r, g);
+		state = CHUNK_UNLINKED;
+	}
+	if ((state == CHUNK_UNLINKED && is_right) || glibc_is_doubtful(state)) {
 		glibc_set_state(r, g, l->state);
 		count(l, chunk, chunk_bytes(r, g));
 		if (l->state == CHUNK_LARGE)
@@ -409,7 +438,7 @@ static void read_bin(struct glibc_heap *gh, const struct glibc_arena *a,
 /* ---- what is in no list ---------------------------------------------- */
 
 /* Free for the chunk after it, and nobody has it: of an arena whose lock is
- * free, that is damage.  What is unsure and was in no list is used. */
+ * free, that is damage, and who knows what it is.  What is unsure and was in no list is used. */
 static void check_unlinked(struct glibc_heap *gh, struct glibc_region *r)
 {
 	const struct glibc_arena *a = &gh->arenas.v[r->arena];
@@ -419,11 +448,13 @@ static void check_unlinked(struct glibc_heap *gh, struct glibc_region *r)
 
 		if (glibc_state(r, g) == CHUNK_UNSURE)
 			glibc_set_state(r, g, CHUNK_USED);
-		if (glibc_state(r, g) == CHUNK_UNLINKED && !a->is_locked)
-			glibc_damage(gh, buf, 0,
-				     "buffer 0x%" PRIx64
-				     " is free, and in no list",
-				     buf);
+		if (glibc_state(r, g) != CHUNK_UNLINKED || a->is_locked)
+			continue;
+		glibc_set_state(r, g, CHUNK_LOST);
+		glibc_damage(gh, buf, 0,
+			     "buffer 0x%" PRIx64
+			     " is free, says the next chunk, and in no list",
+			     buf);
 	}
 }
 
@@ -464,6 +495,8 @@ struct err *glibc_free_lists(struct glibc_heap *gh)
 			read_bin(gh, &gh->arenas.v[i], b);
 		err = interrupt_check();
 	}
+	if (!err)
+		glibc_sweep_tcaches(gh);
 	for (size_t i = 0; !err && i < gh->regions.n; i++)
 		check_unlinked(gh, &gh->regions.v[i]);
 	return err;

@@ -131,6 +131,8 @@ struct glibc_heap {
 	bool is_loaded;
 	bool is_protected;   /* links are mangled, since 2.32 */
 	uint64_t tcache_key; /* 0: not known */
+	/* buffers that damaged lists count, and were not found, by list */
+	uint64_t tcache_missing[TCACHE_MAX];
 	VEC(struct glibc_arena) arenas;
 	VEC(struct glibc_region) regions; /* ascending */
 	VEC(struct glibc_big) bigs;       /* ascending */
@@ -150,6 +152,10 @@ int glibc_find(struct target *t, struct types *types, struct glibc_heap *ret,
 	       char **ret_why);
 /** Four bytes of the target, aligned; 0 when they are not in the dump. */
 uint32_t glibc_u32(struct glibc_heap *gh, taddr_t at);
+/** Does this look like an arena, by its lists? */
+bool glibc_is_arena(struct glibc_heap *gh, taddr_t addr);
+/** Adds one to the list. */
+void glibc_add_arena(struct glibc_heap *gh, taddr_t addr);
 /** Lists the arenas, the main one first. */
 void glibc_find_arenas(struct glibc_heap *gh);
 
@@ -227,6 +233,8 @@ bool glibc_tcache_holds(struct glibc_heap *gh, unsigned i, taddr_t buf);
 
 /** Finds the caches of threads and takes what is in them as free. */
 struct err *glibc_tcaches(struct glibc_heap *gh) must_use;
+/** What lists of threads have lost, once every other list was read. */
+void glibc_sweep_tcaches(struct glibc_heap *gh);
 /** Reads the link at an address as free lists store it. */
 bool glibc_link(struct glibc_heap *gh, taddr_t at, taddr_t *ret);
 

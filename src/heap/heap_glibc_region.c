@@ -110,7 +110,8 @@ static void add_main(struct glibc_heap *gh)
 	if (a->top >= a->addr && a->top < a->addr + gh->lay.arena_bytes)
 		return;
 	/* (W3) of heap_glibc_walk.c */
-	if ((a->top % GRANULE || !run_at(gh->t, a->top, &start, &end)) &&
+	if ((a->top % GRANULE || glibc_region_at(gh, a->top) ||
+	     !run_at(gh->t, a->top, &start, &end)) &&
 	    !run_at(gh->t, base, &start, &end))
 		return;
 	if (a->system_bytes == 0 && base == 0)
@@ -264,29 +265,63 @@ static size_t arena_at(const struct glibc_heap *gh, taddr_t addr)
 	return ARENA_PAST_END;
 }
 
+/* The arena of a heap_info at addr.  If what it says is none, it is the arena that
+ * lies behind it, or that of the heap before; the ring may have lost it, too. */
+static size_t arena_of_heap(struct glibc_heap *gh, taddr_t addr, taddr_t ar_ptr,
+			    taddr_t prev)
+{
+	taddr_t behind = addr + gh->lay.heap_info_bytes;
+	size_t arena = arena_at(gh, ar_ptr);
+	uint64_t word = 0;
+
+	if (arena != ARENA_PAST_END)
+		return arena;
+	arena = arena_at(gh, behind);
+	if (arena == ARENA_PAST_END && prev && glibc_read(gh, prev, &word))
+		arena = arena_at(gh, word);
+	if (arena != ARENA_PAST_END) {
+		glibc_damage(gh, 0, addr,
+			     "heap 0x%" PRIx64
+			     " of arena %s: ar_ptr overwritten (0x%" PRIx64 ")",
+			     addr, gh->arenas.v[arena].name, ar_ptr);
+		return arena;
+	}
+	if (ar_ptr != behind || !glibc_is_arena(gh, ar_ptr))
+		return ARENA_PAST_END;
+	glibc_add_arena(gh, ar_ptr);
+	arena = gh->arenas.n - 1;
+	glibc_damage(gh, 0, gh->arenas.v[arena - 1].addr + gh->lay.next,
+		     "arena %s at 0x%" PRIx64
+		     " is not in the ring of arenas: next of one overwritten",
+		     gh->arenas.v[arena].name, ar_ptr);
+	return arena;
+}
+
 /* A heap_info at addr: what arena, what follows, how far.  Its bytes, 0: there is
- * none. */
+ * none.  One of its words may be damaged. */
 static uint64_t add_heap(struct glibc_heap *gh, taddr_t addr, taddr_t limit)
 {
 	uint64_t ar_ptr = 0;
 	uint64_t prev = 0;
 	uint64_t size = 0;
 	uint64_t open = 0; /* that may be read and written */
-	uint64_t info = gh->lay.heap_info_bytes;
 
 	if (!glibc_read(gh, addr, &ar_ptr) ||
 	    !glibc_read(gh, addr + 8, &prev) ||
 	    !glibc_read(gh, addr + 16, &size) || size % PAGE || size == 0 ||
-	    !glibc_read(gh, addr + 24, &open) || open % PAGE || open < size ||
-	    prev % HEAP_ALIGN)
+	    size > limit - addr || !glibc_read(gh, addr + 24, &open))
 		return 0;
-	size_t arena = arena_at(gh, ar_ptr);
+	bool is_prev_right = prev % HEAP_ALIGN == 0;
+	bool is_open_right = open % PAGE == 0 && open >= size;
+	size_t arena = is_prev_right && is_open_right
+			       ? arena_of_heap(gh, addr, ar_ptr, prev)
+			       : arena_at(gh, ar_ptr);
 
-	if (arena == ARENA_PAST_END || size > limit - addr)
+	if (arena == ARENA_PAST_END || (!is_prev_right && !is_open_right))
 		return 0;
-	taddr_t start = addr + info;
+	taddr_t start = addr + gh->lay.heap_info_bytes;
 
-	if (ar_ptr == start)
+	if (gh->arenas.v[arena].addr == start)
 		start += gh->lay.arena_bytes;
 	add_region(gh, addr, start, addr + size, arena);
 	return size;
@@ -298,7 +333,7 @@ static void add_heaps(struct glibc_heap *gh)
 	taddr_t at = 0;
 	taddr_t end = 0;
 
-	if (gh->arenas.n == 1)
+	if (!gh->lay.heap_info_bytes)
 		return;
 	for (size_t i = 0; next_run(gh->t, &i, &at, &end);)
 		for (;;) {
@@ -317,7 +352,9 @@ void glibc_find_regions(struct glibc_heap *gh)
 	sort_regions(gh);
 	if (gh->arenas.v[0].flags & NONCONTIGUOUS)
 		add_extents(gh);
-	if (!glibc_region_at(gh, gh->arenas.v[0].top))
+	const struct glibc_region *r = glibc_region_at(gh, gh->arenas.v[0].top);
+
+	if (!r || r->arena != 0)
 		add_main(gh);
 	sort_regions(gh);
 }

@@ -110,6 +110,7 @@ struct chain {
 	unsigned bin;
 	uint64_t min, max; /* sizes of chunk */
 	uint64_t n, bytes;
+	uint64_t nbad; /* of those, that may not belong there */
 	bool is_damaged;
 };
 
@@ -134,6 +135,15 @@ static void broken(struct glibc_heap *gh, struct chain *c, taddr_t from,
 			     " bytes begins at 0x%" PRIx64
 			     ", where no such buffer is",
 			     c->tc->addr, size, to);
+}
+
+static bool leads_on(struct glibc_heap *gh, taddr_t buf)
+{
+	struct glibc_place p;
+	taddr_t next = 0;
+
+	return glibc_link(gh, buf, &next) &&
+	       (next == 0 || glibc_place_of(gh, next, &p));
 }
 
 /* takes one buffer; false: the list ends here */
@@ -169,6 +179,11 @@ static bool take(struct glibc_heap *gh, struct chain *c, taddr_t from,
 	    glibc_read(gh, buf + KEY_OFF, &key) && key != gh->tcache_key &&
 	    key != c->tc->addr) {
 		c->is_damaged = true;
+		/* nor is there a link: is it one that is in use? */
+		if (!leads_on(gh, buf) && p.r) {
+			glibc_set_state(p.r, p.g, CHUNK_LOST);
+			c->nbad++;
+		}
 		glibc_damage(gh, buf, buf + KEY_OFF,
 			     "free buffer 0x%" PRIx64 " (%" PRIu64
 			     " bytes, tcache): its key is overwritten: written "
@@ -176,38 +191,6 @@ static bool take(struct glibc_heap *gh, struct chain *c, taddr_t from,
 			     buf, p.bytes - 8);
 	}
 	return true;
-}
-
-/* A damaged list: buffers with the key that no list has.  As many as it counts
- * were in it; if that is no number of a list, who knows. */
-static void sweep(struct glibc_heap *gh, unsigned bin, uint64_t missing)
-{
-	enum chunk_state state =
-		missing > COUNT_SANE ? CHUNK_LOST : CHUNK_TCACHE;
-	uint64_t key = 0;
-	uint64_t min = 0;
-	uint64_t max = 0;
-
-	glibc_tcache_range(bin, &min, &max);
-
-	for (size_t i = 0; i < gh->regions.n && missing; i++) {
-		struct glibc_region *r = &gh->regions.v[i];
-
-		for (size_t g = 0; g < r->ngranules && missing;) {
-			size_t next = glibc_next(r, g);
-			taddr_t buf = r->start + g * GRANULE + CHUNK_HEAD;
-
-			if ((next - g) * GRANULE >= min &&
-			    (next - g) * GRANULE <= max &&
-			    glibc_state(r, g) == CHUNK_USED &&
-			    glibc_read(gh, buf + KEY_OFF, &key) &&
-			    key == gh->tcache_key) {
-				glibc_set_state(r, g, state);
-				missing--;
-			}
-			g = next;
-		}
-	}
 }
 
 static void add_list(struct glibc_heap *gh, const struct chain *c,
@@ -245,20 +228,19 @@ static uint64_t read_list(struct glibc_heap *gh, struct chain *c)
 			break;
 	}
 	if (c->n != count && !c->is_damaged)
-		glibc_damage(gh, c->tc->addr, c->tc->addr,
+		glibc_damage(gh, c->tc->addr, from ? from : c->tc->addr,
 			     "tcache 0x%" PRIx64 ": a list of %" PRIu64
 			     " bytes has %" PRIu64
-			     " buffers and counts %" PRIu64,
-			     c->tc->addr, c->max - 8, c->n, count);
+			     " buffers, the last 0x%" PRIx64
+			     ", and counts %" PRIu64,
+			     c->tc->addr, c->max - 8, c->n, from, count);
 	if (c->n)
 		add_list(gh, c, first);
-	return count > c->n ? count - c->n : 0;
+	return count > c->n - c->nbad ? count - (c->n - c->nbad) : 0;
 }
 
 struct err *glibc_tcaches(struct glibc_heap *gh)
 {
-	uint64_t missing[TCACHE_MAX] = {0};
-
 	glibc_find_tcaches(gh);
 	learn_links(gh);
 	learn_key(gh);
@@ -267,10 +249,48 @@ struct err *glibc_tcaches(struct glibc_heap *gh)
 			struct chain c = {.tc = &gh->tcaches.v[i], .bin = b};
 
 			glibc_tcache_range(b, &c.min, &c.max);
-			missing[b] += read_list(gh, &c);
+			gh->tcache_missing[b] += read_list(gh, &c);
 		}
-	for (unsigned b = 0; b < gh->lay.tcache_bins && gh->tcache_key; b++)
-		if (missing[b])
-			sweep(gh, b, missing[b]);
 	return NULL;
+}
+
+/* ---- what damaged lists have lost ------------------------------------ */
+
+/* A damaged list: buffers with the key that no list has.  As many as it counts
+ * were in it; if that is no number of a list, who knows. */
+static void sweep(struct glibc_heap *gh, unsigned bin, uint64_t missing)
+{
+	enum chunk_state state =
+		missing > COUNT_SANE ? CHUNK_LOST : CHUNK_TCACHE;
+	uint64_t key = 0;
+	uint64_t min = 0;
+	uint64_t max = 0;
+
+	glibc_tcache_range(bin, &min, &max);
+
+	for (size_t i = 0; i < gh->regions.n && missing; i++) {
+		struct glibc_region *r = &gh->regions.v[i];
+
+		for (size_t g = 0; g < r->ngranules && missing;) {
+			size_t next = glibc_next(r, g);
+			taddr_t buf = r->start + g * GRANULE + CHUNK_HEAD;
+
+			if ((next - g) * GRANULE >= min &&
+			    (next - g) * GRANULE <= max &&
+			    glibc_state(r, g) == CHUNK_USED &&
+			    glibc_read(gh, buf + KEY_OFF, &key) &&
+			    key == gh->tcache_key) {
+				glibc_set_state(r, g, state);
+				missing--;
+			}
+			g = next;
+		}
+	}
+}
+
+void glibc_sweep_tcaches(struct glibc_heap *gh)
+{
+	for (unsigned b = 0; b < gh->lay.tcache_bins && gh->tcache_key; b++)
+		if (gh->tcache_missing[b])
+			sweep(gh, b, gh->tcache_missing[b]);
 }

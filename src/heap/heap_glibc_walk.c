@@ -270,10 +270,12 @@ static void settle(struct walker *w, taddr_t p, uint64_t head)
 
 	if (!w->is_prev_unsure && is_sure)
 		check_flag(w, is_free);
-	if (is_free)
-		set_at(w, w->prev, is_sure ? CHUNK_UNLINKED : CHUNK_UNSURE);
-	if (is_sure)
+	if (is_free && is_sure)
+		set_at(w, w->prev, CHUNK_UNLINKED);
+	/* what is damaged was told of */
+	if (is_sure || w->is_prev_unsure)
 		return;
+	set_at(w, w->prev, CHUNK_UNSURE);
 	if ((head & 0xff) == 0)
 		glibc_damage(w->gh, w->prev + CHUNK_HEAD, p + 8,
 			     "chunk 0x%" PRIx64
@@ -320,9 +322,7 @@ static taddr_t extend(struct walker *w, taddr_t p, taddr_t next)
 		     ": size field overwritten: no chunk begins where it ends; "
 		     "%" PRIu64 " bytes skipped",
 		     w->prev, next - p);
-	if (glibc_state(w->r, (size_t)(w->prev - w->r->start) / GRANULE) ==
-	    CHUNK_USED)
-		set_at(w, w->prev, CHUNK_UNSURE);
+	set_at(w, w->prev, CHUNK_LOST);
 	return next;
 }
 
@@ -344,7 +344,7 @@ static taddr_t stumble(struct walker *w, taddr_t p, uint64_t head)
 		w->is_prev_unsure = true;
 		return next;
 	}
-	next = resync(w, p + CHUNK_MIN, w->r->end, 0);
+	next = resync(w, p + GRANULE, w->r->end, 0);
 	if (!next)
 		return give_up(w, p, "size field overwritten, no sound chunk");
 	if (prev && w->is_prev_unsure)
@@ -400,14 +400,16 @@ static taddr_t pass_gap(struct walker *w, taddr_t p)
 	return next;
 }
 
-/* (W3): does a chain of chunks lead on from what the arena takes for its top? */
+/* (W3): does a chain of chunks lead on from what the arena takes for its top, up
+ * to the end? */
 static bool is_false_top(struct walker *w, taddr_t p, uint64_t head)
 {
 	uint64_t size = head & ~(uint64_t)CHUNK_FLAGS;
 	unsigned before = 0;
 
+	w->is_top_lost = true;
 	w->is_top_lost = size >= CHUNK_MIN && size < w->r->end - p &&
-			 is_chain(w, p, 0, &before);
+			 is_chain(w, p, w->r->end, &before);
 	return w->is_top_lost;
 }
 
@@ -458,6 +460,13 @@ static taddr_t step(struct walker *w, taddr_t p)
 
 	switch (classify(w, p, &head)) {
 	case HEAD_CHUNK:
+		if (p == w->r->start && !(head & CHUNK_PREV_INUSE))
+			glibc_damage(w->gh, p + CHUNK_HEAD, p + 8,
+				     "chunk 0x%" PRIx64
+				     ": size field overwritten (0x%" PRIx64
+				     "): it says that one before it is free, "
+				     "and is the first",
+				     p, head);
 		settle(w, p, head);
 		begin_at(w, p, head, false);
 		/* the flags of such a one are no flags */
@@ -519,7 +528,8 @@ static bool is_all_found(const struct glibc_heap *gh,
 			 const struct big_search *s)
 {
 	return s->is_known && gh->bigs.n >= s->n &&
-	       (s->n == 0 || s->is_inexact || s->bytes_found >= s->bytes);
+	       ((s->n == 0 && gh->lay.nfastbins == 0) || s->is_inexact ||
+		s->bytes_found >= s->bytes);
 }
 
 /* A mapped chunk whose header is at "at", in a mapping that begins at page or
@@ -671,9 +681,10 @@ static taddr_t find_lost(struct glibc_heap *gh, uint64_t bytes)
 static bool is_sum_right(const struct glibc_heap *gh,
 			 const struct big_search *s)
 {
-	if (s->is_inexact || (s->n == 0 && gh->lay.nfastbins == 0))
-		return true;
-	return s->bytes_found == s->bytes;
+	if (gh->bigs.n != s->n)
+		return false;
+	return s->is_inexact || (s->n == 0 && gh->lay.nfastbins == 0) ||
+	       s->bytes_found == s->bytes;
 }
 
 static void add_bigs(struct glibc_heap *gh)
