@@ -28,8 +28,8 @@
  * looks at everything in order: damage is told in the same words and the same
  * order by one thread as by many.
  *
- * Cost: 8 bytes a buffer, twice that while it is built, and 2 bytes for the
- * marks; blocks cost 2 % of the memory they stand for, at most 16 bytes a
+ * Cost: 8 bytes a buffer, twice that while it is built, and a byte for the
+ * mark; blocks cost 2 % of the memory they stand for, at most 16 bytes a
  * buffer.  O(buffers); a lookup is O(log runs).
  *
  * Invariants: (I1) v ascends by address and is disjoint.  (I2) each buffer lies
@@ -570,7 +570,6 @@ struct err *bufset_build(struct heap *heap, struct bufset **ret)
 		return err;
 	}
 	set->mark = mem_table(set->n + 1, sizeof(*set->mark));
-	set->root = mem_table(set->n + 1, sizeof(*set->root));
 	*ret = set;
 	return NULL;
 }
@@ -584,7 +583,6 @@ void bufset_free(struct bufset *set)
 	mem_free(set->runs);
 	mem_free(set->large);
 	mem_free(set->mark);
-	mem_free(set->root);
 	mem_free(set->v);
 	mem_free(set);
 }

@@ -18,9 +18,7 @@ struct bufset_buf {
 /* every allocated leak candidate, ascending by address, disjoint */
 struct bufset {
 	size_t n;
-	unsigned char *mark; /* one enum mark each */
-	unsigned char *root; /* of a marked one, enum root_kind: the first kind
-			      * that reaches it */
+	unsigned char *mark;         /* one enum mark each */
 	const struct target *target; /* borrowed */
 	bool is_bytewise; /* marking looks at every byte, not at aligned words */
 	/* the rest is for bufset_at() and bufset_find(): see bufset.c */

@@ -13,16 +13,14 @@
  * limit that outlived it.  What nothing else holds is looked at last, when all
  * that is held properly is known.
  *
- * Kinds of roots are gone through one after the other, in the order of enum
- * root_kind, each to its end.  So what is found does not depend on who finds it
- * or when: a buffer's mark says whether any reached word points at its start,
- * its root is the first kind that reaches it, and the counts are sums.
+ * What is found does not depend on who finds it or when: a buffer's mark says
+ * whether any reached word points at its start, and the counts are sums.
  *
  *   workers   have a list each, and take from their own end of it.  One that has
  *             many while another has none puts half of them in the pool, from
  *             where those who have none help themselves.  In the pool, too, are
  *             ranges: pieces of roots and of large buffers.  When all workers
- *             wait the kind is done.
+ *             wait the round is done.
  *   marks     a buffer's mark is a byte with a bit for "reached", set by an
  *             atomic or: whoever finds it clear puts the buffer on its list.
  *   pipeline  what is looked at lies anywhere in memory, and to wait for one
@@ -68,13 +66,6 @@ enum {
 	EXACT = 2,
 	PAST = 4,   /* a word points just behind it */
 	LISTED = 8, /* it was looked at for that */
-	KIND_SHIFT = 4,
-};
-
-/* the first word that points just behind a buffer */
-struct past {
-	uint32_t buf;
-	unsigned char kind;
 };
 
 struct piece {
@@ -96,9 +87,8 @@ struct hit {
 struct marker {
 	struct heap *heap;
 	struct bufset *set;
-	taddr_t lo, span;   /* what points at a buffer is in [lo, lo + span) */
-	unsigned char kind; /* of the roots at hand */
-	uint64_t ndone;     /* buffers looked at in earlier rounds */
+	taddr_t lo, span; /* what points at a buffer is in [lo, lo + span) */
+	uint64_t ndone;   /* buffers looked at in earlier rounds */
 
 	/* what workers share */
 	pthread_mutex_t lock;
@@ -108,7 +98,7 @@ struct marker {
 	VEC(uint32_t) bufs;
 	VEC(struct piece) pieces;
 	VEC(struct piece) aside;
-	VEC(struct past) past;
+	VEC(uint32_t) past;
 	struct mark_stats sum;
 };
 
@@ -130,7 +120,7 @@ struct worker {
 	struct peeker peeker;
 	VEC(struct piece) aside;
 	VEC(struct piece) pieces;
-	VEC(struct past) past;
+	VEC(uint32_t) past;
 	uint64_t nwords, nhits, nbufs;
 };
 
@@ -145,8 +135,6 @@ static void mark_index(struct worker *w, uint32_t i, bool is_exact)
 
 	if ((old & bits) == bits)
 		return;
-	if (!(old & (REACHED | LISTED)))
-		bits |= (unsigned char)(m->kind << KIND_SHIFT);
 	old = __atomic_fetch_or(mark, bits, __ATOMIC_RELAXED);
 	if (!(old & (REACHED | LISTED)))
 		VEC_PUSH(&w->todo, i);
@@ -155,11 +143,10 @@ static void mark_index(struct worker *w, uint32_t i, bool is_exact)
 static void mark_past(struct worker *w, uint32_t i)
 {
 	unsigned char *mark = &w->m->set->mark[i];
-	struct past past = {i, w->m->kind};
 
 	if (!(__atomic_load_n(mark, __ATOMIC_RELAXED) & PAST) &&
 	    !(__atomic_fetch_or(mark, PAST, __ATOMIC_RELAXED) & PAST))
-		VEC_PUSH(&w->past, past);
+		VEC_PUSH(&w->past, i);
 }
 
 static void mark_oldest_hit(struct worker *w)
@@ -504,15 +491,14 @@ static struct err *run(struct marker *m)
 	return err;
 }
 
-static void add_roots(struct marker *m, const struct roots *roots,
-		      enum root_kind kind)
+static void add_roots(struct marker *m, const struct roots *roots)
 {
 	struct worker w = {.m = m};
 
 	for (size_t i = 0; i < roots->n; i++) {
 		const struct root *r = &roots->v[i];
 
-		if (r->kind != kind || r->is_shallow)
+		if (r->is_shallow)
 			continue;
 		if (r->start != r->end)
 			cut(&w, r->start, r->end, BUFSET_NONE);
@@ -522,30 +508,22 @@ static void add_roots(struct marker *m, const struct roots *roots,
 	finish(&w);
 }
 
-/* what only the address behind it holds, and what that holds: by the kind of
- * root that led there, which is how the rest was done */
+/* what only the address behind it holds, and what that holds */
 static struct err *run_past(struct marker *m)
 {
 	struct err *err = NULL;
 	size_t done = 0;
 
-	for (int kind = 0; !err && kind <= ROOT_ANON; kind++) {
-		m->kind = (unsigned char)kind;
-		do {
-			done = m->past.n;
-			for (size_t i = 0; i < done; i++) {
-				struct past p = m->past.v[i];
-				unsigned char *mark = &m->set->mark[p.buf];
+	while (!err && m->past.n > done) {
+		for (; done < m->past.n; done++) {
+			uint32_t i = m->past.v[done];
 
-				if (p.kind != kind ||
-				    (*mark & (REACHED | LISTED)))
-					continue;
-				*mark |= (unsigned char)(LISTED |
-							 kind << KIND_SHIFT);
-				VEC_PUSH(&m->bufs, p.buf);
-			}
-			err = run(m);
-		} while (!err && m->past.n > done);
+			if (m->set->mark[i] & (REACHED | LISTED))
+				continue;
+			m->set->mark[i] |= LISTED;
+			VEC_PUSH(&m->bufs, i);
+		}
+		err = run(m);
 	}
 	return err;
 }
@@ -558,7 +536,6 @@ static void add_shallow(struct marker *m, const struct roots *roots)
 	for (size_t i = 0; i < roots->n; i++) {
 		const struct root *r = &roots->v[i];
 
-		m->kind = (unsigned char)r->kind;
 		if (r->is_shallow && r->value - m->lo < m->span)
 			add_value(&w, r->value);
 	}
@@ -581,12 +558,9 @@ static void name_marks(void *arg, size_t slice)
 	size_t i = slice * SLICE;
 	size_t end = set->n - i < SLICE ? set->n : i + SLICE;
 	unsigned char *mark = set->mark;
-	unsigned char *root = set->root;
 
-	for (; i < end; i++) {
-		root[i] = mark[i] >> KIND_SHIFT;
+	for (; i < end; i++)
 		mark[i] = names[mark[i] & (REACHED | EXACT | PAST)];
-	}
 }
 
 struct err *mark_all(struct heap *heap, const struct roots *roots,
@@ -610,11 +584,8 @@ struct err *mark_all(struct heap *heap, const struct roots *roots,
 	m.lo = set->runs[0].start;
 	/* the address just behind them, too */
 	m.span = set->runs[set->nruns - 1].end - m.lo + 1;
-	for (int kind = 0; !err && kind <= ROOT_ANON; kind++) {
-		m.kind = (unsigned char)kind;
-		add_roots(&m, roots, (enum root_kind)kind);
-		err = run(&m);
-	}
+	add_roots(&m, roots);
+	err = run(&m);
 	if (!err)
 		err = run_past(&m);
 	if (!err)
