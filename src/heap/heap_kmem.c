@@ -581,6 +581,7 @@ static void kmem_close(struct heap *heap)
 	VEC_FREE(&kh->slabs);
 	VEC_FREE(&kh->state);
 	VEC_FREE(&kh->ctl);
+	VEC_FREE(&kh->asked);
 	VEC_FREE(&kh->arenas);
 	VEC_FREE(&kh->bigs);
 	VEC_FREE(&kh->numbers);
@@ -697,9 +698,8 @@ static void fill_buf(struct kmem_heap *kh, const struct kmem_slab *s, size_t i,
 	};
 	ret->ctl = s->first_ctl == NO_INDEX ? ret->addr + link
 					    : kh->ctl.v[s->first_ctl + i];
-	if (kc->has_redzone && !kc->is_lite && ret->state == BUF_ALLOCATED)
-		ret->req_bytes = kmem_requested(kh, kc, ret->addr,
-						kc->pub.bufsize_bytes);
+	if (ret->state == BUF_ALLOCATED)
+		ret->req_bytes = kmem_requested(kh, s, i);
 }
 
 static struct err *slab_bufs(struct kmem_heap *kh, const struct kmem_slab *s,

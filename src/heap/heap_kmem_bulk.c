@@ -138,16 +138,16 @@ struct lister {
 };
 
 /* the tag of a buffer with guards says how much of it was asked for */
-static bool list_tagged(struct lister *ls, const struct kmem_cache *kc,
-			struct heap_run *r)
+static bool list_tagged(struct lister *ls, const struct kmem_slab *s,
+			uint32_t i, struct heap_run *r)
 {
-	if (!ls->is_alone &&
+	const struct kmem_cache *kc = &ls->kh->caches.v[s->cache];
+
+	if (!ls->is_alone && ls->kh->asked.v[s->first_asked + i] == ASK_TAG &&
 	    !kmem_look(&ls->l, r->addr + kc->buftag_off,
 		       ls->kh->names.struct_bytes[K_kmem_buftag]))
 		return false;
-	r->n = 1;
-	r->size_bytes =
-		kmem_requested(ls->kh, kc, r->addr, kc->pub.bufsize_bytes);
+	r->size_bytes = kmem_requested(ls->kh, s, i);
 	if (r->size_bytes > kc->pub.bufsize_bytes)
 		r->size_bytes = kc->pub.bufsize_bytes;
 	ls->fn(ls->arg, r);
@@ -170,8 +170,8 @@ static bool list_slab(struct lister *ls, const struct kmem_slab *s)
 		r.addr = s->base + i * kc->chunk_bytes;
 		if (state[i] != BUF_ALLOCATED)
 			continue;
-		if (kc->has_redzone && !kc->is_lite) {
-			if (!list_tagged(ls, kc, &r))
+		if (s->first_asked != NO_INDEX) {
+			if (!list_tagged(ls, s, i, &r))
 				return false;
 			continue;
 		}

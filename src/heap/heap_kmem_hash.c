@@ -20,8 +20,8 @@
 #define BUCKETS 8192u
 /* chains that one thread follows side by side */
 #define FOLLOWERS 16u
-/* slabs that were met lately, by page; a power of two */
-#define HINTS 256u
+/* slabs that were met lately, by page */
+#define HINTS 2048u
 #define PAGE  4096u
 
 struct table {
@@ -39,6 +39,7 @@ struct chains {
 	const struct table *t;
 	const struct kmem_cache *kc;
 	struct kmem_look look;
+	uint32_t next_off, addr_off; /* in a bufctl */
 	struct kmem_slab *hints[HINTS];
 	uint64_t nentries;
 	struct {
@@ -90,12 +91,10 @@ static bool take(struct chains *c, taddr_t buf, taddr_t ctl)
 /* one step of one chain */
 static bool follow(struct chains *c, unsigned i)
 {
-	const struct kmem_heap *kh = c->t->kh;
 	const unsigned char *raw = c->at[i].raw;
 
-	return take(c, kmem_get(kh, F_kmem_bufctl_bc_addr, raw),
-		    c->at[i].ctl) &&
-	       go_on(c, i, kmem_get(kh, F_kmem_bufctl_bc_next, raw));
+	return take(c, kmem_word(raw + c->addr_off), c->at[i].ctl) &&
+	       go_on(c, i, kmem_word(raw + c->next_off));
 }
 
 static void follow_some(void *arg, size_t item)
@@ -105,6 +104,10 @@ static void follow_some(void *arg, size_t item)
 		.t = t,
 		.kc = &t->kh->caches.v[t->cache],
 		.look = {.t = t->kh->t},
+		.next_off =
+			t->kh->names.row[F_kmem_bufctl_bc_next].offset_bytes,
+		.addr_off =
+			t->kh->names.row[F_kmem_bufctl_bc_addr].offset_bytes,
 	};
 	uint64_t next = item * BUCKETS;
 	uint64_t end = t->nheads - next < BUCKETS ? t->nheads : next + BUCKETS;
@@ -162,7 +165,9 @@ struct err *kmem_load_table(struct kmem_heap *kh, size_t cache, bool *ret_is)
 
 	*ret_is = false;
 	t.nheads = kc->hash_mask + 1;
-	if (t.nheads == 0 || t.nheads > kh->total_bytes / 8)
+	if (t.nheads == 0 || t.nheads > kh->total_bytes / 8 ||
+	    !kmem_is_word(kh, F_kmem_bufctl_bc_next) ||
+	    !kmem_is_word(kh, F_kmem_bufctl_bc_addr))
 		return NULL;
 	t.heads = kmem_look(&look, kc->hash_table, t.nheads * 8);
 	if (!t.heads)

@@ -106,6 +106,7 @@ struct kmem_cache {
 };
 
 #define NO_INDEX      ((size_t)-1)
+#define ASK_TAG       UINT16_MAX /* not known, or more */
 #define STATE_UNKNOWN 0
 
 struct kmem_slab {
@@ -122,6 +123,7 @@ struct kmem_slab {
 	bool is_whole;      /* kmem_sweep() found nothing wrong */
 	size_t first_state; /* of its buffers in state[] */
 	size_t first_ctl;   /* in ctl[], NO_INDEX for raw slabs */
+	size_t first_asked; /* in asked[], NO_INDEX: tags do not say */
 };
 
 struct kmem_arena {
@@ -164,6 +166,9 @@ struct kmem_heap {
 			  * they have in slabs[] */
 	VEC(uint8_t) state; /* enum buf_state of each buffer */
 	VEC(taddr_t) ctl;   /* bufctl of each buffer of hashed caches */
+	VEC(uint16_t)
+	asked; /* what was asked for, of each allocated buffer of
+			      * caches with guards; ASK_TAG */
 	VEC(struct kmem_arena) arenas;
 	VEC(struct kmem_big) bigs;         /* ascending */
 	VEC(struct heap_finding) findings; /* damage met while loading */
@@ -226,6 +231,24 @@ uint64_t kmem_global(struct kmem_heap *kh, enum kmem_sym s, size_t bytes);
 /** Notes damage: counted in the heap's health, and kept for ::kmem_verify. */
 void kmem_damage(struct kmem_heap *kh, taddr_t addr, taddr_t cache,
 		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* is a member a plain word?  Then kmem_word() of its offset is what kmem_get()
+ * says, for loops that ask a million times. */
+static inline bool kmem_is_word(const struct kmem_heap *kh, enum kmem_field f)
+{
+	const struct view_row *row = &kh->names.row[f];
+
+	return row->is_bound && row->elem_bytes == sizeof(uint64_t) &&
+	       !row->bit_size;
+}
+
+static inline uint64_t kmem_word(const unsigned char *p)
+{
+	uint64_t word = 0;
+
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
 
 /* a look at mapped bytes that remembers where it was last; each thread has its
  * own */
@@ -406,10 +429,10 @@ struct err *kmem_sweep(struct kmem_heap *kh) must_use;
 /** The slot verify of struct heap_ops. */
 struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 			void *arg);
-/** What the client asked for of a buffer of a cache with guards, when its tag
- * still says so; size when not. */
-uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_cache *kc,
-			taddr_t buf, uint64_t size);
+/** What the client asked for of the i-th buffer of a slab, when its tag still
+ * says so; the size of the buffer when not. */
+uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_slab *s,
+			uint64_t i);
 
 /* ---- what a buffer with guards should hold (heap_kmem_expect.c) ----- */
 

@@ -317,6 +317,7 @@ static void add_slab(struct kmem_heap *kh, size_t cache, const void *raw,
 		.is_complete = is_complete,
 		.is_nomove = kmem_get(kh, F_kmem_slab_slab_nomove, raw) != 0,
 		.first_ctl = NO_INDEX,
+		.first_asked = NO_INDEX,
 	};
 
 	if (!check_slab(kh, kc, &s, kmem_get(kh, F_kmem_slab_slab_cache, raw)))
@@ -326,6 +327,12 @@ static void add_slab(struct kmem_heap *kh, size_t cache, const void *raw,
 	if (kc->pub.has_hash) {
 		s.first_ctl = kh->ctl.n;
 		VEC_ADD_ZEROS(&kh->ctl, s.nbufs);
+	}
+	if (kc->has_redzone && !kc->is_lite) {
+		s.first_asked = kh->asked.n;
+		VEC_ADD_ZEROS(&kh->asked, s.nbufs);
+		memset(kh->asked.v + s.first_asked, ASK_TAG & 0xff,
+		       s.nbufs * sizeof(*kh->asked.v));
 	}
 	kc->pub.nfree_slab += s.nbufs - s.nused;
 	kc->pub.nslabs++;

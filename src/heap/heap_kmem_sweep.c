@@ -12,8 +12,9 @@
  * decide: this file may doubt what they find whole, but never the other way
  * round.
  *
- * Which stacks there are is collected, each once or a few times, for the one
- * thread that can look at them.
+ * On the way is kept what was asked for, which the tags say and the list of all
+ * buffers needs; and which stacks there are, each once or a few times, for the
+ * one thread that can look at them.
  *
  * Cost: the guards, tags and free buffers, each once, and 48 bytes of bufctl a
  * buffer; nothing of what the program wrote.
@@ -33,6 +34,10 @@ struct sweep {
 	struct kmem_heap *kh;
 	struct kmem_records log;
 	uint32_t mul; /* kp_size_mul */
+	struct {
+		uint32_t redzone, bufctl, bxstat;  /* in a tag */
+		uint32_t slab, timestamp, lastlog; /* in a bufctl */
+	} off;
 	uint64_t tag_bytes, ctl_bytes;
 	VEC(uint32_t) * stacks; /* of each item */
 };
@@ -49,14 +54,6 @@ struct swept {
 
 /* ---- patterns -------------------------------------------------------- */
 
-static uint64_t word_at(const unsigned char *p)
-{
-	uint64_t word = 0;
-
-	memcpy(&word, p, sizeof(word));
-	return word;
-}
-
 /* do bytes [from, to) of p, which is aligned to a word as the target has it,
  * hold the pattern?  Whole words are read: p has them. */
 static bool holds(const unsigned char *p, uint64_t from, uint64_t to,
@@ -68,24 +65,24 @@ static bool holds(const unsigned char *p, uint64_t from, uint64_t to,
 	if (from >= to)
 		return true;
 	if (from & 7) {
-		bad = (word_at(p + at) ^ pattern) >> (from & 7) * 8
-							     << (from & 7) * 8;
+		bad = (kmem_word(p + at) ^ pattern) >>
+		      (from & 7) * 8 << (from & 7) * 8;
 		at += 8;
 		if (at > to)
 			return bad << (at - to) * 8 == 0;
 	}
 	for (; at + 8 <= to; at += 8)
-		bad |= word_at(p + at) ^ pattern;
+		bad |= kmem_word(p + at) ^ pattern;
 	if (at < to)
-		bad |= (word_at(p + at) ^ pattern) << (at + 8 - to) * 8;
+		bad |= (kmem_word(p + at) ^ pattern) << (at + 8 - to) * 8;
 	return bad == 0;
 }
 
 /* ---- one buffer ------------------------------------------------------ */
 
-/* what follows a buffer that says how much of it was asked for */
+/* what follows a buffer that says how much of it was asked for, *ret_asked */
 static bool is_end_whole(const struct swept *s, const unsigned char *buf,
-			 uint64_t redzone)
+			 uint64_t redzone, uint16_t *ret_asked)
 {
 	const struct kmem_numbers *num = &s->sw->kh->num;
 	const struct kmem_cache *kc = s->kc;
@@ -107,6 +104,8 @@ static bool is_end_whole(const struct swept *s, const unsigned char *buf,
 	}
 	if ((uint32_t)redzone != zone)
 		return false;
+	if (asked < ASK_TAG)
+		*ret_asked = (uint16_t)asked;
 	if (slack_end > kc->buftag_off)
 		slack_end = kc->buftag_off;
 	return !kc->has_deadbeef || kc->is_lite ||
@@ -128,22 +127,20 @@ static bool is_free_whole(const struct swept *s, const unsigned char *buf,
 
 /* the tag of a buffer, and all that it says of others */
 static bool is_guarded(const struct swept *s, const unsigned char *buf,
-		       uint8_t state, taddr_t ctl)
+		       uint8_t state, taddr_t ctl, uint16_t *ret_asked)
 {
 	const struct kmem_heap *kh = s->sw->kh;
 	const unsigned char *tag = buf + s->kc->buftag_off;
-#define TAG(f) kmem_get(kh, F_kmem_buftag_bt_##f, tag)
-	uint64_t redzone = TAG(redzone);
-	uint64_t bufctl = TAG(bufctl);
-	uint64_t x = bufctl ^ TAG(bxstat);
-#undef TAG
+	uint64_t redzone = kmem_word(tag + s->sw->off.redzone);
+	uint64_t bufctl = kmem_word(tag + s->sw->off.bufctl);
+	uint64_t x = bufctl ^ kmem_word(tag + s->sw->off.bxstat);
 
 	if (ctl && bufctl != ctl)
 		return false;
 	if (state == BUF_ALLOCATED)
 		return x == kh->num.buftag_alloc &&
 		       (redzone == kh->num.redzone ||
-			is_end_whole(s, buf, redzone));
+			is_end_whole(s, buf, redzone, ret_asked));
 	return state != BUF_TRANSIT && x == kh->num.buftag_free &&
 	       is_free_whole(s, buf, state, redzone);
 }
@@ -156,20 +153,20 @@ static bool is_ctl_whole(struct swept *s, taddr_t ctl, uint8_t state,
 	struct kmem_heap *kh = s->sw->kh;
 	const unsigned char *raw = kmem_look(&s->ctls, ctl, s->sw->ctl_bytes);
 
-	if (!raw || kmem_get(kh, F_kmem_bufctl_bc_slab, raw) != s->slab->addr)
+	if (!raw || kmem_word(raw + s->sw->off.slab) != s->slab->addr)
 		return false;
 	if (!s->kc->pub.has_audit)
 		return true;
 #define B(f) kmem_get(kh, F_kmem_bufctl_audit_bc_##f, raw)
 	/* one of a buffer that was never given out has no time, nor more */
-	if (!B(timestamp))
+	if (!kmem_word(raw + s->sw->off.timestamp))
 		return true;
 	if (state == BUF_ALLOCATED && B(what) == kh->names.what_free)
 		return false;
 	if (!kh->is_bufctl_short && B(cache) != s->kc->pub.addr)
 		return false;
 	*ret_stack = (uint32_t)B(stack);
-	return kmem_is_record(&s->sw->log, B(lastlog));
+	return kmem_is_record(&s->sw->log, kmem_word(raw + s->sw->off.lastlog));
 #undef B
 }
 
@@ -205,6 +202,8 @@ static bool is_slab_guarded(const struct swept *s)
 	const uint8_t *state = kh->state.v + s->slab->first_state;
 	const taddr_t *ctl =
 		kc->pub.has_hash ? kh->ctl.v + s->slab->first_ctl : NULL;
+	bool is_asked = s->slab->first_asked != NO_INDEX;
+	uint16_t *asked = kh->asked.v + (is_asked ? s->slab->first_asked : 0);
 	uint64_t pad = padding_off(s);
 	bool is_padded = kc->has_deadbeef && pad < kc->chunk_bytes;
 
@@ -214,8 +213,12 @@ static bool is_slab_guarded(const struct swept *s)
 		const unsigned char *buf =
 			s->bytes + s->base_off + i * kc->chunk_bytes;
 
-		if (!is_guarded(s, buf, state[i], ctl ? ctl[i] : 0))
+		uint16_t n = ASK_TAG;
+
+		if (!is_guarded(s, buf, state[i], ctl ? ctl[i] : 0, &n))
 			return false;
+		if (is_asked)
+			asked[i] = n;
 		if (is_padded && i + 1 < s->slab->nbufs &&
 		    !holds(buf, pad, kc->chunk_bytes, kh->num.uninitialized))
 			return false;
@@ -293,6 +296,29 @@ static void sweep_some(void *arg, size_t item)
 	}
 }
 
+/* where what is read of every buffer is; false: it is no plain words */
+static bool find_words(struct sweep *sw)
+{
+	const struct {
+		enum kmem_field f;
+		uint32_t *off;
+	} words[] = {
+		{F_kmem_buftag_bt_redzone, &sw->off.redzone},
+		{F_kmem_buftag_bt_bufctl, &sw->off.bufctl},
+		{F_kmem_buftag_bt_bxstat, &sw->off.bxstat},
+		{F_kmem_bufctl_bc_slab, &sw->off.slab},
+		{F_kmem_bufctl_audit_bc_timestamp, &sw->off.timestamp},
+		{F_kmem_bufctl_audit_bc_lastlog, &sw->off.lastlog},
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (!kmem_is_word(sw->kh, words[i].f))
+			return false;
+		*words[i].off = sw->kh->names.row[words[i].f].offset_bytes;
+	}
+	return true;
+}
+
 struct err *kmem_sweep(struct kmem_heap *kh)
 {
 	struct sweep sw = {
@@ -306,6 +332,8 @@ struct err *kmem_sweep(struct kmem_heap *kh)
 	};
 	size_t nitems = (kh->slabs.n + SLABS - 1) / SLABS;
 
+	if (!find_words(&sw))
+		return NULL;
 	sw.stacks = mem_array(nitems + 1, sizeof(*sw.stacks));
 	struct err *err = jobs_each("checking slabs", nitems, SLABS * SLAB_BUFS,
 				    sweep_some, &sw);

@@ -20,16 +20,21 @@ struct verifier {
 	void *arg;
 };
 
-uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_cache *kc,
-			taddr_t buf, uint64_t size)
+uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_slab *s,
+			uint64_t i)
 {
+	const struct kmem_cache *kc = &kh->caches.v[s->cache];
 	struct kmem_tag tag = {0};
 	uint64_t asked = 0;
 
-	if (kmem_read_tag(kh, kc, buf, &tag) &&
+	if (s->first_asked == NO_INDEX)
+		return kc->pub.bufsize_bytes;
+	if (kh->asked.v[s->first_asked + i] != ASK_TAG)
+		return kh->asked.v[s->first_asked + i];
+	if (kmem_read_tag(kh, kc, s->base + i * kc->chunk_bytes, &tag) &&
 	    kmem_decode_size(kh, kc, tag.redzone, &asked))
 		return asked;
-	return size;
+	return kc->pub.bufsize_bytes;
 }
 
 /* ---- buffers --------------------------------------------------------- */
