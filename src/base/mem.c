@@ -37,7 +37,7 @@ void *mem_array(size_t n, size_t bytes)
 }
 
 #define PAGE      ((uintptr_t)4096)
-#define TABLE_MIN ((size_t)4 << 20)
+#define TABLE_MIN ((size_t)2 << 20)
 
 void *mem_table(size_t n, size_t bytes)
 {

@@ -143,7 +143,7 @@ static bool list_tagged(struct lister *ls, const struct kmem_slab *s,
 {
 	const struct kmem_cache *kc = &ls->kh->caches.v[s->cache];
 
-	if (!ls->is_alone && ls->kh->asked.v[s->first_asked + i] == ASK_TAG &&
+	if (!ls->is_alone && !ls->kh->asked.v[s->first_asked + i] &&
 	    !kmem_look(&ls->l, r->addr + kc->buftag_off,
 		       ls->kh->names.struct_bytes[K_kmem_buftag]))
 		return false;

@@ -106,7 +106,6 @@ struct kmem_cache {
 };
 
 #define NO_INDEX      ((size_t)-1)
-#define ASK_TAG       UINT16_MAX /* not known, or more */
 #define STATE_UNKNOWN 0
 
 struct kmem_slab {
@@ -167,8 +166,8 @@ struct kmem_heap {
 	VEC(uint8_t) state; /* enum buf_state of each buffer */
 	VEC(taddr_t) ctl;   /* bufctl of each buffer of hashed caches */
 	VEC(uint16_t)
-	asked; /* what was asked for, of each allocated buffer of
-			      * caches with guards; ASK_TAG */
+	asked; /* 1 + what was asked for, of each allocated buffer
+			      * of caches with guards; 0: ask its tag */
 	VEC(struct kmem_arena) arenas;
 	VEC(struct kmem_big) bigs;         /* ascending */
 	VEC(struct heap_finding) findings; /* damage met while loading */

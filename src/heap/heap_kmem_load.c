@@ -323,16 +323,14 @@ static void add_slab(struct kmem_heap *kh, size_t cache, const void *raw,
 	if (!check_slab(kh, kc, &s, kmem_get(kh, F_kmem_slab_slab_cache, raw)))
 		return;
 	s.first_state = kh->state.n;
-	VEC_ADD_ZEROS(&kh->state, s.nbufs);
+	kh->state.n += s.nbufs;
 	if (kc->pub.has_hash) {
 		s.first_ctl = kh->ctl.n;
-		VEC_ADD_ZEROS(&kh->ctl, s.nbufs);
+		kh->ctl.n += s.nbufs;
 	}
 	if (kc->has_redzone && !kc->is_lite) {
 		s.first_asked = kh->asked.n;
-		VEC_ADD_ZEROS(&kh->asked, s.nbufs);
-		memset(kh->asked.v + s.first_asked, ASK_TAG & 0xff,
-		       s.nbufs * sizeof(*kh->asked.v));
+		kh->asked.n += s.nbufs;
 	}
 	kc->pub.nfree_slab += s.nbufs - s.nused;
 	kc->pub.nslabs++;
@@ -399,6 +397,10 @@ static struct err *load_slabs(struct kmem_heap *kh)
 			err = walk_slabs(kh, i, kc->partial, false, &seen);
 		hash_fini(&seen);
 	}
+	/* now it is known how many there are */
+	kh->state.v = mem_table(kh->state.n + 1, sizeof(*kh->state.v));
+	kh->ctl.v = mem_table(kh->ctl.n + 1, sizeof(*kh->ctl.v));
+	kh->asked.v = mem_table(kh->asked.n + 1, sizeof(*kh->asked.v));
 	return err;
 }
 

@@ -80,7 +80,8 @@ static bool holds(const unsigned char *p, uint64_t from, uint64_t to,
 
 /* ---- one buffer ------------------------------------------------------ */
 
-/* what follows a buffer that says how much of it was asked for, *ret_asked */
+/* what follows a buffer that says how much of it was asked for;
+ * *ret_asked as in asked[] */
 static bool is_end_whole(const struct swept *s, const unsigned char *buf,
 			 uint64_t redzone, uint16_t *ret_asked)
 {
@@ -104,8 +105,8 @@ static bool is_end_whole(const struct swept *s, const unsigned char *buf,
 	}
 	if ((uint32_t)redzone != zone)
 		return false;
-	if (asked < ASK_TAG)
-		*ret_asked = (uint16_t)asked;
+	if (asked < UINT16_MAX)
+		*ret_asked = (uint16_t)(asked + 1);
 	if (slack_end > kc->buftag_off)
 		slack_end = kc->buftag_off;
 	return !kc->has_deadbeef || kc->is_lite ||
@@ -213,7 +214,7 @@ static bool is_slab_guarded(const struct swept *s)
 		const unsigned char *buf =
 			s->bytes + s->base_off + i * kc->chunk_bytes;
 
-		uint16_t n = ASK_TAG;
+		uint16_t n = 0;
 
 		if (!is_guarded(s, buf, state[i], ctl ? ctl[i] : 0, &n))
 			return false;
@@ -285,15 +286,20 @@ static void sweep_some(void *arg, size_t item)
 	struct swept s = {.sw = sw, .ctls = look};
 	uint32_t lately[LATELY] = {0};
 	size_t i = item * SLABS;
-	size_t end = kh->slabs.n - i < SLABS ? kh->slabs.n : i + SLABS;
+	size_t end = kh->nby_base - i < SLABS ? kh->nby_base : i + SLABS;
+	uint64_t passed = 0;
 
 	for (; i < end; i++) {
-		struct kmem_slab *slab = &kh->slabs.v[i];
+		struct kmem_slab *slab = &kh->slabs.v[kh->by_base[i]];
 
 		s.slab = slab;
 		s.kc = &kh->caches.v[slab->cache];
 		slab->is_whole = is_whole(&s, &look, item, lately);
+		if (s.kc->has_buftag)
+			passed += slab->nbufs *
+				  (s.kc->chunk_bytes + sw->ctl_bytes);
 	}
+	target_passed(kh->t, passed);
 }
 
 /* where what is read of every buffer is; false: it is no plain words */
@@ -330,10 +336,12 @@ struct err *kmem_sweep(struct kmem_heap *kh)
 		.tag_bytes = kh->names.struct_bytes[K_kmem_buftag],
 		.ctl_bytes = kh->names.struct_bytes[K_kmem_bufctl_audit],
 	};
-	size_t nitems = (kh->slabs.n + SLABS - 1) / SLABS;
+	size_t nitems = (kh->nby_base + SLABS - 1) / SLABS;
 
 	if (!find_words(&sw))
 		return NULL;
+	/* what was looked at so far are slabs and bufctls */
+	target_release(kh->t);
 	sw.stacks = mem_array(nitems + 1, sizeof(*sw.stacks));
 	struct err *err = jobs_each("checking slabs", nitems, SLABS * SLAB_BUFS,
 				    sweep_some, &sw);

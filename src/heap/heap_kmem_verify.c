@@ -29,8 +29,8 @@ uint64_t kmem_requested(struct kmem_heap *kh, const struct kmem_slab *s,
 
 	if (s->first_asked == NO_INDEX)
 		return kc->pub.bufsize_bytes;
-	if (kh->asked.v[s->first_asked + i] != ASK_TAG)
-		return kh->asked.v[s->first_asked + i];
+	if (kh->asked.v[s->first_asked + i])
+		return kh->asked.v[s->first_asked + i] - 1U;
 	if (kmem_read_tag(kh, kc, s->base + i * kc->chunk_bytes, &tag) &&
 	    kmem_decode_size(kh, kc, tag.redzone, &asked))
 		return asked;
@@ -448,6 +448,8 @@ struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 	struct err *err = kmem_load(kh);
 	size_t nfindings = 0;
 
+	/* what is looked at is not what the buffers hold */
+	target_release(kh->t);
 	if (!err && cache && !kmem_cache_at(kh, cache))
 		err = err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache",
 			      cache);

@@ -11,6 +11,10 @@
 #include "target/target_impl.h"
 
 #define PF_W 2u
+/* a smaller core may lie about; and so much of a larger one */
+#define RELEASE_MIN ((uint64_t)32 << 20)
+#define PASSED_MAX  ((uint64_t)72 << 20)
+#define PAGE_BYTES  ((uintptr_t)4096)
 
 void target_incomplete(struct target *t, const char *fmt, ...)
 {
@@ -113,6 +117,54 @@ const void *target_peek(const struct target *t, taddr_t addr, size_t *ret_len)
 	if (*ret_len == 0)
 		return NULL;
 	return map->bytes + (addr - map->pub.start);
+}
+
+void target_release(const struct target *t)
+{
+	/* it may be refused, and then is no worse than before */
+	if (t->base && t->size_bytes >= RELEASE_MIN)
+		(void)madvise((void *)(uintptr_t)t->base, t->size_bytes,
+			      MADV_DONTNEED);
+}
+
+/* maps of different advice are maps of their own, and none is mapped beyond its
+ * end */
+void target_part(const struct target *t, taddr_t start, taddr_t end)
+{
+	const struct map_impl *map = map_at(t, start);
+
+	if (!t->base || t->size_bytes < RELEASE_MIN || !map ||
+	    end > map->pub.core_end)
+		return;
+	uintptr_t base = (uintptr_t)t->base;
+	uintptr_t from = (uintptr_t)map->bytes + (start - map->pub.start);
+	uintptr_t to = from + (end - start);
+
+	from = (from + PAGE_BYTES - 1) & -PAGE_BYTES;
+	to &= -PAGE_BYTES;
+	/* not all bytes of maps are the file's */
+	if (from >= to || from < base || to > base + t->size_bytes)
+		return;
+	(void)madvise((void *)from, to - from, MADV_RANDOM);
+	(void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+void target_join(const struct target *t)
+{
+	if (t->base && t->size_bytes >= RELEASE_MIN)
+		(void)madvise((void *)(uintptr_t)t->base, t->size_bytes,
+			      MADV_NORMAL);
+}
+
+void target_passed(struct target *t, uint64_t bytes)
+{
+	uint64_t sum =
+		__atomic_add_fetch(&t->passed_bytes, bytes, __ATOMIC_RELAXED);
+
+	if (sum < PASSED_MAX)
+		return;
+	__atomic_store_n(&t->passed_bytes, 0, __ATOMIC_RELAXED);
+	target_release(t);
 }
 
 static struct err *fault(const struct target *t, const struct map_impl *map,

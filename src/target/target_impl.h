@@ -33,6 +33,7 @@ struct target {
 	int fd;
 	const unsigned char *base; /* the mapped file */
 	uint64_t size_bytes;       /* of the file */
+	uint64_t passed_bytes;     /* see target_passed() */
 	void *zeros;               /* what a .bss reads as */
 	size_t zeros_bytes;
 
