@@ -2,8 +2,6 @@
 /* Stacks by name: the functions at each return address are looked up once. */
 #include "pmdb/frames.h"
 
-#include <string.h>
-
 #include "pmdb/check_impl.h"
 
 struct frames_arg {
@@ -55,17 +53,6 @@ static void name_inlined(struct types *types, taddr_t pc,
 		frames[i].linkname = frames_copy(inlined[i].name);
 }
 
-/* the function at the return address of a starter: its symbol.  Lines of libc
- * help nobody here, and its debug information takes as long to read as the heap
- * of a million buffers. */
-static void take_starter(struct frames_arg *a, struct types *types, taddr_t pc)
-{
-	struct symbol sym;
-	bool is_known = types_symbol_at(types, pc - 1, &sym);
-
-	take_frame(a, pc, is_known ? sym.name : NULL, NULL, 0);
-}
-
 /* the functions at a return address; pc is not 0 */
 static const struct check_frame *frames_of(struct frames *frames, taddr_t pc,
 					   bool is_starter)
@@ -80,7 +67,7 @@ static const struct check_frame *frames_of(struct frames *frames, taddr_t pc,
 		return frames->v.v[*place - 1];
 	a.object = types_object_at(types, pc - 1);
 	if (is_starter) {
-		take_starter(&a, types, pc);
+		types_starter(types, pc, take_frame, &a);
 	} else {
 		a.dir = types_compile_dir(types, pc - 1);
 		types_each_function(types, pc, take_frame, &a);
@@ -139,27 +126,6 @@ void frames_add(struct frames *frames, taddr_t pc, struct check_stack *s)
 	add(frames, pc, false, s);
 }
 
-/* how many frames of a stack there are before those of libc that have called
- * main() or the function of a thread; _start() is one of them */
-static unsigned without_starters(struct types *types,
-				 const struct heap_stack *stack)
-{
-	unsigned n = stack->depth;
-
-	for (; n > 0; n--) {
-		taddr_t pc = stack->pc[n - 1] - 1;
-		const struct object *obj = types_object_at(types, pc);
-		struct symbol sym;
-
-		if (obj && frames_is_starter(obj->name))
-			continue;
-		if (!types_symbol_at(types, pc, &sym) ||
-		    strcmp(sym.name, "_start") != 0)
-			break;
-	}
-	return n;
-}
-
 bool frames_stack(struct frames *frames, struct heap *heap, uint32_t id,
 		  struct check_stack *ret)
 {
@@ -167,7 +133,7 @@ bool frames_stack(struct frames *frames, struct heap *heap, uint32_t id,
 
 	if (id == 0 || !heap->ops->stack || !heap->ops->stack(heap, id, &stack))
 		return false;
-	unsigned n = without_starters(frames->types, &stack);
+	size_t n = types_before_starters(frames->types, stack.pc, stack.depth);
 
 	for (unsigned i = 0; i < stack.depth; i++)
 		add(frames, stack.pc[i], i >= n, ret);

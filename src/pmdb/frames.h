@@ -63,8 +63,6 @@ bool frames_stack(struct frames *frames, struct heap *heap, uint32_t id,
 char *frames_copy(const char *name);
 
 /* frames_hash.c */
-/** Is this the name of an object that starts main() and threads? */
-bool frames_is_starter(const char *object);
 /** Adds a string with its NUL to a fingerprint, which begins as 0. */
 uint64_t frames_hash_text(uint64_t hash, const char *s);
 /** Adds what of a stack stays from run to run and from build to build. */

@@ -51,17 +51,10 @@ static uint64_t add_frame(uint64_t hash, const struct check_frame *f)
 	return frames_hash_text(frames_hash_text(hash, stem), name);
 }
 
-bool frames_is_starter(const char *object)
-{
-	return strncmp(object, "libc.so", 7) == 0 ||
-	       strncmp(object, "libpthread", 10) == 0 ||
-	       strncmp(object, "ld-linux", 8) == 0;
-}
-
 /* a caller of main() or of a thread's function */
 static bool is_starter(const struct check_frame *f)
 {
-	return frames_is_starter(base_name(f->object)) ||
+	return types_is_starter(base_name(f->object)) ||
 	       (f->linkname && strcmp(f->linkname, "_start") == 0);
 }
 

@@ -124,11 +124,14 @@ static void add_frame(void *arg, taddr_t pc, const char *function,
 }
 
 /* the frames of a return address */
-static void json_frames(const struct out *o, taddr_t pc, json_t *list)
+static void json_frames(const struct out *o, taddr_t pc, bool is_starter,
+			json_t *list)
 {
 	struct frames f = {o, list};
 
-	if (o->types)
+	if (o->types && is_starter)
+		types_starter(o->types, pc, add_frame, &f);
+	else if (o->types)
 		types_each_function(o->types, pc, add_frame, &f);
 	else
 		json_array_append_new(
@@ -138,9 +141,12 @@ static void json_frames(const struct out *o, taddr_t pc, json_t *list)
 static json_t *json_stack(const struct out *o, const struct cell *cell)
 {
 	json_t *list = json_array();
+	size_t n = o->types ? types_before_starters(o->types, cell->pcs,
+						    cell->npcs)
+			    : cell->npcs;
 
 	for (size_t i = 0; i < cell->npcs; i++)
-		json_frames(o, cell->pcs[i], list);
+		json_frames(o, cell->pcs[i], i >= n, list);
 	return list;
 }
 

@@ -151,3 +151,35 @@ void types_each_function(struct types *types, taddr_t pc, types_function_fn *fn,
 		file = NULL;
 	fn(arg, pc, name, file, line);
 }
+
+bool types_is_starter(const char *object)
+{
+	return strncmp(object, "libc.so", 7) == 0 ||
+	       strncmp(object, "libpthread", 10) == 0 ||
+	       strncmp(object, "ld-linux", 8) == 0;
+}
+
+size_t types_before_starters(struct types *types, const taddr_t *pcs, size_t n)
+{
+	for (; n > 0; n--) {
+		const struct object *obj =
+			types_object_at(types, pcs[n - 1] - 1);
+		struct symbol sym;
+
+		if (obj && types_is_starter(obj->name))
+			continue;
+		if (!types_symbol_at(types, pcs[n - 1] - 1, &sym) ||
+		    strcmp(sym.name, "_start") != 0)
+			break;
+	}
+	return n;
+}
+
+void types_starter(struct types *types, taddr_t pc, types_function_fn *fn,
+		   void *arg)
+{
+	struct symbol sym;
+
+	fn(arg, pc, types_symbol_at(types, pc - 1, &sym) ? sym.name : NULL,
+	   NULL, 0);
+}

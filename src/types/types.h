@@ -199,6 +199,17 @@ typedef void types_function_fn(void *arg, taddr_t pc, const char *function,
  */
 void types_each_function(struct types *types, taddr_t pc, types_function_fn *fn,
 			 void *arg);
+/** Is this the name of an object that calls main() and the functions of
+ * threads: libc, the loader? */
+bool types_is_starter(const char *object);
+/** How many of n return addresses, innermost first, come before those of such
+ * callers at the end, _start() among them. */
+size_t types_before_starters(struct types *types, const taddr_t *pcs, size_t n);
+/** As types_each_function() for one of the callers: its symbol.  Lines of libc
+ * help nobody there, and its debug information takes as long to read as a heap
+ * of a million buffers. */
+void types_starter(struct types *types, taddr_t pc, types_function_fn *fn,
+		   void *arg);
 /**
  * A stack on one line as flame graphs want it: the functions, outermost first,
  * inlined ones among them, with ";" between; "object+0xoffset" where no
