@@ -54,6 +54,8 @@ bool glibc_reader_u64(struct glibc_reader *rd, taddr_t at, uint64_t *ret)
 			rd->len = 0;
 		if (rd->len < 8) {
 			rd->len = 0;
+			if (rd->is_beside)
+				return false;
 			_err_free_ struct err *err =
 				target_read_u64(rd->t, at, ret);
 
@@ -91,34 +93,54 @@ void glibc_damage(struct glibc_heap *gh, taddr_t buf, taddr_t at,
 
 /* ---- loading --------------------------------------------------------- */
 
-static void count_chunk(struct glibc_heap *gh, struct glibc_arena *a,
-			enum chunk_state state, uint64_t bytes)
+static void add_census(struct glibc_heap *gh, struct glibc_arena *a,
+		       const struct glibc_census *c)
 {
-	a->n[state]++;
-	a->bytes[state] += bytes;
-	if (states[state].state == 0)
-		return;
-	struct heap_cache *k =
-		&gh->classes[state == CHUNK_OWN ? 0 : glibc_bin_of(bytes)].pub;
+	for (unsigned i = 0; i < CHUNK_MAX; i++) {
+		a->n[i] += c->n[i];
+		a->bytes[i] += c->bytes[i];
+	}
+	gh->classes[0].pub.buftotal += c->n[CHUNK_OWN];
+	for (unsigned i = 0; i < GLIBC_NBINS; i++) {
+		struct heap_cache *k = &gh->classes[i].pub;
 
-	k->buftotal++;
-	if (state == CHUNK_TCACHE)
-		k->nfree_mag++;
-	else if (states[state].is_free)
-		k->nfree_slab++;
+		k->buftotal += c->nbufs[i];
+		k->nfree_mag += c->ntcache[i];
+		k->nfree_slab += c->nfree[i];
+	}
 }
 
-static void count_region(struct glibc_heap *gh, const struct glibc_region *r)
+void glibc_census_add(struct glibc_census *c, enum chunk_state state,
+		      uint64_t bytes)
 {
-	struct glibc_arena *a = &gh->arenas.v[r->arena];
+	c->n[state]++;
+	c->bytes[state] += bytes;
+	if (states[state].state == 0 || state == CHUNK_OWN)
+		return;
+	unsigned bin = glibc_bin_of(bytes);
 
-	a->other_bytes += r->start - r->base;
-	for (size_t g = 0; g < r->ngranules;) {
-		size_t next = glibc_next(r, g);
+	c->nbufs[bin]++;
+	if (state == CHUNK_TCACHE)
+		c->ntcache[bin]++;
+	else if (states[state].is_free)
+		c->nfree[bin]++;
+}
 
-		count_chunk(gh, a, glibc_state(r, g), (next - g) * GRANULE);
-		g = next;
+/* all that begins in the regions, by arena and by size */
+static struct err *take_census(struct glibc_heap *gh)
+{
+	struct glibc_census *c = NULL;
+	struct err *err = glibc_census(gh, &c);
+
+	for (size_t i = 0; !err && i < gh->arenas.n; i++)
+		add_census(gh, &gh->arenas.v[i], &c[i]);
+	for (size_t i = 0; !err && i < gh->regions.n; i++) {
+		const struct glibc_region *r = &gh->regions.v[i];
+
+		gh->arenas.v[r->arena].other_bytes += r->start - r->base;
 	}
+	mem_free(c);
+	return err;
 }
 
 /* a thread that stands in malloc may have a list in its hands; which function,
@@ -215,8 +237,8 @@ struct err *glibc_load(struct glibc_heap *gh)
 		judge_crash(gh);
 	/* what was interrupted is not read twice */
 	gh->is_loaded = true;
-	for (size_t i = 0; !err && i < gh->regions.n; i++)
-		count_region(gh, &gh->regions.v[i]);
+	if (!err)
+		err = take_census(gh);
 	return err;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * All buffers in use, in parts for many threads: a part is so many granules of
- * one region, and lists the chunks that begin there; the last has the mmapped
- * ones.  Nothing is read but the nibbles.
+ * All chunks, in parts for many threads: a part is so many granules of one region.
+ * They are counted; and buffers in use are listed, where there is one more part
+ * for the mmapped ones.  Nothing is read but the nibbles.
  */
+#include "base/jobs.h"
 #include "heap/heap_glibc_impl.h"
 
 #define PART ((size_t)1 << 20) /* granules */
@@ -12,6 +13,82 @@ static size_t parts_of(const struct glibc_region *r)
 {
 	return r->ngranules / PART + 1;
 }
+
+/* ---- counting -------------------------------------------------------- */
+
+struct counter {
+	struct glibc_heap *gh;
+	size_t *region; /* of each part */
+	size_t *first;  /* granule of each part */
+	struct glibc_census *sums;
+};
+
+static void count_part(void *arg, size_t i)
+{
+	struct counter *c = arg;
+	const struct glibc_region *r = &c->gh->regions.v[c->region[i]];
+	size_t g = c->first[i];
+	size_t end = r->ngranules - g < PART ? r->ngranules : g + PART;
+
+	if (g < end && glibc_state(r, g) == CHUNK_NONE)
+		g = glibc_next(r, g);
+	while (g < end) {
+		size_t next = glibc_next(r, g);
+
+		glibc_census_add(&c->sums[i], glibc_state(r, g),
+				 (next - g) * GRANULE);
+		g = next;
+	}
+}
+
+static void sum_up(struct glibc_census *to, const struct glibc_census *c)
+{
+	for (unsigned i = 0; i < CHUNK_MAX; i++) {
+		to->n[i] += c->n[i];
+		to->bytes[i] += c->bytes[i];
+	}
+	for (unsigned i = 0; i < GLIBC_NBINS; i++) {
+		to->nbufs[i] += c->nbufs[i];
+		to->ntcache[i] += c->ntcache[i];
+		to->nfree[i] += c->nfree[i];
+	}
+}
+
+struct err *glibc_census(struct glibc_heap *gh, struct glibc_census **ret)
+{
+	struct counter c = {.gh = gh};
+	struct glibc_census *all = NULL;
+	size_t n = 0;
+	size_t k = 0;
+
+	for (size_t i = 0; i < gh->regions.n; i++)
+		n += parts_of(&gh->regions.v[i]);
+	c.region = mem_array(n + 1, sizeof(*c.region));
+	c.first = mem_array(n + 1, sizeof(*c.first));
+	c.sums = mem_array(n + 1, sizeof(*c.sums));
+	for (size_t i = 0; i < gh->regions.n; i++) {
+		for (size_t p = 0; p < parts_of(&gh->regions.v[i]); p++) {
+			c.region[k] = i;
+			c.first[k++] = p * PART;
+		}
+	}
+	struct err *err =
+		jobs_each("counting chunks", n, PART / 64, count_part, &c);
+
+	if (!err) {
+		all = mem_array(gh->arenas.n, sizeof(*all));
+		for (size_t i = 0; i < n; i++)
+			sum_up(&all[gh->regions.v[c.region[i]].arena],
+			       &c.sums[i]);
+		*ret = all;
+	}
+	mem_free(c.region);
+	mem_free(c.first);
+	mem_free(c.sums);
+	return err;
+}
+
+/* ---- listing --------------------------------------------------------- */
 
 struct err *glibc_nparts(struct heap *heap, size_t *ret_n)
 {

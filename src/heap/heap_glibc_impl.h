@@ -108,6 +108,12 @@ struct glibc_class {
 	char *name; /* owned */
 };
 
+/* chunks, and bytes of them, by what they are; buffers by number of bin */
+struct glibc_census {
+	uint64_t n[CHUNK_MAX], bytes[CHUNK_MAX];
+	uint64_t nbufs[GLIBC_NBINS], ntcache[GLIBC_NBINS], nfree[GLIBC_NBINS];
+};
+
 struct glibc_tcache {
 	taddr_t addr; /* of the structure; the chunk is CHUNK_HEAD below */
 	uint32_t tid; /* 0: of no thread that lives */
@@ -119,6 +125,7 @@ struct glibc_reader {
 	taddr_t start;
 	size_t len;
 	const unsigned char *p;
+	bool is_beside; /* other threads: mapped bytes are all there is */
 };
 
 struct glibc_heap {
@@ -245,6 +252,10 @@ void glibc_check(struct glibc_heap *gh);
 
 /* ---- heap_glibc_bulk.c ----------------------------------------------- */
 
+/** Counts what begins in the regions, on all processors; a census for each arena.
+ * Owned. */
+struct err *glibc_census(struct glibc_heap *gh,
+			 struct glibc_census **ret) must_use;
 /** Slots of struct heap_ops. */
 struct err *glibc_nparts(struct heap *heap, size_t *ret_n) must_use;
 bool glibc_part(struct heap *heap, size_t part, bool is_alone, heap_run_fn *fn,
@@ -256,6 +267,9 @@ bool glibc_part(struct heap *heap, size_t part, bool is_alone, heap_run_fn *fn,
 bool glibc_read(struct glibc_heap *gh, taddr_t at, uint64_t *ret);
 /** The same by a reader of one's own. */
 bool glibc_reader_u64(struct glibc_reader *rd, taddr_t at, uint64_t *ret);
+/** Counts one chunk. */
+void glibc_census_add(struct glibc_census *c, enum chunk_state state,
+		      uint64_t bytes);
 /** Reads everything, once. */
 struct err *glibc_load(struct glibc_heap *gh) must_use;
 /** Notes damage.  at: the first bad byte; buf: the buffer that it is in, or

@@ -33,6 +33,14 @@
  * elsewhere, or to a chunk that ends before the region does, has lost it: the
  * chunk that ends with the region is taken for it.
  *
+ * Regions are walked on all processors, large ones in pieces.  (P1) A piece is
+ * walked from its first place where a chain of sound chunks begins to the first
+ * chunk behind it, and no further than everything is sound.  (P2) One thread
+ * joins them: a piece counts if the walk of the one before ends where it was
+ * begun; else, or if there was damage in it, it is walked anew from where that
+ * one did end.  By induction the chunks are those of one walk from the start,
+ * and damage is told as by that.
+ *
  * Chunks too large for an arena have mappings of their own and stand in no
  * list; they are looked for at the pages of anonymous memory until as many
  * bytes were found as malloc says it has mapped.
@@ -42,6 +50,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/interrupt.h"
+#include "base/jobs.h"
 #include "base/progress.h"
 #include "heap/heap_glibc_impl.h"
 
@@ -454,24 +463,29 @@ static taddr_t pass_top(struct walker *w, taddr_t p, uint64_t head)
 	return w->r->end;
 }
 
+static taddr_t pass_chunk(struct walker *w, taddr_t p, uint64_t head)
+{
+	if (p == w->r->start && !(head & CHUNK_PREV_INUSE))
+		glibc_damage(w->gh, p + CHUNK_HEAD, p + 8,
+			     "chunk 0x%" PRIx64
+			     ": size field overwritten (0x%" PRIx64
+			     "): it says that one before it is free, "
+			     "and is the first",
+			     p, head);
+	settle(w, p, head);
+	begin_at(w, p, head, false);
+	/* the flags of such a one are no flags */
+	w->is_prev_unsure = (head & 0xff) == 0;
+	return p + (head & ~(uint64_t)CHUNK_FLAGS);
+}
+
 static taddr_t step(struct walker *w, taddr_t p)
 {
 	uint64_t head = 0;
 
 	switch (classify(w, p, &head)) {
 	case HEAD_CHUNK:
-		if (p == w->r->start && !(head & CHUNK_PREV_INUSE))
-			glibc_damage(w->gh, p + CHUNK_HEAD, p + 8,
-				     "chunk 0x%" PRIx64
-				     ": size field overwritten (0x%" PRIx64
-				     "): it says that one before it is free, "
-				     "and is the first",
-				     p, head);
-		settle(w, p, head);
-		begin_at(w, p, head, false);
-		/* the flags of such a one are no flags */
-		w->is_prev_unsure = (head & 0xff) == 0;
-		return p + (head & ~(uint64_t)CHUNK_FLAGS);
+		return pass_chunk(w, p, head);
 	case HEAD_TOP:
 		return pass_top(w, p, head);
 	case HEAD_FENCE:
@@ -492,26 +506,208 @@ static taddr_t step(struct walker *w, taddr_t p)
 	return w->r->end;
 }
 
-static struct err *walk_region(struct glibc_heap *gh, struct glibc_region *r)
+/* walks on from p until a chunk begins at "end" or behind it */
+static struct err *walk_to(struct walker *w, taddr_t *p, taddr_t end)
 {
-	struct walker w = {
-		.gh = gh,
-		.r = r,
-		.arena = &gh->arenas.v[r->arena],
-		.rd.t = gh->t,
-	};
+	const struct glibc_region *r = w->r;
 	struct err *err = NULL;
 
-	r->ngranules = (size_t)((r->end - r->start) / GRANULE);
-	r->state = mem_array(r->ngranules / 2 + 1, 1);
-	for (taddr_t p = r->start; !err && p + CHUNK_HEAD <= r->end;) {
-		p = step(&w, p);
-		if ((++w.nchunks & 0xffff) != 0)
+	while (!err && *p < end && *p + CHUNK_HEAD <= r->end) {
+		*p = step(w, *p);
+		if ((++w->nchunks & 0xffff) != 0)
 			continue;
-		progress_set("walking chunks", (p - r->start) >> 20,
+		progress_set("walking chunks", (*p - r->start) >> 20,
 			     (r->end - r->start) >> 20);
 		err = interrupt_check();
 	}
+	return err;
+}
+
+/* ---- in pieces ------------------------------------------------------- */
+
+/* bytes of a region that one thread walks: multiples of 2 granules, so that no
+ * byte of nibbles is of two pieces */
+#define PIECE_MIN  ((uint64_t)32 << 10)
+#define PIECE_MAX  ((uint64_t)8 << 20)
+#define PIECES     8u  /* a thread, at least */
+#define CHUNK_MEAN 64u /* bytes, as programs are */
+
+/* a part of a region, see (P1) and (P2) */
+struct piece {
+	size_t region;
+	taddr_t start, end; /* of the part */
+	taddr_t first;      /* the chunk it was walked from; 0: it was not */
+	taddr_t next;       /* the first chunk behind the part */
+	taddr_t prev;       /* the last within */
+	uint64_t prev_head;
+	bool is_prev_unsure;
+};
+
+struct pieces {
+	struct glibc_heap *gh;
+	VEC(struct piece) v;
+};
+
+/* in a thread: nothing is noted but nibbles of the piece */
+static bool walk_sound(struct walker *w, struct piece *piece, taddr_t p)
+{
+	uint64_t head = 0;
+
+	while (p < piece->end) {
+		enum head kind = classify(w, p, &head);
+
+		if (kind == HEAD_CHUNK) {
+			p = pass_chunk(w, p, head);
+		} else if (kind == HEAD_TOP) {
+			p = pass_top(w, p, head);
+			w->prev = 0;
+		} else {
+			return false;
+		}
+		if (w->gh->findings.n || jobs_is_stopped())
+			return false;
+	}
+	piece->next = p;
+	piece->prev = w->prev;
+	piece->prev_head = w->prev_head;
+	piece->is_prev_unsure = w->is_prev_unsure;
+	/* what the chunk behind says of the last; if it is none, the walk of
+	 * its piece will tell */
+	if (w->prev && p + CHUNK_HEAD <= w->r->end) {
+		enum head kind = classify(w, p, &head);
+
+		if (kind == HEAD_CHUNK || kind == HEAD_TOP)
+			settle(w, p,
+			       kind == HEAD_TOP ? head | CHUNK_PREV_INUSE
+						: head);
+	}
+	return w->gh->findings.n == 0;
+}
+
+static void walk_piece(void *arg, size_t i)
+{
+	struct pieces *pieces = arg;
+	struct piece *piece = &pieces->v.v[i];
+	struct heap none = {0};
+	/* of its own: damage is only told by the walk that is done anew */
+	_free_ struct glibc_heap *gh = mem_alloc(sizeof(*gh));
+	struct glibc_region r = pieces->gh->regions.v[piece->region];
+
+	*gh = *pieces->gh;
+	gh->heap = &none;
+	gh->findings.v = NULL;
+	gh->findings.n = gh->findings.cap = 0;
+	struct walker w = {.gh = gh,
+			   .r = &r,
+			   .arena = &gh->arenas.v[r.arena],
+			   .rd = {.t = gh->t, .is_beside = true}};
+	taddr_t first = piece->start == r.start
+				? r.start
+				: resync(&w, piece->start, piece->end, 0);
+
+	if (first && walk_sound(&w, piece, first))
+		piece->first = first;
+	VEC_FREE(&gh->findings);
+	mem_free(none.health.first_finding);
+	mem_free(none.health.untold);
+}
+
+/* (P2): walks anew what was not walked from where the piece before ended */
+static struct err *join_piece(struct walker *w, const struct piece *piece,
+			      taddr_t *p)
+{
+	struct glibc_region *r = w->r;
+	size_t from = (size_t)(piece->start - r->start) / GRANULE / 2;
+	size_t to = (size_t)(piece->end - r->start + GRANULE) / GRANULE / 2;
+
+	if (piece->first && piece->first == *p && !w->is_top_lost &&
+	    *p + CHUNK_HEAD <= r->end) {
+		uint64_t head = 0;
+
+		/* of a chunk that was walked in this thread, nobody has said
+		 * yet whether it is free */
+		if (w->prev && classify(w, *p, &head) != HEAD_TOP)
+			settle(w, *p, head);
+		else if (w->prev)
+			settle(w, *p, head | CHUNK_PREV_INUSE);
+		*p = piece->next;
+		w->prev = piece->prev;
+		w->prev_head = piece->prev_head;
+		w->is_prev_unsure = piece->is_prev_unsure;
+		return NULL;
+	}
+	memset(r->state + from, 0, to - from);
+	return walk_to(w, p, piece->end);
+}
+
+/* bytes of a piece, so that so many threads have enough of them */
+static uint64_t piece_bytes(uint64_t all, unsigned nworkers)
+{
+	uint64_t bytes = all / nworkers / PIECES / PIECE_MIN * PIECE_MIN;
+
+	if (bytes < PIECE_MIN)
+		return PIECE_MIN;
+	return bytes > PIECE_MAX ? PIECE_MAX : bytes;
+}
+
+static void add_pieces(struct pieces *pieces, size_t region, uint64_t bytes)
+{
+	const struct glibc_region *r = &pieces->gh->regions.v[region];
+
+	for (taddr_t at = r->start; at < r->end; at += bytes) {
+		struct piece piece = {.region = region,
+				      .start = at,
+				      .end = r->end - at > bytes ? at + bytes
+								 : r->end};
+
+		VEC_PUSH(&pieces->v, piece);
+	}
+}
+
+/* the pieces of one region from the i-th on; *ret_next: the first of another */
+static struct err *join_region(struct pieces *pieces, size_t i,
+			       size_t *ret_next)
+{
+	struct glibc_region *r = &pieces->gh->regions.v[pieces->v.v[i].region];
+	struct walker w = {.gh = pieces->gh,
+			   .r = r,
+			   .arena = &pieces->gh->arenas.v[r->arena],
+			   .rd.t = pieces->gh->t};
+	size_t region = pieces->v.v[i].region;
+	taddr_t p = r->start;
+	struct err *err = NULL;
+
+	for (; !err && i < pieces->v.n && pieces->v.v[i].region == region; i++)
+		err = join_piece(&w, &pieces->v.v[i], &p);
+	*ret_next = i;
+	return err;
+}
+
+static struct err *walk_regions(struct glibc_heap *gh)
+{
+	struct pieces pieces = {.gh = gh};
+	uint64_t all = 0;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < gh->regions.n; i++) {
+		struct glibc_region *r = &gh->regions.v[i];
+
+		r->ngranules = (size_t)((r->end - r->start) / GRANULE);
+		r->state = mem_array(r->ngranules / 2 + 1, 1);
+		all += r->end - r->start;
+	}
+	unsigned nworkers = jobs_for((size_t)(all / CHUNK_MEAN));
+	uint64_t bytes = piece_bytes(all, nworkers);
+
+	for (size_t i = 0; i < gh->regions.n; i++)
+		add_pieces(&pieces, i, bytes);
+	/* one thread has nobody to wait for */
+	if (nworkers > 1)
+		err = jobs_each("walking chunks", pieces.v.n,
+				bytes / CHUNK_MEAN, walk_piece, &pieces);
+	for (size_t i = 0; !err && i < pieces.v.n;)
+		err = join_region(&pieces, i, &i);
+	VEC_FREE(&pieces.v);
 	return err;
 }
 
@@ -727,8 +923,7 @@ struct err *glibc_walk(struct glibc_heap *gh)
 	struct err *err = NULL;
 
 	glibc_find_regions(gh);
-	for (size_t i = 0; !err && i < gh->regions.n; i++)
-		err = walk_region(gh, &gh->regions.v[i]);
+	err = walk_regions(gh);
 	if (err)
 		return err;
 	add_bigs(gh);
