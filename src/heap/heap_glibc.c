@@ -130,8 +130,17 @@ void glibc_census_add(struct glibc_census *c, enum chunk_state state,
 static struct err *take_census(struct glibc_heap *gh)
 {
 	struct glibc_census *c = NULL;
+	uint64_t nodd = 0;
 	struct err *err = glibc_census(gh, &c);
 
+	for (size_t i = 0; !err && i < gh->arenas.n; i++)
+		nodd += c[i].n[CHUNK_UNLINKED] + c[i].n[CHUNK_UNSURE];
+	if (!err && nodd) {
+		glibc_check_unlinked(gh);
+		mem_free(c);
+		c = NULL;
+		err = glibc_census(gh, &c);
+	}
 	for (size_t i = 0; !err && i < gh->arenas.n; i++)
 		add_census(gh, &gh->arenas.v[i], &c[i]);
 	for (size_t i = 0; !err && i < gh->regions.n; i++) {

@@ -404,28 +404,34 @@ static void bin_range(unsigned i, uint64_t *ret_min, uint64_t *ret_max)
 	*ret_max = size - step - 8;
 }
 
+struct heap_freelist glibc_bin_list(const struct glibc_heap *gh,
+				    const struct glibc_arena *a, unsigned i)
+{
+	struct heap_freelist l = {
+		.addr = a->addr + gh->lay.bins + (i - 1) * 16ull - FD,
+		.owner = a->addr,
+		.index = i,
+		.where = i == 1   ? "unsorted"
+			 : i < 64 ? "smallbin"
+				  : "largebin",
+		.min_bytes = CHUNK_MIN - 8,
+		.max_bytes = UINT64_MAX,
+	};
+
+	if (i > 1)
+		l.min_bytes = gh->classes[i].pub.chunk_bytes;
+	if (i > 1 && i < GLIBC_NBINS - 1)
+		l.max_bytes = gh->classes[i].pub.bufsize_bytes;
+	return l;
+}
+
 static void read_bin(struct glibc_heap *gh, const struct glibc_arena *a,
 		     unsigned i)
 {
-	struct list l = {.gh = gh, .arena = a};
-	taddr_t head = a->addr + gh->lay.bins + (i - 1) * 16ull - FD;
+	struct list l = {.gh = gh, .arena = a, .pub = glibc_bin_list(gh, a, i)};
+	taddr_t head = l.pub.addr;
 
-	l.pub.addr = head;
-	l.pub.owner = a->addr;
-	l.pub.index = i;
-	if (i == 1) {
-		l.pub.where = "unsorted";
-		l.state = CHUNK_UNSORTED;
-		l.pub.min_bytes = CHUNK_MIN - 8;
-		l.pub.max_bytes = UINT64_MAX;
-	} else {
-		l.pub.where = i < 64 ? "smallbin" : "largebin";
-		l.state = i < 64 ? CHUNK_SMALL : CHUNK_LARGE;
-		l.pub.min_bytes = gh->classes[i].pub.chunk_bytes;
-		l.pub.max_bytes = i == GLIBC_NBINS - 1
-					  ? UINT64_MAX
-					  : gh->classes[i].pub.bufsize_bytes;
-	}
+	l.state = i == 1 ? CHUNK_UNSORTED : i < 64 ? CHUNK_SMALL : CHUNK_LARGE;
 	follow(&l, head, true);
 	if (l.is_damaged)
 		follow(&l, head, false);
@@ -484,20 +490,44 @@ void glibc_classes_init(struct glibc_heap *gh)
 	}
 }
 
+void glibc_check_unlinked(struct glibc_heap *gh)
+{
+	for (size_t i = 0; i < gh->regions.n; i++)
+		check_unlinked(gh, &gh->regions.v[i]);
+}
+
+/* the lists of an arena; done: of bins that were read already, or NULL */
+static void read_arena(struct glibc_heap *gh, const struct glibc_arena *a,
+		       const struct heap_freelist *done)
+{
+	for (unsigned b = 0; b < gh->lay.nfastbins; b++)
+		read_fastbin(gh, a, b);
+	for (unsigned b = 1; b < GLIBC_NBINS; b++) {
+		struct list l = {.gh = gh};
+
+		if (!done || b > GLIBC_BINS_BESIDE) {
+			read_bin(gh, a, b);
+			continue;
+		}
+		l.pub = done[b];
+		keep_list(&l);
+	}
+}
+
 struct err *glibc_free_lists(struct glibc_heap *gh)
 {
+	struct heap_freelist *done = NULL;
 	struct err *err = glibc_tcaches(gh);
 
+	if (!err)
+		err = glibc_bins_beside(gh, &done);
 	for (size_t i = 0; !err && i < gh->arenas.n; i++) {
-		for (unsigned b = 0; b < gh->lay.nfastbins; b++)
-			read_fastbin(gh, &gh->arenas.v[i], b);
-		for (unsigned b = 1; b < GLIBC_NBINS; b++)
-			read_bin(gh, &gh->arenas.v[i], b);
+		read_arena(gh, &gh->arenas.v[i],
+			   done ? done + i * (GLIBC_BINS_BESIDE + 1) : NULL);
 		err = interrupt_check();
 	}
+	mem_free(done);
 	if (!err)
 		glibc_sweep_tcaches(gh);
-	for (size_t i = 0; !err && i < gh->regions.n; i++)
-		check_unlinked(gh, &gh->regions.v[i]);
 	return err;
 }

@@ -213,6 +213,12 @@ struct err *glibc_free_lists(struct glibc_heap *gh) must_use;
 /** Index of the bin that a size of chunk belongs to, 2 .. GLIBC_NBINS - 1:
  * also its size class. */
 unsigned glibc_bin_of(uint64_t chunk_bytes);
+/** What a list is, before it is read: bin 1 .. GLIBC_NBINS - 1 of an arena. */
+struct heap_freelist glibc_bin_list(const struct glibc_heap *gh,
+				    const struct glibc_arena *a, unsigned i);
+/** Damage: chunks that are free and in no list.  For a heap that has such, or
+ * ones that are unsure, which are in use then. */
+void glibc_check_unlinked(struct glibc_heap *gh);
 /** Names the size classes. */
 void glibc_classes_init(struct glibc_heap *gh);
 
@@ -235,6 +241,16 @@ taddr_t glibc_tcache_entry(struct glibc_heap *gh, taddr_t tcache, unsigned i);
 void glibc_tcache_range(unsigned i, uint64_t *ret_min, uint64_t *ret_max);
 /** Is it a buffer that list i of a cache may hold? */
 bool glibc_tcache_holds(struct glibc_heap *gh, unsigned i, taddr_t buf);
+
+/* ---- heap_glibc_bins.c ----------------------------------------------- */
+
+/* bins 1 to this are followed on all processors */
+#define GLIBC_BINS_BESIDE 63u
+/** Takes the chunks of these bins of all arenas, if all are sound: *ret (owned)
+ * holds the lists, GLIBC_BINS_BESIDE + 1 of an arena, of which [0] is not used.
+ * Else, or for want of processors, NULL, and nothing is changed. */
+struct err *glibc_bins_beside(struct glibc_heap *gh,
+			      struct heap_freelist **ret) must_use;
 
 /* ---- heap_glibc_tcache.c --------------------------------------------- */
 

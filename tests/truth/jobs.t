@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One thread and four say the same, byte for byte: of sound dumps, with and
-without debugging, and of dumps with words of the allocator's overwritten."""
+without debugging, and of dumps with words of the allocator's overwritten; of
+heaps of glibc's malloc, sound and with damage in them, too."""
 import os, random, struct, sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import truthlib as T
+import glibclib as G, truthlib as T
 
 FIXTURES = ("clean", "deep_list", "ends", "interior", "kmem_sizes", "leak_chain",
             "leak_ring", "leak_shared", "leak_tree", "magazines", "oversize",
@@ -14,7 +15,7 @@ FIXTURES = ("clean", "deep_list", "ends", "interior", "kmem_sizes", "leak_chain"
 COMMANDS = ("::findleaks -dv", "::kmem_states", "::retained", "::walk kmem",
             "::walk leakbuf", "::walk freemem", "::kmastat", "::kmem_verify")
 DAMAGED = 12
-T.plan(2 * len(FIXTURES) + 7)
+T.plan(2 * len(FIXTURES) + 10)
 
 
 def answer(dump, njobs, commands=COMMANDS):
@@ -89,3 +90,32 @@ for k in range(DAMAGED):
         bad.append((k, first_difference(one, four)))
 T.ok(not bad, "%d damaged dumps" % DAMAGED, bad)
 T.ok(ndamaged >= DAMAGED // 3, "they are damaged", ndamaged)
+
+# glibc's regions are walked in pieces: sizes of chunks are overwritten, which
+# then lie before, behind and across the places where pieces begin
+GLIBC = ("::arenas", "::heapstat", "::findleaks", "::walk kmem",
+         "::walk freemem", "::bins", "::kmem_verify")
+m = G.run("glibc_states", (7, 4, 1), "states")[0]
+one, four = answer(m.core, 1, GLIBC), answer(m.core, 4, GLIBC)
+T.ok(one == four and "main" in one[1], "glibc: sound",
+     first_difference(one, four))
+data, bad, ndamaged = open(m.core, "rb").read(), [], 0
+heads = {struct.pack("<Q", (size + 23 & ~15) | flags)
+         for size in m.live.values() for flags in (0, 1, 4, 5) if size > 40}
+places = [at for at in range(0, len(data) // 8 * 8, 8)
+          if data[at:at + 8] in heads]
+for k in range(DAMAGED // 2):
+    bent = bytearray(data)
+    for at in dice.sample(places, dice.choice((1, 2, 8))):
+        word = struct.unpack_from("<Q", bent, at)[0]
+        struct.pack_into("<Q", bent, at, dice.choice(
+            (word + 16, word ^ 1, word - 16, 0x4141414141414141, 0)))
+    dump = os.path.join(T.WORK, "bent.core")
+    with open(dump, "wb") as f:
+        f.write(bent)
+    one, four = answer(dump, 1, GLIBC), answer(dump, 4, GLIBC)
+    ndamaged += "no verdict" in one[2] + one[1]
+    if one != four:
+        bad.append((k, first_difference(one, four)))
+T.ok(not bad, "glibc: %d damaged dumps" % DAMAGED // 2, bad)
+T.ok(ndamaged >= DAMAGED // 4, "glibc: they are damaged", ndamaged)
