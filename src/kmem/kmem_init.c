@@ -20,6 +20,7 @@
  */
 #define _GNU_SOURCE
 #include "kmem_logfile.h"
+#include "kmem_pattern.h"
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -219,6 +220,7 @@ void kmem_init(void)
 		if (kmem_options.seed)
 			kmem_random_seed(kmem_options.seed);
 		kmem_audit_init();
+		kmem_pattern_init();
 		if (kmem_flags & KMF_DEBUG)
 			kmem_gate_init();
 		kmem_max_ncpus = count_cpus();

@@ -10,6 +10,10 @@
 
 #define KMEM_TURN ((size_t)64)
 
+/** Finds out which registers there are; to be called once, while starting. */
+KM_HIDDEN void kmem_pattern_init(void);
+extern KM_HIDDEN uint8_t kmem_has_avx2;
+
 /* [p, end) is whole turns, and may be empty */
 
 /** The first turn that is not all pattern, or end. */
