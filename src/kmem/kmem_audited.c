@@ -41,6 +41,13 @@ static inline void fetch(kmem_cache_t *cp, void *buf)
 	__builtin_prefetch(buf, 1);
 }
 
+/** The same of a buffer's record, which may lie on two lines. */
+static inline void fetch_record(const void *bcp)
+{
+	__builtin_prefetch(bcp, 1);
+	__builtin_prefetch((const char *)bcp + KMEM_BUFCTL_SHORT - 1, 1);
+}
+
 /** A free buffer of the thread's bin, or NULL. */
 static inline __attribute__((always_inline)) void *take(kmem_thread_t *th,
 							kmem_cache_t *cp)
@@ -52,7 +59,7 @@ static inline __attribute__((always_inline)) void *take(kmem_thread_t *th,
 	if (KM_UNLIKELY(!buf))
 		return kmem_thread_refill(cp->cache_class - 1);
 	/* the tag of the next one was asked for the last time */
-	__builtin_prefetch(KM_PEEK(kmem_buftag_of(cp, next[0])->bt_bufctl), 1);
+	fetch_record(KM_PEEK(kmem_buftag_of(cp, next[0])->bt_bufctl));
 	fetch(cp, next[1]);
 	return buf;
 }
@@ -66,7 +73,6 @@ make_live(kmem_thread_t *th, kmem_cache_t *cp, void *buf, size_t bytes,
 	kmem_bufctl_t *bcp = btp->bt_bufctl;
 	uint32_t stack;
 
-	__builtin_prefetch(bcp, 1);
 	stack = kmem_stack_recognise(th);
 	if (KM_UNLIKELY(btp->bt_bxstat != kmem_bxstat(bcp, KMEM_BUFTAG_FREE) ||
 			bcp->bc_addr != buf))
@@ -181,9 +187,6 @@ make_free(kmem_thread_t *th, kmem_cache_t *cp, const kmem_slab_t *sp, void *buf,
 	uint32_t stack;
 	size_t marked;
 
-	fetch(cp, buf);
-	/* before what is looked at meanwhile; it may be no address at all */
-	__builtin_prefetch(KM_PEEK(btp->bt_bufctl), 1);
 	stack = kmem_stack_recognise(th);
 	bcap = (kmem_bufctl_audit_t *)btp->bt_bufctl;
 	if (KM_UNLIKELY(btp->bt_bxstat !=
@@ -264,13 +267,16 @@ void kmem_audited_put(void *p, size_t bytes, int kind)
 	kmem_thread_bin_t *bin;
 	kmem_cache_t *cp;
 	uint32_t class;
+	size_t i;
 
 	if (KM_LIKELY(sp != NULL) && KM_LIKELY(th != NULL)) {
 		cp = sp->slab_cache;
 		class = cp->cache_class;
 		bin = &th->th_bin[KM_LIKELY(class != 0) ? class - 1 : 0];
 		if (KM_LIKELY(class != 0) &&
-		    KM_LIKELY(kmem_is_base(sp, bin, p))) {
+		    KM_LIKELY(kmem_base_index(sp, bin, p, &i))) {
+			fetch(cp, p);
+			fetch_record(kmem_slab_bufctl(sp, i));
 			free_short(th, cp, bin, sp, p, bytes, kind);
 			return;
 		}

@@ -37,6 +37,7 @@ vmem_t *kmem_default_arena;
 vmem_t *kmem_firewall_arena;
 vmem_t *kmem_metadata_arena;
 vmem_t *kmem_msb_arena;
+vmem_t *kmem_bufctl_arena;
 vmem_t *kmem_cache_arena;
 vmem_t *kmem_hash_arena;
 kmem_cache_t *kmem_slab_cache;

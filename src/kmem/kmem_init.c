@@ -64,6 +64,9 @@ static uint32_t count_cpus(void)
 	return ncpus;
 }
 
+/* of slabs with their bufctls at a time, 1 to 12 KiB each */
+#define BUFCTL_IMPORT ((size_t)128 * 1024)
+
 static vmem_t *page_arena(const char *name, vmem_t *source, size_t qcache_max,
 			  int vmflag)
 {
@@ -71,10 +74,10 @@ static vmem_t *page_arena(const char *name, vmem_t *source, size_t qcache_max,
 			   source, qcache_max, VM_SLEEP | vmflag);
 }
 
-static vmem_t *word_arena(const char *name, vmem_t *source)
+static vmem_t *small_arena(const char *name, size_t quantum, vmem_t *source)
 {
-	return vmem_create(name, NULL, 0, 8, vmem_alloc, vmem_free, source, 0,
-			   VM_SLEEP);
+	return vmem_create(name, NULL, 0, quantum, vmem_alloc, vmem_free,
+			   source, 0, VM_SLEEP);
 }
 
 static int has_content_log(void)
@@ -92,9 +95,11 @@ static void metadata_init(void)
 					 8 * KMEM_PAGE, VMC_NO_QCACHE);
 	kmem_metadata_arena->vm_source_alloc = vmem_alloc_reserve;
 	kmem_msb_arena = page_arena("kmem_msb", kmem_metadata_arena, 0, 0);
-	kmem_cache_arena = word_arena("kmem_cache", kmem_metadata_arena);
-	kmem_hash_arena = word_arena("kmem_hash", kmem_metadata_arena);
-	kmem_log_arena = word_arena("kmem_log", vmem_heap);
+	kmem_cache_arena = small_arena("kmem_cache", 8, kmem_metadata_arena);
+	kmem_hash_arena = small_arena("kmem_hash", 8, kmem_metadata_arena);
+	kmem_bufctl_arena = small_arena("kmem_bufctl", 16, kmem_metadata_arena);
+	kmem_bufctl_arena->vm_min_import = BUFCTL_IMPORT;
+	kmem_log_arena = small_arena("kmem_log", 8, vmem_heap);
 	kmem_log_arena->vm_source_alloc = vmem_alloc_reserve;
 	spec.arena = kmem_msb_arena;
 	spec.name = name;

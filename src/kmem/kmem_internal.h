@@ -241,6 +241,7 @@ struct kmem_spec {
 extern KM_HIDDEN kmem_mutex_t kmem_list_lock; /* the ring of caches */
 extern KM_HIDDEN vmem_t *kmem_metadata_arena;
 extern KM_HIDDEN vmem_t *kmem_msb_arena;
+extern KM_HIDDEN vmem_t *kmem_bufctl_arena; /* slabs with their bufctls */
 extern KM_HIDDEN vmem_t *kmem_cache_arena;
 extern KM_HIDDEN vmem_t *kmem_hash_arena;
 extern KM_HIDDEN vmem_t *kmem_log_arena;
@@ -359,6 +360,18 @@ static inline size_t kmem_padding_before(const kmem_cache_t *cp,
 		bytes = cp->cache_chunksize - cp->cache_buftag -
 			sizeof(kmem_buftag_t);
 	return bytes < KMEM_PADDING_MAX ? bytes : KMEM_PADDING_MAX;
+}
+
+/* where the bufctls of a slab that has them begin */
+#define KMEM_SLAB_HEAD ((size_t)64)
+
+_Static_assert(sizeof(kmem_slab_t) <= KMEM_SLAB_HEAD, "the header is there");
+
+/** The bufctl of buffer i; the cache must have tags, audit and a hash. */
+static inline kmem_bufctl_t *kmem_slab_bufctl(const kmem_slab_t *sp, size_t i)
+{
+	return kmem_at((void *)(uintptr_t)sp,
+		       KMEM_SLAB_HEAD + i * kmem_bufctl_audit_size);
 }
 
 /** The slab memory a slab's first buffer lies in. */

@@ -11,6 +11,9 @@
  *   hashed: | colour | buf | buf | ... | buf | unused |
  *           kmem_slab_t and one bufctl a buffer live elsewhere; the bufctls of
  *           allocated buffers hang in the cache's hash table, by address
+ *   of one with tags and records, these are together, so that the record of a
+ *   buffer can be fetched before its tag says where it is:
+ *           | kmem_slab_t | pad | bufctl 0 | bufctl 1 | ... |
  *
  * Invariants, all under cache_lock
  *   I1  slab_refcnt counts what is outside this layer, in magazines too;
@@ -42,6 +45,20 @@ static int is_mapped(const kmem_cache_t *cp)
 static int audits_slabs(const kmem_cache_t *cp)
 {
 	return (cp->cache_flags & (KMF_AUDIT | KMF_BUFTAG)) == KMF_AUDIT;
+}
+
+/** Have slabs of the cache header and bufctls in one piece? */
+static int has_array(const kmem_cache_t *cp)
+{
+	return (cp->cache_flags & (KMF_HASH | KMF_AUDIT)) ==
+		       (KMF_HASH | KMF_AUDIT) &&
+	       (cp->cache_flags & KMF_BUFTAG);
+}
+
+/** Bytes of that piece. */
+static size_t array_bytes(size_t nchunks)
+{
+	return KMEM_SLAB_HEAD + nchunks * kmem_bufctl_audit_size;
 }
 
 /* ---- hash ---- */
@@ -169,7 +186,9 @@ static void slab_release(kmem_cache_t *cp, kmem_slab_t *sp, void *memory)
 				       KMEM_PAGE_FREED);
 	else if (is_mapped(cp))
 		kmem_pagemap_clear(memory, cp->cache_slabsize);
-	if (cp->cache_flags & KMF_HASH) {
+	if (has_array(cp)) {
+		vmem_free(kmem_bufctl_arena, sp, array_bytes(sp->slab_chunks));
+	} else if (cp->cache_flags & KMF_HASH) {
 		kmem_bufctl_t *bcp = sp->slab_head;
 
 		while (bcp) {
@@ -188,15 +207,16 @@ void kmem_slab_release(kmem_cache_t *cp, kmem_slab_t *sp)
 	slab_release(cp, sp, kmem_slab_memory(sp));
 }
 
-/** The bufctl of a new buffer, or NULL for want of memory. */
+/** The bufctl of buffer i of a new slab, or NULL for want of memory. */
 static kmem_bufctl_t *bufctl_create(kmem_cache_t *cp, kmem_slab_t *sp,
-				    void *buf, int kmflag)
+				    uint32_t i, void *buf, int kmflag)
 {
 	kmem_bufctl_t *bcp;
 
 	if (!(cp->cache_flags & KMF_HASH))
 		return kmem_at(buf, cp->cache_bufctl);
-	bcp = kmem_cache_alloc(cp->cache_bufctl_cache, kmflag);
+	bcp = has_array(cp) ? kmem_slab_bufctl(sp, i)
+			    : kmem_cache_alloc(cp->cache_bufctl_cache, kmflag);
 	if (!bcp)
 		return NULL;
 	if (cp->cache_flags & KMF_AUDIT) {
@@ -215,7 +235,7 @@ static int slab_fill(kmem_cache_t *cp, kmem_slab_t *sp, int kmflag)
 	char *buf = sp->slab_base;
 
 	for (uint32_t i = 0; i < sp->slab_chunks; i++) {
-		kmem_bufctl_t *bcp = bufctl_create(cp, sp, buf, kmflag);
+		kmem_bufctl_t *bcp = bufctl_create(cp, sp, i, buf, kmflag);
 
 		if (!bcp)
 			return -1;
@@ -243,7 +263,13 @@ static kmem_slab_t *header_create(kmem_cache_t *cp, void *memory, size_t color,
 	size_t room = cp->cache_slabsize - color;
 	kmem_slab_t *sp;
 
-	if (cp->cache_flags & KMF_HASH) {
+	if (has_array(cp)) {
+		sp = vmem_alloc(kmem_bufctl_arena,
+				array_bytes(room / cp->cache_chunksize),
+				kmflag & VM_KMFLAGS);
+		if (!sp)
+			return NULL;
+	} else if (cp->cache_flags & KMF_HASH) {
 		sp = kmem_cache_alloc(kmem_slab_cache, kmflag);
 		if (!sp)
 			return NULL;

@@ -102,16 +102,27 @@ kmem_bin_take(kmem_thread_t *th, kmem_thread_bin_t *bin, void *ret_next[2])
 	return p;
 }
 
-/** Does p begin a buffer of a slab of the bin's cache? */
+/** Does p begin a buffer of a slab of the bin's cache?  *ret_i: which. */
 static inline __attribute__((always_inline)) int
-kmem_is_base(const kmem_slab_t *sp, const kmem_thread_bin_t *bin, const void *p)
+kmem_base_index(const kmem_slab_t *sp, const kmem_thread_bin_t *bin,
+		const void *p, size_t *ret_i)
 {
 	uint32_t offset = (uint32_t)((uintptr_t)p - (uintptr_t)sp->slab_base);
 	unsigned __int128 product = (unsigned __int128)bin->tb_magic * offset;
 
+	*ret_i = (size_t)(product >> 64);
 	/* offset / chunk above, the rest, scaled, below */
 	return (uint64_t)(product >> 64) < sp->slab_chunks &&
 	       (uint64_t)product < bin->tb_magic;
+}
+
+/** Does p begin a buffer of a slab of the bin's cache? */
+static inline __attribute__((always_inline)) int
+kmem_is_base(const kmem_slab_t *sp, const kmem_thread_bin_t *bin, const void *p)
+{
+	size_t i;
+
+	return kmem_base_index(sp, bin, p, &i);
 }
 
 /** Puts an object in a bin of the calling thread's record; 0: it is full, or

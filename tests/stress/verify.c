@@ -236,6 +236,7 @@ static int check_buffers(kmem_cache_t *cp)
 /* what all caches and arenas together have of metadata */
 struct metadata {
 	uint64_t nslabs, nbufctls, naudited; /* of hashed caches */
+	size_t bufctl_bytes; /* of those whose slabs have them beside */
 	uint64_t nmagazines[KMEM_NMAGTYPES];
 	size_t default_bytes, hash_bytes, cache_bytes;
 };
@@ -258,9 +259,14 @@ static void add_cache(struct metadata *m, const kmem_cache_t *cp)
 			       (cp->cache_cpu[i].cc_ploaded != NULL);
 	if (!(cp->cache_flags & KMF_HASH))
 		return;
-	m->nslabs += nslabs;
 	m->hash_bytes +=
 		(cp->cache_hash_mask + 1) * sizeof(*cp->cache_hash_table);
+	if ((cp->cache_flags & KMF_AUDIT) && (cp->cache_flags & KMF_BUFTAG)) {
+		m->bufctl_bytes += nslabs * KMEM_SLAB_HEAD +
+				   cp->cache_buftotal * kmem_bufctl_audit_size;
+		return;
+	}
+	m->nslabs += nslabs;
 	if (cp->cache_bufctl_cache == kmem_bufctl_cache)
 		m->nbufctls += cp->cache_buftotal;
 	else
@@ -309,6 +315,9 @@ int verify_metadata(void)
 	nbroken += differs("memory of slabs",
 			   vmem_size(kmem_default_arena, VMEM_ALLOC),
 			   m.default_bytes);
+	nbroken += differs("slabs with bufctls",
+			   vmem_size(kmem_bufctl_arena, VMEM_ALLOC),
+			   m.bufctl_bytes);
 	nbroken +=
 		differs("hash tables", vmem_size(kmem_hash_arena, VMEM_ALLOC),
 			m.hash_bytes);
