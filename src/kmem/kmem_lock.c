@@ -15,6 +15,10 @@
  * stores do, which halves the cost of an allocation.  The states are the same,
  * so a lock taken one way is freed the other way when a thread comes up.
  *
+ * A lock that the only thread there is finds held is held by what a signal
+ * handler interrupted, and will be for ever: that is an error of the program, and
+ * is told.
+ *
  * A lock that is held for some instructions only and taken millions of times a
  * second, that of a log, is one nobody sleeps on (kmem_spin_enter): to free it
  * then is a plain store.  Who takes all locks may sleep on it: the gate is
@@ -87,6 +91,15 @@ static void futex_wake(int32_t *word, int count)
 	errno = saved;
 }
 
+/** The caller finds a lock held: by whom, if it is alone? */
+static void check_alone(void)
+{
+	if (__libc_single_threaded && !kmem_is_reporting())
+		kmem_panic("a signal handler called the allocator while its "
+			   "thread was within it: the lock it needs is held "
+			   "by what it interrupted");
+}
+
 static int enter_slow(kmem_mutex_t *m, hrtime_t deadline)
 {
 	int spin;
@@ -101,6 +114,8 @@ static int enter_slow(kmem_mutex_t *m, hrtime_t deadline)
 			return 1;
 		__builtin_ia32_pause();
 	}
+	if (!deadline)
+		check_alone();
 	while (__atomic_exchange_n(&m->km_word, 2, __ATOMIC_ACQUIRE) != 0) {
 		if (deadline && kmem_now() >= deadline)
 			return 0;
@@ -136,10 +151,12 @@ void kmem_spin_enter(kmem_mutex_t *m)
 	unsigned n = 0;
 
 	while (KM_UNLIKELY(!kmem_mutex_tryenter(m)))
-		if (++n % 64 == 0)
+		if (++n % 64 == 0) {
+			check_alone();
 			kmem_nap(SPIN_NAP_NS);
-		else
+		} else {
 			__builtin_ia32_pause();
+		}
 }
 
 void kmem_spin_exit(kmem_mutex_t *m)

@@ -43,34 +43,35 @@ static inline void kmem_gate_count_out(kmem_thread_t *th)
 	__asm__ volatile("decl %0" : "+m"(th->th_inside) : : "memory", "cc");
 }
 
+/* not by a pointer to it: of one gcc 12 makes a check for null, with
+ * -fsanitize=null, that asks the flags of another comparison */
+
 /** kmem_gate_enter() by a thread that has a record. */
 static inline void kmem_gate_step_in(kmem_thread_t *th)
 {
-	struct kmem_gate_self *self = &kmem_gate_self;
-
-	if (KM_UNLIKELY(self->gs_depth != 0) || !kmem_gate_is_cheap()) {
+	if (KM_UNLIKELY(kmem_gate_self.gs_depth != 0) ||
+	    !kmem_gate_is_cheap()) {
 		kmem_gate_enter();
 		return;
 	}
-	self->gs_record = th;
+	kmem_gate_self.gs_record = th;
 	kmem_gate_count_in(th);
 	if (KM_UNLIKELY(KM_PEEK(kmem_gate_closed) != 0)) {
 		kmem_gate_count_out(th);
 		kmem_gate_enter();
 		return;
 	}
-	self->gs_depth = 1;
+	kmem_gate_self.gs_depth = 1;
 }
 
 /** kmem_gate_exit() of that. */
 static inline void kmem_gate_step_out(kmem_thread_t *th)
 {
-	struct kmem_gate_self *self = &kmem_gate_self;
-
-	if (KM_LIKELY(--self->gs_depth == 0 && self->gs_record == th))
+	if (KM_LIKELY(--kmem_gate_self.gs_depth == 0 &&
+		      kmem_gate_self.gs_record == th))
 		kmem_gate_count_out(th);
 	else {
-		self->gs_depth++;
+		kmem_gate_self.gs_depth++;
 		kmem_gate_exit();
 	}
 }

@@ -5,8 +5,11 @@
  * usage: signals quiet MS    handlers that do not allocate (the others may not)
  *        signals jump MS     handlers that jump, out of code that allocates not
  *        signals stack MS    handlers on an alternate stack, coroutines
+ *        signals alloc MS    handlers that allocate, which no program should
+ *        signals altalloc MS the same on an alternate stack
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -183,6 +186,61 @@ static int stacks(double seconds)
 	return nsignals < 5;
 }
 
+#define NKEPT 16
+
+/* what the handler allocates, filled with a byte that says which it is */
+static unsigned char *kept[NKEPT];
+static size_t nkept[NKEPT];
+static int ndamaged;
+
+static void allocator(int signo)
+{
+	unsigned at = (unsigned)nsignals % NKEPT;
+	int saved = errno;
+
+	(void)signo;
+	for (size_t i = 0; i < nkept[at]; i++)
+		if (kept[at][i] != 0x80 + at)
+			ndamaged++;
+	free(kept[at]);
+	nkept[at] = (size_t)(nsignals * 37) % 700;
+	kept[at] = malloc(nkept[at] + 1);
+	if (kept[at])
+		memset(kept[at], (int)(0x80 + at), nkept[at]);
+	else
+		nkept[at] = 0; /* refused, since what it needs is in use */
+	nsignals++;
+	errno = saved;
+}
+
+/* until the end: each buffer of ours must be ours alone, the handler's its own */
+static int allocates(double seconds, int flags)
+{
+	static unsigned char altstack[65536];
+	stack_t ss = {.ss_sp = altstack, .ss_size = sizeof(altstack)};
+	double end = now() + seconds;
+	unsigned char *mine[64] = {NULL};
+	unsigned seed = 1;
+
+	sigaltstack(&ss, NULL);
+	set(SIGALRM, allocator, SA_RESTART | flags);
+	tick(100);
+	while (now() < end) {
+		for (unsigned i = 0; i < 64; i++) {
+			seed = seed * 1103515245 + 12345;
+			if (mine[i] && (mine[i][0] != i || mine[i][15] != i))
+				ndamaged++;
+			free(mine[i]);
+			mine[i] = malloc(16 + (seed >> 16) % 700);
+			if (!mine[i])
+				abort();
+			memset(mine[i], (int)i, 16);
+		}
+	}
+	tick(0);
+	return nsignals < 20 || ndamaged > 0;
+}
+
 int main(int argc, char **argv)
 {
 	double seconds = argc > 2 ? atoi(argv[2]) / 1e3 : 0;
@@ -194,6 +252,10 @@ int main(int argc, char **argv)
 		rc = jumps(seconds);
 	else if (!strcmp(argv[1], "stack"))
 		rc = stacks(seconds);
+	else if (!strcmp(argv[1], "alloc"))
+		rc = allocates(seconds, 0);
+	else if (!strcmp(argv[1], "altalloc"))
+		rc = allocates(seconds, SA_ONSTACK);
 	else
 		rc = interrupt(2, seconds);
 	printf("%s: %d\n", argv[1], rc);
