@@ -123,14 +123,6 @@ static const struct option other_options[] = {
 	{NULL, NO_VALUE, 0, 0, 0, 0, NULL},
 };
 
-/* what the warnings are about; they come after the last variable is read, when
- * it is known whether anybody wants them */
-static struct {
-	const char *var;
-	const char *what;
-	char item[ITEM_MAX];
-} complaint;
-
 /* ---- environment ---- */
 
 extern void *__libc_stack_end; /* of the dynamic linker: &argc */
@@ -251,7 +243,8 @@ static const char *read_item(const struct option *table, char *item)
 	return "not recognized";
 }
 
-/** Copies the next item, trimmed, and returns what is behind it, or NULL. */
+/** Copies the next item, trimmed and cut to ITEM_MAX - 1 characters, and returns
+ * what is behind it, or NULL. */
 static const char *next_item(const char *s, char *item)
 {
 	const char *end = strchr(s, ',');
@@ -287,33 +280,45 @@ struct variable {
 	const struct option *table;
 };
 
-static void read_list(const struct variable *var)
+/* what one of the variables says, and who says it */
+struct list {
+	const char *name;
+	const char *text; /* NULL: nobody says anything */
+	const struct option *table;
+};
+
+static struct list find_list(const struct variable *var)
 {
-	const char *name = var->name;
-	const char *s = kmem_getenv(name);
-	const struct option *table = var->table;
+	struct list list = {var->name, kmem_getenv(var->name), var->table};
+
+	if (!list.text) {
+		list.name = var->other;
+		list.text = kmem_getenv(var->other);
+	}
+	if (!list.text && var->init)
+		list.text = var->init();
+	else if (!list.text && var->other_init)
+		list.text = var->other_init();
+	if (list.text && !*list.text)
+		list.text = NULL;
+	return list;
+}
+
+/** Applies the items of a list; says, if it is to, what is wrong with them. */
+static void read_list(const struct list *list, int is_spoken)
+{
+	const char *s = list->text;
 	char item[ITEM_MAX];
 
-	if (!s) {
-		name = var->other;
-		s = kmem_getenv(name);
-	}
-	if (!s && var->init)
-		s = var->init();
-	else if (!s && var->other_init)
-		s = var->other_init();
-	if (!s || !*s)
-		return;
 	while (s) {
 		const char *flaw;
 
 		s = next_item(s, item);
-		flaw = read_item(table, item);
-		if (flaw && !complaint.what) {
-			complaint.var = name;
-			complaint.what = flaw;
-			memcpy(complaint.item, item, sizeof(item));
-		}
+		flaw = strlen(item) == ITEM_MAX - 1
+			       ? "is too long"
+			       : read_item(list->table, item);
+		if (flaw && is_spoken)
+			kmem_warn("%s: '%s' %s", list->name, item, flaw);
 	}
 }
 
@@ -327,10 +332,14 @@ void kmem_env_init(void)
 		{"KMEM_OPTIONS", "UMEM_OPTIONS", _kmem_options_init,
 		 _umem_options_init, other_options},
 	};
+	struct list lists[sizeof(variables) / sizeof(*variables)];
+	const size_t n = sizeof(variables) / sizeof(*variables);
 
 	depth_value = kmem_options.stack_depth;
-	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++)
-		read_list(&variables[i]);
+	for (size_t i = 0; i < n; i++) {
+		lists[i] = find_list(&variables[i]);
+		read_list(&lists[i], 0);
+	}
 	kmem_options.stack_depth = (unsigned)depth_value;
 	kmem_options.mtbf = mtbf_value;
 	kmem_options.seed = seed_value;
@@ -341,7 +350,7 @@ void kmem_env_init(void)
 	kmem_options.abort_mismatch = abort_mismatch_value != 0;
 	if (mtbf_value)
 		kmem_warn("mtbf=%lu,seed=%lu", mtbf_value, seed_value);
-	if (complaint.what)
-		kmem_warn("%s: '%s' %s", complaint.var, complaint.item,
-			  complaint.what);
+	/* once more: only now is known that somebody wants to hear it */
+	for (size_t i = 0; i < n && kmem_options.is_verbose; i++)
+		read_list(&lists[i], 1);
 }

@@ -103,8 +103,11 @@ static void start_with(const char **env)
 	}
 	close(fd[1]);
 	memset(found->said, 0, sizeof(found->said));
-	n = read(fd[0], found->said, sizeof(found->said) - 1);
-	assert_true(n >= 0);
+	for (size_t at = 0; (n = read(fd[0], found->said + at,
+				      sizeof(found->said) - 1 - at)) > 0;
+	     at += (size_t)n)
+		;
+	assert_int_equal(n, 0);
 	close(fd[0]);
 	waitpid(pid, &status, 0);
 	assert_int_equal(status, 0);
@@ -197,12 +200,34 @@ static void numbers_that_overflow_are_dropped(void **state)
 	assert_int_equal(found->flags, 0);
 }
 
-static void verbose_says_what_was_dropped_once(void **state)
+static void verbose_says_all_that_was_dropped(void **state)
 {
+	const char *all[] = {"KMEM_DEBUG=nonsense,firewall,verbose",
+			     "KMEM_OPTIONS=limit=5q", NULL};
+
 	(void)state;
-	start_with_one("KMEM_DEBUG=nonsense,firewall,verbose");
-	assert_string_equal(found->said,
-			    "kmem: KMEM_DEBUG: 'nonsense' not recognized\n");
+	start_with(all);
+	assert_string_equal(
+		found->said,
+		"kmem: KMEM_DEBUG: 'nonsense' not recognized\n"
+		"kmem: KMEM_DEBUG: 'firewall' Required value missing\n"
+		"kmem: KMEM_OPTIONS: 'limit' not a number\n");
+	all[0] = "KMEM_DEBUG=nonsense,firewall";
+	start_with(all);
+	assert_string_equal(found->said, "");
+}
+
+static void an_item_that_is_too_long_is_dropped(void **state)
+{
+	char setting[700];
+
+	(void)state;
+	/* cut off it would be a size that is right */
+	snprintf(setting, sizeof(setting),
+		 "KMEM_DEBUG=verbose,contents=%0501dk1", 1);
+	start_with_one(setting);
+	assert_int_equal(found->flags, 0);
+	assert_non_null(strstr(found->said, "is too long"));
 }
 
 static void umem_names_count_when_ours_are_unset(void **state)
@@ -354,7 +379,8 @@ int main(void)
 		cmocka_unit_test(debug_items_set_flags),
 		cmocka_unit_test(values_are_read),
 		cmocka_unit_test(numbers_that_overflow_are_dropped),
-		cmocka_unit_test(verbose_says_what_was_dropped_once),
+		cmocka_unit_test(verbose_says_all_that_was_dropped),
+		cmocka_unit_test(an_item_that_is_too_long_is_dropped),
 		cmocka_unit_test(umem_names_count_when_ours_are_unset),
 		cmocka_unit_test(every_request_that_may_fail_can),
 		cmocka_unit_test(failures_come_again_with_the_same_seed),
