@@ -8,9 +8,10 @@
  * A free buffer is full of the free pattern and has an untouched redzone.  Of
  * an allocated one, w1 tells what was asked for (kp_size_mul * n + 1) and the
  * byte behind that is kp_redzone_byte; or the whole redzone is untouched, when
- * the buffer came from kmem_cache_alloc().  bt_bxstat is bt_bufctl exclusive-or
- * a word that says which of the two the buffer is.  A free buffer of a raw cache
- * keeps its free-list link in the redzone; that of a lite cache its first word.
+ * the buffer came from kmem_cache_alloc(), and its slack begins where the object
+ * ends.  bt_bxstat is bt_bufctl exclusive-or a word that says which of the two
+ * the buffer is.  A free buffer of a raw cache keeps its free-list link in the
+ * redzone; that of a lite cache its first word.
  *
  * Nobody writes to the slack, as malloc_usable_size() tells what was asked for,
  * nor to the padding that rounds a chunk to its alignment or the colour in front
@@ -177,6 +178,9 @@ static void expect_allocated(struct expects *e, const struct kmem_heap *kh,
 		expect(e, kmem_slack_of(kh, kc, b, asked));
 		expect(e, kmem_zone_of(kh, kc, b, asked));
 	} else {
+		if (tag->redzone == kh->num.redzone)
+			expect(e, kmem_slack_of(kh, kc, b,
+						kc->pub.bufsize_bytes - 1));
 		/* the other half said a size that nobody knows any more */
 		expect(e,
 		       (struct heap_expect){zone, zone + 4, kh->num.redzone});

@@ -80,6 +80,19 @@ static bool holds(const unsigned char *p, uint64_t from, uint64_t to,
 
 /* ---- one buffer ------------------------------------------------------ */
 
+/* what lies between an allocated buffer's end and its redzone */
+static bool is_slack_whole(const struct swept *s, const unsigned char *buf,
+			   uint64_t from)
+{
+	const struct kmem_cache *kc = s->kc;
+	uint64_t end = kc->verify_bytes;
+
+	if (end > kc->buftag_off)
+		end = kc->buftag_off;
+	return !kc->has_deadbeef || kc->is_lite ||
+	       holds(buf, from, end, s->sw->kh->num.uninitialized);
+}
+
 /* what follows a buffer that says how much of it was asked for;
  * *ret_asked as in asked[] */
 static bool is_end_whole(const struct swept *s, const unsigned char *buf,
@@ -89,7 +102,6 @@ static bool is_end_whole(const struct swept *s, const unsigned char *buf,
 	const struct kmem_cache *kc = s->kc;
 	uint32_t code = (uint32_t)(redzone >> 32);
 	uint64_t asked = code / s->sw->mul;
-	uint64_t slack_end = kc->verify_bytes;
 	uint32_t zone = (uint32_t)num->redzone;
 
 	if (code % s->sw->mul != 1 || asked > kc->pub.bufsize_bytes ||
@@ -107,10 +119,7 @@ static bool is_end_whole(const struct swept *s, const unsigned char *buf,
 		return false;
 	if (asked < UINT16_MAX)
 		*ret_asked = (uint16_t)(asked + 1);
-	if (slack_end > kc->buftag_off)
-		slack_end = kc->buftag_off;
-	return !kc->has_deadbeef || kc->is_lite ||
-	       holds(buf, asked + 1, slack_end, num->uninitialized);
+	return is_slack_whole(s, buf, asked + 1);
 }
 
 static bool is_free_whole(const struct swept *s, const unsigned char *buf,
@@ -140,8 +149,10 @@ static bool is_guarded(const struct swept *s, const unsigned char *buf,
 		return false;
 	if (state == BUF_ALLOCATED)
 		return x == kh->num.buftag_alloc &&
-		       (redzone == kh->num.redzone ||
-			is_end_whole(s, buf, redzone, ret_asked));
+		       (redzone == kh->num.redzone
+				? is_slack_whole(s, buf,
+						 s->kc->pub.bufsize_bytes)
+				: is_end_whole(s, buf, redzone, ret_asked));
 	return state != BUF_TRANSIT && x == kh->num.buftag_free &&
 	       is_free_whole(s, buf, state, redzone);
 }

@@ -187,7 +187,16 @@ static struct err *verify_allocated(struct verifier *v,
 {
 	struct kmem_heap *kh = v->kh;
 
-	if (tag->redzone != kh->num.redzone && !is_being_marked(kh, kc, tag)) {
+	if (tag->redzone == kh->num.redzone) {
+		/* an object, which may end before its redzone */
+		struct heap_expect want =
+			kmem_slack_of(kh, kc, b, kc->pub.bufsize_bytes - 1);
+		taddr_t at = first_modified(kh, &want);
+
+		if (at)
+			return report_at(v, kc, b, at,
+					 "has been written past its end");
+	} else if (!is_being_marked(kh, kc, tag)) {
 		struct err *err = verify_redzone(v, kc, b, tag);
 
 		if (err)

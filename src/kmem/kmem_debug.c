@@ -150,6 +150,14 @@ static int check_base(kmem_cache_t *cp, void *buf, int kind)
 	return report(KMERR_BADADDR, cp, buf, kind);
 }
 
+/** Is what lies between an object and its redzone as it was filled?  What was
+ * asked for ends earlier in a sized buffer: is_slack_whole(). */
+static int is_fill_whole(const kmem_cache_t *cp, const void *buf)
+{
+	return (cp->cache_flags & (KMF_DEADBEEF | KMF_LITE)) != KMF_DEADBEEF ||
+	       kmem_is_fresh(buf, cp->cache_bufsize, cp->cache_verify);
+}
+
 /** kmem_debug_free() of what is known to be a buffer of the cache. */
 static int check_and_poison(kmem_cache_t *cp, void *buf, uint32_t stack,
 			    int kind)
@@ -164,7 +172,7 @@ static int check_and_poison(kmem_cache_t *cp, void *buf, uint32_t stack,
 	btp->bt_bxstat = bxstat(btp, KMEM_BUFTAG_FREE);
 	if ((cp->cache_flags & KMF_HASH) && btp->bt_bufctl->bc_addr != buf)
 		return report(KMERR_BADBUFCTL, cp, buf, kind);
-	if (btp->bt_redzone != KMEM_REDZONE_PATTERN)
+	if (btp->bt_redzone != KMEM_REDZONE_PATTERN || !is_fill_whole(cp, buf))
 		return report(KMERR_REDZONE, cp, buf, kind);
 	if (cp->cache_flags & KMF_AUDIT) {
 		if (cp->cache_flags & KMF_CONTENTS)

@@ -1161,6 +1161,28 @@ static void writes_between_buffers_are_told(void **state)
 	}
 }
 
+static void a_write_past_an_object_that_fills_no_word_is_told(void **state)
+{
+	_free_ char *want =
+		mem_printf("has been written past its end, at %" PRIx64 ";",
+			   (uint64_t)(RAW(2) + 62));
+
+	(void)state;
+	for (int is_bad = 0; is_bad <= 1; is_bad++) {
+		struct world *w = world();
+
+		w->im->raw.bufsize = 61;
+		put(w->im, RAW(1) + 64, numbers[P_REDZONE]); /* an object too */
+		/* the first 61 bytes are the program's */
+		put(w->im, RAW(2) + 48, 1);
+		put(w->im, RAW(2) + 56,
+		    is_bad ? 0xba41ca0000000000 : 0xbaddca0000000000);
+		open_world(w);
+		expect_findings(w, is_bad ? want : "");
+		done(w);
+	}
+}
+
 static void counts_that_disagree_are_told(void **state)
 {
 	struct world *w = world();
@@ -1244,6 +1266,8 @@ int main(void)
 		cmocka_unit_test(a_healthy_heap_has_no_findings),
 		cmocka_unit_test(every_kind_of_buffer_damage_is_told),
 		cmocka_unit_test(writes_between_buffers_are_told),
+		cmocka_unit_test(
+			a_write_past_an_object_that_fills_no_word_is_told),
 		cmocka_unit_test(counts_that_disagree_are_told),
 		cmocka_unit_test(
 			a_buffer_in_transit_is_neither_allocated_nor_damaged),

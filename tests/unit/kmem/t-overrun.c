@@ -188,6 +188,27 @@ static void large(void)
 				overrun(sizes[i], aligns[a], n);
 }
 
+/* objects, which may end anywhere before their redzone */
+static void every_object(void)
+{
+	for (size_t size = 1; size <= 600; size += size < 80 ? 1 : 7) {
+		kmem_cache_t *cp = kmem_cache_create("object", size, 0, NULL,
+						     NULL, NULL, NULL, NULL, 0);
+
+		for (size_t n = 1; n <= LENGTHS; n++) {
+			unsigned char *p = kmem_cache_alloc(cp, KM_SLEEP);
+
+			memset(p, 0x11, size);
+			scramble(p + size, n, next_random(&seed));
+			kmem_cache_free(cp, p);
+			expect(KMERR_REDZONE, size, 0, n);
+			p = kmem_cache_alloc(cp, KM_SLEEP);
+			kmem_cache_free(cp, p);
+			expect(-1, size, 0, n);
+		}
+	}
+}
+
 /* Runs cases in a child that starts the allocator with a setting. */
 static void under(const char *setting, const char *more,
 		  void (*const cases[])(void))
@@ -217,7 +238,8 @@ static void under(const char *setting, const char *more,
 static void with_guards_nothing_is_reached(void **state)
 {
 	static void (*const cases[])(void) = {
-		every_size, every_length, every_underrun, large, NULL,
+		every_size, every_length, every_underrun,
+		large,      every_object, NULL,
 	};
 
 	(void)state;
@@ -227,7 +249,8 @@ static void with_guards_nothing_is_reached(void **state)
 static void with_audit_and_guards_nothing_is_reached(void **state)
 {
 	static void (*const cases[])(void) = {
-		every_size, every_length, every_underrun, large, NULL,
+		every_size, every_length, every_underrun,
+		large,      every_object, NULL,
 	};
 
 	(void)state;
@@ -237,10 +260,7 @@ static void with_audit_and_guards_nothing_is_reached(void **state)
 static void without_magazines_nothing_is_reached(void **state)
 {
 	static void (*const cases[])(void) = {
-		every_length,
-		every_underrun,
-		large,
-		NULL,
+		every_length, every_underrun, large, every_object, NULL,
 	};
 
 	(void)state;
