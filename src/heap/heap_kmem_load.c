@@ -190,8 +190,7 @@ static void read_cache(struct kmem_heap *kh, taddr_t addr, const void *raw)
 		.buftotal = G(buftotal),
 		.slabs_created = G(slab_create),
 		.slabs_destroyed = G(slab_destroy),
-		.nalloc = G(slab_alloc) - G(bin_fill) +
-			  kmem_get(kh, F_kmem_maglist_ml_alloc, full),
+		.nalloc = G(slab_alloc) - G(bin_fill),
 		.nalloc_fail = G(alloc_fail),
 	};
 #undef G

@@ -959,6 +959,27 @@ static struct err *count_cache(void *arg, const struct heap_cache *c)
 	return NULL;
 }
 
+static struct err *get_nalloc(void *arg, const struct heap_cache *c)
+{
+	if (strcmp(c->name, "raw") == 0)
+		*(uint64_t *)arg = c->nalloc;
+	return NULL;
+}
+
+static void taking_a_magazine_from_the_depot_is_no_allocation(void **state)
+{
+	struct world *w = world();
+	uint64_t nalloc = 0;
+
+	(void)state;
+	w->im->raw.slab_alloc = 20;
+	w->im->raw.full.nalloc = 5;
+	open_world(w);
+	assert_null(w->heap->ops->caches(w->heap, get_nalloc, &nalloc));
+	assert_int_equal(nalloc, 20);
+	done(w);
+}
+
 static void a_ring_of_caches_that_misses_its_anchor_ends(void **state)
 {
 	struct world *w = world();
@@ -1259,6 +1280,8 @@ int main(void)
 		cmocka_unit_test(hash_chains_in_a_ring_end),
 		cmocka_unit_test(a_hash_table_of_absurd_size_is_not_read),
 		cmocka_unit_test(magazines_are_not_believed),
+		cmocka_unit_test(
+			taking_a_magazine_from_the_depot_is_no_allocation),
 		cmocka_unit_test(a_ring_of_caches_that_misses_its_anchor_ends),
 		cmocka_unit_test(arenas_are_not_believed),
 		cmocka_unit_test(a_held_lock_is_seen),
