@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The heap as its allocator divides it: ::arenas, ::heapstat, its lists of free
  * buffers, and one buffer with all that is known of its place. */
-#include "pmdb_mod.h"
+#include "known.h"
 #include <stdio.h>
 
 struct arenas_arg {
@@ -34,6 +34,8 @@ static const struct column arena_cols[] = {
 	{"allocated", "COUNT", CELL_COUNT, 10},
 };
 
+#define SILENT "%s heap does not sum up its memory; see ::kmastat"
+
 static struct err *arena_row(void *arg, const struct heap_arena *arena)
 {
 	struct arenas_arg *a = arg;
@@ -43,10 +45,13 @@ static struct err *arena_row(void *arg, const struct heap_arena *arena)
 		return NULL;
 	out_addr(o, arena->addr);
 	out_str(o, arena->name);
-	out_u64(o, arena->total_bytes);
-	out_u64(o, arena->inuse_bytes);
-	out_u64(o, arena->total_bytes - arena->inuse_bytes);
-	out_u64(o, arena->nalloc);
+	out_known(o, arena->total_bytes);
+	out_known(o, arena->inuse_bytes);
+	out_known(o, arena->total_bytes == HEAP_NOT_KNOWN
+			     ? HEAP_NOT_KNOWN
+			     : arena->total_bytes - arena->inuse_bytes);
+	out_known(o, arena->nalloc == HEAP_NOT_KNOWN ? arena->nbufs
+						     : arena->nalloc);
 	out_end_row(o, arena->addr);
 	return NULL;
 }
@@ -98,21 +103,35 @@ static struct err *use_row(void *arg, const struct heap_use *u)
 	return NULL;
 }
 
+/* of several heaps, those that are not in the table */
+static void say_silent(const struct arenas_arg *a)
+{
+	const struct heap *heap = a->heap;
+	const struct heap *part =
+		heap->ops->part_at ? heap->ops->part_at(heap, 0) : NULL;
+
+	for (size_t i = 1; part; i++) {
+		if (!part->ops->uses)
+			out_warn(a->call->out, "heapstat: " SILENT,
+				 part->ops->name);
+		part = heap->ops->part_at(heap, i);
+	}
+}
+
 static struct err *dcmd_heapstat(struct dcmd_call *call)
 {
 	struct arenas_arg a = {0};
 	struct err *err = open_heap(&a, call);
 
 	if (!err && !a.heap->ops->uses)
-		err = err_new(ERR_NOSUP,
-			      "%s heap does not sum up its memory; see "
-			      "::kmastat",
-			      a.heap->ops->name);
+		err = err_new(ERR_NOSUP, SILENT, a.heap->ops->name);
 	if (err)
 		return err;
 	out_begin(call->out, use_cols, 6, NULL);
 	err = a.heap->ops->uses(a.heap, use_row, &a);
 	out_end(call->out);
+	if (!err)
+		say_silent(&a);
 	return err;
 }
 

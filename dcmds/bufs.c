@@ -107,6 +107,9 @@ static struct err *walk_bufs(struct session *s, const struct walker *walker,
 
 	w.states = *how == 'a' || *how == 'A' ? BUF_ALLOCATED : BUF_FREE;
 	w.wants_ctl = *how == 'A' || *how == 'F';
+	if (!err && w.wants_ctl && !w.heap->ops->audit)
+		err = err_new(ERR_NOSUP, "%s heap keeps no audit records",
+			      w.heap->ops->name);
 	if (err)
 		return err;
 	if (w.wants_ctl && !has_addr)

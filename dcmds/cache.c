@@ -3,15 +3,7 @@
 #include <regex.h>
 #include <stdio.h>
 #include "dist.h"
-
-/* of an earlier moment not all is known */
-static void out_known(struct out *o, uint64_t n)
-{
-	if (n == HEAP_NOT_KNOWN)
-		out_none(o);
-	else
-		out_u64(o, n);
-}
+#include "known.h"
 
 /* ---- ::kmem_cache ---------------------------------------------------- */
 

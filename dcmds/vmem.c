@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Arenas and segments: ::vmem ::vmem_seg and their walkers. */
 #include "audited.h"
+#include "known.h"
 
 /* ---- arenas ---------------------------------------------------------- */
 
@@ -32,10 +33,10 @@ static struct err *vmem_row(void *arg, const struct heap_arena *a)
 			  "", a->name);
 	out_addr(o, a->addr);
 	out_str(o, name);
-	out_u64(o, a->inuse_bytes);
-	out_u64(o, a->total_bytes);
-	out_u64(o, a->nalloc);
-	out_u64(o, a->nfail);
+	out_known(o, a->inuse_bytes);
+	out_known(o, a->total_bytes);
+	out_known(o, a->nalloc);
+	out_known(o, a->nfail);
 	out_end_row(o, a->addr);
 	return NULL;
 }

@@ -121,7 +121,9 @@ struct heap_arena {
 	taddr_t source; /* 0 none */
 	int depth;      /* of the source chain */
 	uint64_t quantum_bytes, inuse_bytes, total_bytes, import_bytes;
-	uint64_t nalloc, nfail;
+	uint64_t nalloc, nfail; /* HEAP_NOT_KNOWN: not counted, or of an
+				 * earlier moment */
+	uint64_t nbufs;         /* in use, when nalloc is not counted */
 	uint32_t cflags;
 	bool is_identifier;
 	bool is_internal; /* the allocator's own, not made by the program */
@@ -374,6 +376,8 @@ struct heap_ops {
 				 void *arg);
 	/* several heaps as one: the part that a buffer is of, or NULL */
 	struct heap *(*part_of)(struct heap *heap, taddr_t buf);
+	/* the i-th part; NULL behind the last */
+	const struct heap *(*part_at)(const struct heap *heap, size_t i);
 	/* what each arena's memory is used for; all of it is counted */
 	struct err *(*uses)(struct heap *heap, heap_use_fn *fn, void *arg);
 };

@@ -532,7 +532,9 @@ static struct err *glibc_arenas(struct heap *heap, heap_arena_fn *fn, void *arg)
 			.quantum_bytes = CHUNK_ALIGN,
 			.total_bytes = a->other_bytes,
 			.inuse_bytes = a->other_bytes,
-			.nalloc = a->n[CHUNK_USED],
+			.nalloc = HEAP_NOT_KNOWN,
+			.nfail = HEAP_NOT_KNOWN,
+			.nbufs = a->n[CHUNK_USED],
 		};
 
 		for (unsigned s = 0; s < CHUNK_MAX; s++) {
@@ -551,7 +553,9 @@ static struct err *glibc_arenas(struct heap *heap, heap_arena_fn *fn, void *arg)
 		.quantum_bytes = 4096,
 		.inuse_bytes = used.bytes,
 		.total_bytes = used.bytes + big_use(gh, true).bytes,
-		.nalloc = used.n,
+		.nalloc = HEAP_NOT_KNOWN,
+		.nfail = HEAP_NOT_KNOWN,
+		.nbufs = used.n,
 	};
 
 	return err || gh->bigs.n == 0 ? err : fn(arg, &mapped);

@@ -464,6 +464,13 @@ static void check_unlinked(struct glibc_heap *gh, struct glibc_region *r)
 	}
 }
 
+/* what malloc does not count */
+static void not_counted(struct heap_cache *c)
+{
+	c->nalloc = c->nalloc_fail = HEAP_NOT_KNOWN;
+	c->slabs_created = c->slabs_destroyed = HEAP_NOT_KNOWN;
+}
+
 void glibc_classes_init(struct glibc_heap *gh)
 {
 	struct glibc_class *own = &gh->classes[0];
@@ -472,6 +479,7 @@ void glibc_classes_init(struct glibc_heap *gh)
 	own->pub.name = own->name;
 	own->pub.addr = gh->main_arena + gh->lay.fastbins;
 	own->pub.is_internal = true;
+	not_counted(&own->pub);
 	for (unsigned i = 2; i < GLIBC_NBINS; i++) {
 		struct glibc_class *k = &gh->classes[i];
 		uint64_t min = 0;
@@ -487,6 +495,7 @@ void glibc_classes_init(struct glibc_heap *gh)
 		k->pub.bufsize_bytes = max == UINT64_MAX ? min : max;
 		k->pub.chunk_bytes = min;
 		k->pub.is_sized = true;
+		not_counted(&k->pub);
 	}
 }
 

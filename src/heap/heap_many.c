@@ -347,6 +347,28 @@ static struct err *many_log(struct heap *heap, enum heap_log which, taddr_t log,
 	return p->ops->log(p, which, log, fn, arg);
 }
 
+static bool many_coverage(struct heap *heap, struct heap_coverage *ret)
+{
+	struct heap *p = FIRST(heap, coverage);
+
+	return p->ops->coverage(p, ret);
+}
+
+static bool many_cache_then(struct heap *heap, taddr_t addr, uint64_t stamp_ns,
+			    struct heap_cache *ret)
+{
+	struct heap *p = FIRST(heap, cache_then);
+
+	return p->ops->cache_then(p, addr, stamp_ns, ret);
+}
+
+static struct err *many_open_log(struct heap *heap, const char *path)
+{
+	struct heap *p = FIRST(heap, open_log);
+
+	return p->ops->open_log(p, path);
+}
+
 static bool many_stack(struct heap *heap, uint32_t id, struct heap_stack *ret)
 {
 	struct heap *p = FIRST(heap, stack);
@@ -407,6 +429,13 @@ static struct err *many_uses(struct heap *heap, heap_use_fn *fn, void *arg)
 	return p->ops->uses(p, fn, arg);
 }
 
+static const struct heap *many_part_at(const struct heap *heap, size_t i)
+{
+	const struct many *m = heap->priv;
+
+	return i < m->n ? m->part[i] : NULL;
+}
+
 static void many_close(struct heap *heap)
 {
 	struct many *m = heap->priv;
@@ -431,6 +460,9 @@ static const struct heap_ops many_ops = {
 	.audit_at = many_audit_at,
 	.log = many_log,
 	.hash = many_hash,
+	.coverage = many_coverage,
+	.cache_then = many_cache_then,
+	.open_log = many_open_log,
 	.stack = many_stack,
 	.verify = many_verify,
 	.own = many_own,
@@ -444,6 +476,7 @@ static const struct heap_ops many_ops = {
 	.freelists = many_freelists,
 	.uses = many_uses,
 	.part_of = holder,
+	.part_at = many_part_at,
 };
 
 struct heap *heap_many(struct heap *const parts[], size_t n)
@@ -473,6 +506,9 @@ struct heap *heap_many(struct heap *const parts[], size_t n)
 	KEEP(audit_at);
 	KEEP(log);
 	KEEP(hash);
+	KEEP(coverage);
+	KEEP(cache_then);
+	KEEP(open_log);
 	KEEP(stack);
 	KEEP(verify);
 	KEEP(own);

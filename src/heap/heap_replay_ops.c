@@ -231,7 +231,7 @@ static struct err *tell_arena(void *arg, const struct heap_arena *arena)
 	struct heap_arena a = *arena;
 
 	a.inuse_bytes = a.total_bytes = a.import_bytes = HEAP_NOT_KNOWN;
-	a.nalloc = a.nfail = HEAP_NOT_KNOWN;
+	a.nalloc = a.nfail = a.nbufs = HEAP_NOT_KNOWN;
 	return t->fn(t->arg, &a);
 }
 

@@ -82,9 +82,10 @@ static struct err *begin(struct db *d, const char *sql)
 }
 
 /* what a value of a row is */
-#define DB_INT  'i' /* uint64_t */
-#define DB_TEXT 's' /* const char *; NULL is NULL */
-#define DB_ADDR 'a' /* uint64_t; 0 is NULL */
+#define DB_INT   'i' /* uint64_t */
+#define DB_TEXT  's' /* const char *; NULL is NULL */
+#define DB_ADDR  'a' /* uint64_t; 0 is NULL */
+#define DB_KNOWN 'k' /* uint64_t; HEAP_NOT_KNOWN is NULL */
 
 /* inserts a row; types has a letter for each value */
 static struct err *insert(struct db *d, const char *types, ...)
@@ -102,7 +103,8 @@ static struct err *insert(struct db *d, const char *types, ...)
 		}
 		uint64_t n = va_arg(ap, uint64_t);
 
-		if (types[i - 1] == DB_ADDR && !n)
+		if ((types[i - 1] == DB_ADDR && !n) ||
+		    (types[i - 1] == DB_KNOWN && n == HEAP_NOT_KNOWN))
 			sqlite3_bind_null(d->insert, i);
 		else
 			sqlite3_bind_int64(d->insert, i, (sqlite3_int64)n);
@@ -148,7 +150,7 @@ static struct err *put_meta(struct db *d)
 
 static struct err *put_cache(void *arg, const struct heap_cache *c)
 {
-	return insert(arg, "isiiiaiiiii", c->addr, c->name, c->bufsize_bytes,
+	return insert(arg, "isiiiaiiikk", c->addr, c->name, c->bufsize_bytes,
 		      c->chunk_bytes, c->slab_bytes, c->arena,
 		      (uint64_t)c->is_internal, (uint64_t)c->has_audit,
 		      c->buftotal, c->nalloc, c->nalloc_fail);
@@ -156,7 +158,7 @@ static struct err *put_cache(void *arg, const struct heap_cache *c)
 
 static struct err *put_arena(void *arg, const struct heap_arena *a)
 {
-	return insert(arg, "isaiiiii", a->addr, a->name, a->source,
+	return insert(arg, "isaiikki", a->addr, a->name, a->source,
 		      a->inuse_bytes, a->total_bytes, a->nalloc, a->nfail,
 		      (uint64_t)a->is_identifier);
 }

@@ -259,7 +259,7 @@ static void put_cache(const struct heap_cache *c, FILE *o)
 		html_cell_size(o, memory);
 	else
 		html_cell_none(o);
-	if (c->nalloc || !c->buftotal) {
+	if (c->nalloc != HEAP_NOT_KNOWN) {
 		html_cell_count(o, c->nalloc);
 		html_cell_count(o, c->nalloc_fail);
 	} else { /* this allocator does not count */
@@ -289,7 +289,8 @@ struct err *report_caches(const struct page *p, FILE *o)
 	for (size_t i = 0; i < a.list.n && i < CACHES_MAX; i++) {
 		const struct heap_cache *c = &a.list.v[i];
 
-		if (c->buftotal || c->nalloc || c->nalloc_fail)
+		if (c->buftotal || (c->nalloc != HEAP_NOT_KNOWN &&
+				    (c->nalloc || c->nalloc_fail)))
 			put_cache(c, o);
 		else
 			nunused++;

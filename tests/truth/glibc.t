@@ -35,13 +35,15 @@ def states(core, name):
     rc, out, err = T.pmdb(core, "::findleaks")
     T.ok("heap records no callers" in out, name + ": why no leak has a stack",
          out + err)
+    rc, out, err = T.pmdb(core, "::walk bufctl")
+    T.ok("glibc heap keeps no audit records" in err, name + ": no bufctls", err)
     kind = max(want, key=want.get)
     T.ok(len(T.walk(core, "::walk -s %s freemem" % kind)) == want[kind] and
          len(T.walk(core, "::walk -s list freemem")) == sum(want.values()),
          name + ": walked by state, " + kind)
 
 
-T.plan(sum(n for _, _, n in RUNS) + 4 * len(RUNS))
+T.plan(sum(n for _, _, n in RUNS) + 5 * len(RUNS))
 for seed, nthreads, n in RUNS:
     for i, m in enumerate(G.run("glibc_states", (seed, nthreads, n),
                                 "s%d" % seed)):
