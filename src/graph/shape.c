@@ -16,11 +16,11 @@
  *  (S2) A word that is zero in one of them and not in the other is a step.  One
  *       step joins, if another word agrees.  Of more, the shapes in between are
  *       missing: then it takes a pointer from a buffer of the one to one of
- *       the other, or few against many.
+ *       the other, and a word that agrees, or few against many.
  *  (S3) Two shapes that lead to their own like often, and hardly ever to each
  *       other, are the lists of two structs, unless they agree in all words.
  *  (S4) Objects with another table of functions (in C++, of another class) are
- *       never one.
+ *       never one; one that has a table is never without.
  *
  * The result depends on what is in the buffers only, not on the order in which
  * they are looked at.  Bounds: SHAPE_WORDS words a buffer; LOOKS_MAX looks of a
@@ -111,7 +111,8 @@ static bool compare(const struct shape *a, const struct shape *b,
 
 		if (ka == kb) {
 			ret->nagree += ka != WORD_ZERO;
-		} else if (ka == WORD_ZERO || kb == WORD_ZERO) {
+		} else if ((ka == WORD_ZERO && kb != WORD_TABLE) ||
+			   (kb == WORD_ZERO && ka != WORD_TABLE)) {
 			ret->nsteps += !maybe;
 		} else if (says_more(ka, kb, is_text && w > 0)) {
 			ret->nagree++;
@@ -187,7 +188,8 @@ static bool is_one(const struct joiner *j, size_t a, size_t b,
 	    j->links[a][a] >= LINKED && j->links[b][b] >= LINKED)
 		return false;
 	if (c->nconflicts == 0)
-		return c->nsteps == 0 || c->is_linked ||
+		return c->nsteps == 0 ||
+		       (c->is_linked && (c->nagree > 0 || c->nsteps == 1)) ||
 		       (c->nagree > 0 &&
 			(c->nsteps == 1 ||
 			 (is_little && c->nsteps <= c->nagree)));
@@ -218,12 +220,12 @@ static void join(struct joiner *j, size_t a, size_t b)
 	}
 	x->maybe |= y->maybe;
 	x->nbufs += y->nbufs;
+	if (!x->look.table)
+		x->look.table = y->look.table;
 	if (y->min_bytes < x->min_bytes)
 		x->min_bytes = y->min_bytes;
 	if (y->max_bytes > x->max_bytes)
 		x->max_bytes = y->max_bytes;
-	if (!x->look.table)
-		x->look.table = y->look.table;
 	j->sorts.v[b].into = (uint32_t)a;
 	if (b >= LOOKS_MAX)
 		return;

@@ -162,6 +162,8 @@ static void buffers_words(const struct item *item, struct strbuf *sb)
 		strbuf_printf(sb, " of %s", item->type);
 	else if (item->cache)
 		strbuf_printf(sb, " of %s", item->cache);
+	if (!item->type && item->shape)
+		strbuf_printf(sb, " %s", item->shape);
 }
 
 void check_item_words(const struct item *item, struct strbuf *sb)
