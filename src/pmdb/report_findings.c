@@ -46,10 +46,12 @@ static void put_frame(const struct page *p, const struct check_frame *f,
 }
 
 static void put_stack(const struct page *p, bool is_there,
-		      const struct check_stack *s, FILE *o)
+		      const struct check_stack *s, const char *why, FILE *o)
 {
 	if (!is_there || s->n == 0) {
-		fputs("<p class=\"note\">No stack was recorded.</p>", o);
+		fputs("<p class=\"note\">No stack: ", o);
+		html_text(o, why ? why : "none was recorded");
+		fputs("</p>", o);
 		return;
 	}
 	fputs("<ol class=\"stack\">", o);
@@ -119,6 +121,10 @@ static void put_leak_line(const struct item *item, FILE *o)
 		fputs(" <span class=\"type\">", o);
 		html_text(o, item->type);
 		fputs("</span>", o);
+	} else if (item->shape) {
+		fputs(" <code>", o);
+		html_text(o, item->shape);
+		fputs("</code>", o);
 	}
 	strbuf_free(&words);
 }
@@ -147,6 +153,8 @@ static void put_leak_facts(const struct item *item, FILE *o)
 			item->ncaches - 1);
 	if (item->type)
 		put_fact(o, "Type", item->type);
+	if (item->shape)
+		put_fact(o, "Shape", item->shape);
 	if (*item->call)
 		put_fact(o, "Allocated by", item->call);
 	if (item->kept_by != ITEM_NONE && item->kind == ITEM_INDIRECT)
@@ -174,7 +182,7 @@ static void put_leak(const struct page *p, size_t i, FILE *o)
 	put_leak_line(item, o);
 	fputs("</summary>\n", o);
 	put_leak_facts(item, o);
-	put_stack(p, item->has_stack, &item->stack, o);
+	put_stack(p, item->has_stack, &item->stack, item->no_stack, o);
 	fputs("</details>\n", o);
 }
 
@@ -336,9 +344,9 @@ static void put_mismatch(const struct page *p, const struct item *item, FILE *o)
 		fputs(" times", o);
 	}
 	fputs("</summary>\n<h3>Allocated at</h3>", o);
-	put_stack(p, item->has_stack, &item->stack, o);
+	put_stack(p, item->has_stack, &item->stack, item->no_stack, o);
 	fputs("<h3>Freed at</h3>", o);
-	put_stack(p, item->has_freed, &item->freed, o);
+	put_stack(p, item->has_freed, &item->freed, NULL, o);
 	fputs("</details>\n", o);
 }
 
