@@ -141,7 +141,8 @@ static void investigate(const struct kmem_fault *fault, struct finding *f)
 	}
 	f->cp = owner;
 	f->origin = owner->cache_name;
-	if (fault->cp && owner != fault->cp)
+	/* no cache was named, and no buffer found: freed as a large request */
+	if (fault->cp ? owner != fault->cp : f->code == KMERR_BADADDR)
 		f->code = KMERR_BADCACHE;
 	else if (f->base != fault->buf)
 		f->code = KMERR_BADBASE;
@@ -247,7 +248,9 @@ static void report_detail(const struct kmem_fault *fault,
 	case KMERR_BADCACHE:
 		kmem_report("buffer was allocated from %s,\n", f->origin);
 		kmem_report("caller attempting free to %s.\n",
-			    fault->cp ? fault->cp->cache_name : "malloc");
+			    fault->cp ? fault->cp->cache_name
+			    : fault->kind == KMEM_KIND_KMEM ? "kmem_oversize"
+							    : "malloc");
 		break;
 	case KMERR_BADADDR:
 	case KMERR_BADUSE:

@@ -306,6 +306,9 @@ static void wrong_sizes_are_reported(void **state)
 	kmem_free(p, 400);
 	expect(KMERR_BADCACHE, "buffer was allocated from kmem_alloc_112,\n"
 			       "caller attempting free to kmem_alloc_448.\n");
+	kmem_free(p, 200000);
+	expect(KMERR_BADCACHE, "buffer was allocated from kmem_alloc_112,\n"
+			       "caller attempting free to kmem_oversize.\n");
 	kmem_free(p, 100);
 	kmem_free(NULL, 0);
 	expect_silence();
