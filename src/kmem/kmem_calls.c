@@ -76,6 +76,21 @@ static void add_up(const kmem_cache_t *cp, struct totals *t)
 	}
 }
 
+/** Buffers that would go back if moves and a reap went as well as they can. */
+static uint64_t reclaimable(const kmem_cache_t *cp, uint32_t magsize)
+{
+	const kmem_maglist_t *full = &cp->cache_full;
+	long nmags = full->ml_min < full->ml_reaplimit ? full->ml_min
+						       : full->ml_reaplimit;
+	uint64_t n = (uint64_t)nmags * magsize;
+
+	if (!cp->cache_defrag)
+		return 0;
+	if (cp->cache_bufslab >= cp->cache_maxchunks)
+		n += cp->cache_bufslab - cp->cache_maxchunks + 1;
+	return n;
+}
+
 static uint64_t locked_stat(kmem_cache_t *cp, const char *name)
 {
 	const kmem_defrag_t none = {.kmd_callbacks = 0};
@@ -131,6 +146,7 @@ static uint64_t locked_stat(kmem_cache_t *cp, const char *name)
 		{"move_dont_need", KM_PEEK(kmd->kmd_dont_need)},
 		{"move_dont_know", KM_PEEK(kmd->kmd_dont_know)},
 		{"move_slabs_freed", KM_PEEK(kmd->kmd_slabs_freed)},
+		{"move_reclaimable", reclaimable(cp, magsize)},
 	};
 
 	for (size_t i = 0; i < sizeof(stat) / sizeof(*stat); i++)

@@ -252,10 +252,18 @@ static void fragment(kmem_cache_t *cp)
 static void a_reap_empties_what_is_fragmented(int cflags)
 {
 	kmem_cache_t *cp = make_cache("fragmented", cflags);
-	uint64_t before, after, nlive = 0;
+	uint64_t before, after, free, nlive = 0;
 	size_t rss;
 
+	assert_int_equal(kmem_cache_stat(cp, "move_reclaimable"), 0);
 	fragment(cp);
+	/* all that is free but what one slab may have; magazines are not yet */
+	free = kmem_cache_stat(cp, "buf_avail") -
+	       kmem_cache_stat(cp, "buf_constructed");
+	assert_int_equal(kmem_cache_stat(cp, "move_reclaimable"),
+			 free < cp->cache_maxchunks
+				 ? 0
+				 : free - cp->cache_maxchunks + 1);
 	kmem_mutex_enter(&cp->cache_lock);
 	before = nslabs(cp);
 	kmem_mutex_exit(&cp->cache_lock);
