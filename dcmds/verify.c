@@ -125,6 +125,8 @@ static struct err *arena_row(void *arg, const struct heap_use *u)
 		return err;
 	text = a->nhere ? mem_printf("%" PRIu64 " damaged place%s", a->nhere,
 				     a->nhere == 1 ? "" : "s")
+	       : a->v->heap->health.doubt
+		       ? mem_strdup("not all of it could be looked at")
 	       : a->nfound < a->v->findings.n
 		       ? mem_strdup("no damage in its chunks")
 		       : mem_strdup("clean");

@@ -91,6 +91,26 @@ void glibc_damage(struct glibc_heap *gh, taddr_t buf, taddr_t at,
 		VEC_PUSH(&gh->findings, f);
 }
 
+bool glibc_is_absent(const struct glibc_heap *gh, taddr_t addr)
+{
+	size_t len = 0;
+
+	return target_map_at(gh->t, addr) && !target_peek(gh->t, addr, &len);
+}
+
+void glibc_absent(struct glibc_heap *gh, taddr_t start, taddr_t end)
+{
+	struct heap_health *h = &gh->heap->health;
+
+	gh->is_partial = true;
+	if (!h->doubt)
+		h->doubt = mem_printf(
+			"%" PRIu64 " bytes of the heap, from 0x%" PRIx64
+			" on, are not in the dump (see coredump_filter in "
+			"core(5)): what is in them is not known",
+			end - start, start);
+}
+
 /* ---- loading --------------------------------------------------------- */
 
 static void add_census(struct glibc_heap *gh, struct glibc_arena *a,

@@ -111,7 +111,7 @@ static void lose_fast(struct list *l)
 			n++;
 		}
 	}
-	if (n)
+	if (n && !gh->is_partial)
 		glibc_damage(gh, 0, l->pub.addr,
 			     "arena %s: %zu buffers of %" PRIu64
 			     " bytes may be in its broken fastbin: whether "
@@ -121,7 +121,9 @@ static void lose_fast(struct list *l)
 
 static void fast_damage(struct list *l, taddr_t from, taddr_t chunk)
 {
-	if (from)
+	if (glibc_is_absent(l->gh, chunk))
+		glibc_absent(l->gh, chunk, chunk + CHUNK_MIN);
+	else if (from)
 		glibc_damage(
 			l->gh, from + CHUNK_HEAD, from + FD,
 			"free buffer 0x%" PRIx64 " (%" PRIu64
@@ -212,7 +214,9 @@ static void link_damage(struct list *l, taddr_t head, taddr_t from,
 	taddr_t at = from + (forward ? FD : BK);
 
 	l->is_damaged = true;
-	if (from == head)
+	if (glibc_is_absent(l->gh, to))
+		glibc_absent(l->gh, to, to + CHUNK_MIN);
+	else if (from == head)
 		glibc_damage(l->gh, 0, at,
 			     "arena %s: %s of the %s list of %" PRIu64
 			     " bytes leads to 0x%" PRIx64
@@ -457,6 +461,9 @@ static void check_unlinked(struct glibc_heap *gh, struct glibc_region *r)
 		if (glibc_state(r, g) != CHUNK_UNLINKED || a->is_locked)
 			continue;
 		glibc_set_state(r, g, CHUNK_LOST);
+		/* a list may be where the dump is not */
+		if (gh->is_partial)
+			continue;
 		glibc_damage(gh, buf, 0,
 			     "buffer 0x%" PRIx64
 			     " is free, says the next chunk, and in no list",

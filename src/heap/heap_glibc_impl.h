@@ -136,6 +136,7 @@ struct glibc_heap {
 	taddr_t main_arena;
 	struct glibc_layout lay;
 	bool is_loaded;
+	bool is_partial;     /* memory of a heap is not in the dump */
 	bool is_protected;   /* links are mangled, since 2.32 */
 	uint64_t tcache_key; /* 0: not known */
 	/* buffers that damaged lists count, and were not found, by list */
@@ -288,6 +289,10 @@ void glibc_census_add(struct glibc_census *c, enum chunk_state state,
 		      uint64_t bytes);
 /** Reads everything, once. */
 struct err *glibc_load(struct glibc_heap *gh) must_use;
+/** Is an address one of memory that is not in the dump? */
+bool glibc_is_absent(const struct glibc_heap *gh, taddr_t addr);
+/** Notes that memory of a heap is not in the dump: no verdict. */
+void glibc_absent(struct glibc_heap *gh, taddr_t start, taddr_t end);
 /** Notes damage.  at: the first bad byte; buf: the buffer that it is in, or
  * that ran over its end; 0: none. */
 void glibc_damage(struct glibc_heap *gh, taddr_t buf, taddr_t at,

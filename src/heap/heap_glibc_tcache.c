@@ -120,7 +120,9 @@ static void broken(struct glibc_heap *gh, struct chain *c, taddr_t from,
 	uint64_t size = c->max - 8;
 
 	c->is_damaged = true;
-	if (from)
+	if (glibc_is_absent(gh, to))
+		glibc_absent(gh, to, to + size);
+	else if (from)
 		glibc_damage(
 			gh, from, from,
 			"free buffer 0x%" PRIx64 " (%" PRIu64

@@ -319,7 +319,9 @@ static void tcache_by_name(struct glibc_heap *gh,
 		return;
 	if (is_chunk_of_tcache(gh, tcache) && add_tcache(gh, tcache, th->tid))
 		return;
-	if (!types_object_at(gh->types, tcache))
+	if (glibc_is_absent(gh, tcache))
+		glibc_absent(gh, tcache, tcache + gh->lay.tcache_bytes);
+	else if (!types_object_at(gh->types, tcache))
 		glibc_damage(gh, 0, sym.value,
 			     "thread %u: the pointer to its tcache is "
 			     "overwritten (0x%" PRIx64 ")",

@@ -380,6 +380,24 @@ static taddr_t stumble(struct walker *w, taddr_t p, uint64_t head)
 	return next;
 }
 
+/* What is not in the dump is no damage: the walk goes on behind it. */
+static taddr_t pass_absent(struct walker *w, taddr_t p)
+{
+	taddr_t at = (p + 8) & ~(taddr_t)(PAGE - 1);
+	taddr_t next = 0;
+
+	while (at < w->r->end && (at <= p || glibc_is_absent(w->gh, at)))
+		at += PAGE;
+	if (at < w->r->end)
+		next = resync(w, at, w->r->end, 0);
+	if (!next)
+		next = w->r->end;
+	glibc_absent(w->gh, p, next);
+	set_at(w, p, CHUNK_LOST);
+	w->prev = 0;
+	return next;
+}
+
 /* fences of the main arena: the break was moved by someone else, whose memory
  * ends at the next chunk */
 static taddr_t pass_gap(struct walker *w, taddr_t p)
@@ -501,7 +519,7 @@ static taddr_t step(struct walker *w, taddr_t p)
 	case HEAD_BAD:
 		return stumble(w, p, head);
 	case HEAD_ABSENT:
-		return give_up(w, p, "memory that is not in the dump");
+		return pass_absent(w, p);
 	}
 	return w->r->end;
 }

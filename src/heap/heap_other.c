@@ -104,6 +104,7 @@ char *heap_other(const struct target *t, struct types *types)
 {
 	const struct object *exec = types ? exec_of(types) : NULL;
 	const char *name = NULL;
+	struct symbol sym;
 
 	for (size_t i = 0; types && i < types_nobjects(types); i++) {
 		const struct object *obj = types_object(types, i);
@@ -118,9 +119,13 @@ char *heap_other(const struct target *t, struct types *types)
 	/* its brk area holds more than malloc's chunks, and its malloc may be
 	 * anybody's */
 	if (is_static(t, types))
-		return mem_printf("a statically linked program (%s), whose "
-				  "allocator is not known: not supported",
-				  exec ? exec->name : target_info(t)->fname);
+		return mem_printf("a statically linked program (%s), %s: not "
+				  "supported, nothing is known of its buffers",
+				  exec ? exec->name : target_info(t)->fname,
+				  exec && types_symbol_named(types, exec,
+							     "main_arena", &sym)
+					  ? "which has glibc's malloc in it"
+					  : "whose allocator is not known");
 	return NULL;
 }
 

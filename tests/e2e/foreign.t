@@ -30,6 +30,10 @@ cat > prog.c <<'EOF'
 #ifdef SYMBOL
 int SYMBOL(void) { return 0; }
 #endif
+#ifdef LABEL
+int label(void) __asm__(LABEL);
+int label(void) { return 0; }
+#endif
 char *volatile keep;
 int main(void)
 {
@@ -116,8 +120,16 @@ if type musl-gcc > gcc.log 2>&1; then
 else
 	skip "musl" "it is not installed"
 fi
-gcc -static -s -o static prog.c && core_of a.core ./static
-no_verdict "a static, stripped program" "statically linked program \(static\)" a.core
+for how in -static -static-pie; do
+	gcc "$how" -o static prog.c && core_of a.core ./static
+	no_verdict "a program linked with $how" \
+		"statically linked program \(static\), which has glibc's malloc in it: not supported" a.core
+	strip static && core_of a.core ./static
+	no_verdict "the same, stripped" \
+		"statically linked program \(static\), whose allocator is not known: not supported" a.core
+done
+gcc -static -DLABEL='"runtime.mallocgc"' -o gobin prog.c && core_of a.core ./gobin
+no_verdict "a Go program" "malloc is the Go runtime \(gobin\).*not yet supported" a.core
 core_of a.core /lib64/ld-linux-x86-64.so.2 ./prog
 timeout 30 "$P" check a.core > out 2> err < /dev/null
 if cat out err | grep -q 'pmdb: a.core: ' && ! grep -q static err; then
@@ -136,6 +148,39 @@ size=$(stat -c %s a.core)
 for part in 3 2; do
 	head -c $((size / part)) a.core > cut.core
 	no_verdict "one $part. of a core" "incomplete: .*truncated" cut.core
+done
+bad=
+for ((i = 1; i < 50; i++)); do
+	head -c $((size * i / 50)) a.core > cut.core
+	timeout -k 1 20 "$P" check cut.core > out 2> err < /dev/null
+	rc=$?
+	[ $rc = 3 ] && [ "$(grep -c '' err)" = 1 ] && ! grep -qi clean out err &&
+		grep -q 'no verdict: the dump is incomplete: truncated' err ||
+		bad+="$i of 50: status $rc: $(head -2 err)"$'\n'
+done
+[ -z "$bad" ] && ok "cut at each fiftieth" || nok "cut at each fiftieth" "$bad"
+# the arena is there, of its heap the half, or nothing
+for part in 2 1000; do
+	python3 - $part <<-'EOF'
+	import struct, sys
+	d = bytearray(open("a.core", "rb").read())
+	phoff, = struct.unpack_from("<Q", d, 32)
+	n, = struct.unpack_from("<H", d, 56)
+	rows = [(struct.unpack_from("<IIQQQQQQ", d, phoff + 56 * i), phoff + 56 * i)
+	        for i in range(n)]
+	# the first map behind the program's that is as large as the heap
+	heap = next(at for p, at in rows if p[0] == 1 and p[1] & 2 and p[5] > 400000)
+	size, = struct.unpack_from("<Q", d, heap + 32)
+	struct.pack_into("<Q", d, heap + 32, size // int(sys.argv[1]) & ~4095)
+	open("hole.core", "wb").write(d)
+	EOF
+	no_verdict "one $part. of its heap" "[0-9]+ bytes of the heap, from 0x[0-9a-f]+ on, are not in the dump" hole.core
+	timeout 20 "$P" -e ::kmem_verify hole.core > out 2> err
+	if ! grep -q clean out && grep -q 'not all of it could be looked at' out; then
+		ok "::kmem_verify does not call that clean"
+	else
+		nok "::kmem_verify does not call that clean" "$(cat out err)"
+	fi
 done
 
 # ---- other architectures -----------------------------------------------------
@@ -223,6 +268,20 @@ int main(void)
 EOF
 gcc -g -O1 -o leaks leaks.c
 mkdir k
+echo '#include <stdlib.h>
+int main(void) { abort(); }' > die.c
+if [[ $pattern != */* && $pattern != "|"* ]] && gcc -m32 -o die32 die.c 2> log; then
+	mkdir k32
+	(
+		cd k32 || exit
+		ulimit -c unlimited
+		../die32
+	) 2> log
+	mv "$(find k32 -type f)" die32.core
+	no_verdict "a core of a 32-bit program" 'another architecture \(i386, 32-bit\)' die32.core
+else
+	skip "a core of a 32-bit program" "gcc has no -m32 here, or core_pattern is $pattern"
+fi
 core=
 if [[ $pattern != */* && $pattern != "|"* ]]; then
 	(
