@@ -20,16 +20,21 @@
  * each time, so that what they did shows in the order they did it.  Either way
  * a stamp is later than the buffer's last one, unless that cannot be.
  *
+ * The coarse clock is asked in the kernel's page without libc between, where
+ * that page can be found.
+ *
  * Base is read under a sequence number: odd while it is being changed, and
  * whoever meets that asks the clock, so that nobody waits, a signal handler
  * least of all.
  */
 #define _GNU_SOURCE
-#include "kmem_internal.h"
+#include "kmem_short.h"
 
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -53,6 +58,47 @@ static struct {
 static uint64_t first_tsc;
 static int64_t first_ns;
 static int is_usable = -1; /* not known yet */
+
+/* written while starting */
+int (*kmem_clock_coarse)(clockid_t id, struct timespec *ts) = clock_gettime;
+
+/** What a tag of the dynamic section of the kernel's page points to, or NULL. */
+static const void *page_dynamic(const Elf64_Ehdr *page, Elf64_Sxword tag)
+{
+	const Elf64_Phdr *ph =
+		(const void *)((const char *)page + page->e_phoff);
+	const Elf64_Dyn *dyn = NULL;
+
+	for (int i = 0; i < page->e_phnum; i++)
+		if (ph[i].p_type == PT_DYNAMIC)
+			dyn = (const void *)((const char *)page +
+					     ph[i].p_offset);
+	for (; dyn && dyn->d_tag != DT_NULL; dyn++)
+		if (dyn->d_tag == tag) /* it is linked at 0 */
+			return (const char *)page + dyn->d_un.d_ptr;
+	return NULL;
+}
+
+void kmem_clock_init(void)
+{
+	const Elf64_Ehdr *page = (const void *)getauxval(AT_SYSINFO_EHDR);
+	const Elf64_Sym *sym, *end;
+	const char *names;
+
+	if (!page || memcmp(page->e_ident, ELFMAG, SELFMAG) != 0)
+		return;
+	sym = page_dynamic(page, DT_SYMTAB);
+	names = page_dynamic(page, DT_STRTAB);
+	end = (const void *)names; /* behind the symbols */
+	if (!sym || !names)
+		return;
+	for (; sym + 1 <= end; sym++)
+		if (sym->st_shndx != SHN_UNDEF &&
+		    strcmp(names + sym->st_name, "__vdso_clock_gettime") == 0)
+			kmem_clock_coarse =
+				(int (*)(clockid_t, struct timespec *))(
+					(uintptr_t)page + sym->st_value);
+}
 
 static int64_t clock_ns(void)
 {

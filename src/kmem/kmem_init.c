@@ -226,6 +226,7 @@ void kmem_init(void)
 			kmem_random_seed(kmem_options.seed);
 		kmem_audit_init();
 		kmem_pattern_init();
+		kmem_clock_init();
 		if (kmem_flags & KMF_DEBUG)
 			kmem_gate_init();
 		kmem_max_ncpus = count_cpus();

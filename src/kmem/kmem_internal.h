@@ -697,6 +697,8 @@ KM_HIDDEN int kmem_sys_unmap(void *addr, size_t bytes);
 KM_HIDDEN int kmem_sys_protect(void *addr, size_t bytes, int is_open);
 /** Drops the content of anonymous pages: they read as zeros; 0 or -1. */
 KM_HIDDEN int kmem_sys_zero(void *addr, size_t bytes);
+/** Finds the kernel's own clock; to be called once, while starting. */
+KM_HIDDEN void kmem_clock_init(void);
 /** Monotonic nanoseconds. */
 KM_HIDDEN hrtime_t kmem_now(void);
 /** Thread id of the caller, remembered per thread. */

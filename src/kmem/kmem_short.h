@@ -78,6 +78,9 @@ static inline void kmem_gate_step_out(kmem_thread_t *th)
 
 /* ---- time (kmem_clock.c) ---------------------------------------------- */
 
+/* clock_gettime(), of the kernel's page if it can be */
+extern KM_HIDDEN int (*kmem_clock_coarse)(clockid_t id, struct timespec *ts);
+
 #define KMEM_STAMPS      64 /* of one look at the clock */
 #define KMEM_STAMP_AHEAD ((hrtime_t)1000000000)
 
@@ -90,7 +93,7 @@ static inline int kmem_stamp_is_near(kmem_thread_t *th, hrtime_t now)
 
 	if (KM_UNLIKELY(!__libc_single_threaded) || KM_UNLIKELY(!th))
 		return 0;
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	(void)kmem_clock_coarse(CLOCK_MONOTONIC_COARSE, &ts);
 	tick = (hrtime_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 	if (KM_LIKELY(tick == th->th_tick && th->th_nstamps > 0) &&
 	    KM_LIKELY((uint64_t)now - (uint64_t)tick < KMEM_STAMP_AHEAD)) {
