@@ -33,8 +33,8 @@
  *       tail, so the ring never runs empty.
  *   L2  Nobody but a thread writes to a run that is marked as held, until that
  *       thread takes the mark away, after its last record.
- *   L3  A run's records may be later than when its chunk was returned; who
- *       gives up a run sets that right.
+ *   L3  A run's last records may be later than when its chunk was returned, so
+ *       a run that was given up rests until its chunk is returned again.
  *   L4  A place in a run is had by one instruction (xadd), since a signal
  *       handler may come between.  A handler writes to the run there is, and
  *       takes no other: one that was given up could be used by a CPU before
@@ -50,6 +50,12 @@
 #define RUNS_A_CHUNK   4 /* at least */
 #define RUN_MAX        ((size_t)2048)
 #define RECORD         sizeof(kmem_bufctl_audit_t)
+
+/* what lh_held says of a run that is not free */
+enum {
+	HELD = 1,
+	RESTS
+};
 
 int kmem_logging; /* written by the one reporting thread only */
 kmem_log_header_t *kmem_transaction_log;
@@ -145,13 +151,25 @@ static int use_run(kmem_log_header_t *lhp, kmem_cpu_log_header_t *clhp,
 	return 0;
 }
 
+/** Ends the rest of a chunk's runs that are nobody's; (L3). */
+static void wake_runs(kmem_log_header_t *lhp, int32_t chunk)
+{
+	size_t n = lhp->lh_runsize ? lhp->lh_chunksize / lhp->lh_runsize : 0;
+	uint8_t *held = lhp->lh_held + (size_t)chunk * n;
+
+	for (size_t i = 0; i < n; i++)
+		if (__atomic_load_n(&held[i], __ATOMIC_ACQUIRE) == RESTS)
+			__atomic_store_n(&held[i], 0, __ATOMIC_RELAXED);
+}
+
 /** Gives a CPU another chunk; lh_lock is held. */
 static void exchange(kmem_log_header_t *lhp, kmem_cpu_log_header_t *clhp)
 {
 	hrtime_t lost;
 
 	lhp->lh_hits++;
-	KM_POKE(returned(lhp)[clhp->clh_chunk], kmem_now());
+	wake_runs(lhp, clhp->clh_chunk);
+	returned(lhp)[clhp->clh_chunk] = kmem_now();
 	lhp->lh_free[lhp->lh_tail] = clhp->clh_chunk;
 	lhp->lh_tail = (lhp->lh_tail + 1) % lhp->lh_nchunks;
 	clhp->clh_chunk = lhp->lh_free[lhp->lh_head];
@@ -159,7 +177,7 @@ static void exchange(kmem_log_header_t *lhp, kmem_cpu_log_header_t *clhp)
 	clhp->clh_current =
 		lhp->lh_base + (size_t)clhp->clh_chunk * lhp->lh_chunksize;
 	clhp->clh_avail = lhp->lh_chunksize;
-	lost = KM_PEEK(returned(lhp)[clhp->clh_chunk]);
+	lost = returned(lhp)[clhp->clh_chunk];
 	if (lost > lhp->lh_lost)
 		lhp->lh_lost = lost;
 }
@@ -186,26 +204,18 @@ out:
 	return is_there;
 }
 
-/** Gives up a thread's run; clhp is locked. */
-static void run_end(kmem_log_header_t *lhp, const kmem_cpu_log_header_t *clhp,
-		    kmem_thread_t *th)
+/** Gives up a thread's run; 0: it had none. */
+static int run_end(kmem_log_header_t *lhp, kmem_thread_t *th)
 {
-	uint32_t run = th->th_log_run - 1;
-	size_t chunk = run * lhp->lh_runsize / lhp->lh_chunksize;
-	hrtime_t *when = &returned(lhp)[chunk];
-	hrtime_t was;
+	uint32_t run = th->th_log_run;
 
-	/* else it will be returned later */
-	if (chunk != (size_t)clhp->clh_chunk) {
-		was = __atomic_load_n(when, __ATOMIC_RELAXED);
-		while (was < th->th_stamp && /* L3 */
-		       !__atomic_compare_exchange_n(when, &was, th->th_stamp, 1,
-						    __ATOMIC_RELAXED,
-						    __ATOMIC_RELAXED))
-			;
-	}
-	__atomic_store_n(&lhp->lh_held[run], 0, __ATOMIC_RELEASE); /* L2 */
+	th->th_log_end = NULL; /* no handler uses it from now on */
+	KMEM_BARRIER();
+	if (run)
+		__atomic_store_n(&lhp->lh_held[run - 1], RESTS,
+				 __ATOMIC_RELEASE); /* L2 */
 	th->th_log_run = 0;
+	return run != 0;
 }
 
 /** Gives a thread what is left of a CPU's run; clhp is locked. */
@@ -215,7 +225,7 @@ static void run_begin(kmem_log_header_t *lhp, kmem_cpu_log_header_t *clhp,
 	char *end = clhp->clh_current + clhp->clh_avail;
 
 	th->th_log_run = 1 + run_of(lhp, end - 1);
-	__atomic_store_n(&lhp->lh_held[th->th_log_run - 1], 1,
+	__atomic_store_n(&lhp->lh_held[th->th_log_run - 1], HELD,
 			 __ATOMIC_RELAXED);
 	th->th_log = clhp->clh_current;
 	KMEM_BARRIER();
@@ -242,21 +252,18 @@ kmem_bufctl_audit_t *kmem_log_run(kmem_thread_t *th,
 				  kmem_cpu_log_header_t **ret_clhp)
 {
 	kmem_log_header_t *lhp = kmem_transaction_log;
+	int is_outer =
+		lhp && lhp->lh_runsize && kmem_gate_self.gs_depth == 1; /* L4 */
+	int had_one = is_outer && run_end(lhp, th);
 	kmem_bufctl_audit_t *record;
 	kmem_cpu_log_header_t *clhp;
 
 	record = kmem_log_reserve(lhp, RECORD, &clhp);
 	*ret_clhp = record ? clhp : NULL;
-	if (!record || !lhp->lh_runsize ||
-	    kmem_gate_self.gs_depth != 1) /* L4 */
-		return record;
-	th->th_log_end = NULL;
-	KMEM_BARRIER();
-	if (th->th_log_run)
-		run_end(lhp, clhp, th);
-	else if (!may_begin(lhp))
-		return record;
-	run_begin(lhp, clhp, th);
+	if (record && is_outer && (had_one || may_begin(lhp)))
+		run_begin(lhp, clhp, th);
+	else if (had_one)
+		__atomic_fetch_sub(&lhp->lh_nheld, 1, __ATOMIC_RELAXED);
 	return record;
 }
 
