@@ -23,6 +23,7 @@
 #include "kmem_pattern.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -210,12 +211,25 @@ static void data_arenas_init(void)
 	kmem_firewall_arena = page_arena("kmem_firewall", va, 0, 0);
 }
 
+/** Blocks all signals of the thread, or sets what was blocked before.  A handler
+ * that allocates would find an allocator half made. */
+static void block_signals(int how, uint64_t *set)
+{
+	const uint64_t all = ~(uint64_t)0;
+
+	(void)syscall(SYS_rt_sigprocmask, how,
+		      how == SIG_BLOCK ? &all : (const uint64_t *)set,
+		      how == SIG_BLOCK ? set : NULL, sizeof(*set));
+}
+
 void kmem_init(void)
 {
 	int saved = errno;
+	uint64_t blocked = 0;
 
 	if (kmem_ready == 2 || initialiser == kmem_self())
 		return;
+	block_signals(SIG_BLOCK, &blocked);
 	kmem_gate_enter(); /* G2 */
 	kmem_mutex_enter(&kmem_init_lock);
 	if (kmem_ready != 2) {
@@ -248,5 +262,6 @@ void kmem_init(void)
 	}
 	kmem_mutex_exit(&kmem_init_lock);
 	kmem_gate_exit();
+	block_signals(SIG_SETMASK, &blocked);
 	errno = saved;
 }
