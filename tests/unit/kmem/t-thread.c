@@ -304,6 +304,85 @@ static void a_handler_that_comes_between_corrupts_nothing(void **state)
 	assert_int_equal(check_all(), 0);
 }
 
+/* ---- a fork while other threads make and unmake slabs ---- */
+
+#define NCHURN     2
+#define CHURN_SIZE 5000
+
+static int churn_is_over;
+
+static void *churn_slabs(void *arg)
+{
+	kmem_cache_t *cp = arg;
+	void *p[40];
+
+	while (!__atomic_load_n(&churn_is_over, __ATOMIC_RELAXED)) {
+		for (int i = 0; i < 40; i++)
+			p[i] = kmem_cache_alloc(cp, KM_SLEEP);
+		for (int i = 0; i < 40; i++)
+			kmem_cache_free(cp, p[i]);
+	}
+	return NULL;
+}
+
+/* bytes of memory for slabs that are no slab's */
+static size_t slabs_lost(void)
+{
+	size_t bytes = vmem_size(kmem_default_arena, VMEM_ALLOC);
+
+	for (kmem_cache_t *cp = kmem_null_cache.cache_next;
+	     cp != &kmem_null_cache; cp = cp->cache_next)
+		if (cp->cache_arena == kmem_default_arena)
+			bytes -= cp->cache_slabsize *
+				 (cp->cache_complete_slab_count +
+				  cp->cache_partial_slab_count);
+	return bytes;
+}
+
+/* what another thread has in its hands at that moment, and no more, is nobody's
+ * in the child; all else is whole there, and goes on */
+static void a_child_loses_a_slab_a_thread_at_most(void **state)
+{
+	kmem_cache_t *cp =
+		kmem_cache_create("t_churn", CHURN_SIZE, 0, NULL, NULL, NULL,
+				  NULL, NULL, KMC_NOMAGAZINE);
+	size_t most = 0, before = slabs_lost();
+	pthread_t thread[NCHURN];
+
+	(void)state;
+	assert_int_equal(before, 0);
+	for (int i = 0; i < NCHURN; i++)
+		assert_int_equal(
+			pthread_create(&thread[i], NULL, churn_slabs, cp), 0);
+	for (int i = 0; i < 300; i++) {
+		int status = -1;
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			size_t lost = slabs_lost();
+			void *p = kmem_cache_alloc(cp, KM_NOSLEEP);
+
+			if (!p || lost % KMEM_PAGE || check_all() != 0)
+				_exit(255);
+			kmem_cache_free(cp, p);
+			_exit((int)(lost / cp->cache_slabsize));
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_not_equal(WEXITSTATUS(status), 255);
+		if ((size_t)WEXITSTATUS(status) > most)
+			most = (size_t)WEXITSTATUS(status);
+	}
+	__atomic_store_n(&churn_is_over, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < NCHURN; i++)
+		pthread_join(thread[i], NULL);
+	assert_true(most <= NCHURN);
+	assert_int_equal(slabs_lost(), 0);
+	kmem_cache_destroy(cp);
+	fprintf(stderr, "# most slabs a child lost: %zu\n", most);
+}
+
 static void a_busy_record_is_left_alone(void **state)
 {
 	void *p = get(64);
@@ -334,6 +413,7 @@ int main(void)
 		cmocka_unit_test(a_reap_empties_what_nobody_has),
 		cmocka_unit_test(a_handler_that_comes_between_corrupts_nothing),
 		cmocka_unit_test(a_busy_record_is_left_alone),
+		cmocka_unit_test(a_child_loses_a_slab_a_thread_at_most),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
