@@ -285,13 +285,15 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/driver.c $(DCMD_OBJ) $(FLOOR_LIBS)
 # new inputs are kept in build; one that is worth it is copied to tests/fuzz
 FUZZ ?= cmd
 FUZZ_SECONDS ?= 60
-fuzz: ## fuzz: FUZZ=cmd, FUZZ_SECONDS=60; needs clang
+fuzz: ## fuzz: FUZZ=cmd or glibc, FUZZ_SECONDS=60; needs clang
 	@$(MAKE) --no-print-directory CC=clang SAN=fuzz \
-		$(BUILD)/clang-fuzz/tests/fuzz/$(FUZZ)
+		$(BUILD)/clang-fuzz/tests/fuzz/$(FUZZ) \
+		$(BUILD)/clang-fuzz/fixtures/glibc_lists
 	@mkdir -p $(BUILD)/clang-fuzz/corpus/$(FUZZ)
-	cd $(BUILD)/clang-fuzz && tests/fuzz/$(FUZZ) -timeout=20 \
+	cd $(BUILD)/clang-fuzz && TRUTH=lists fixtures/glibc_lists small && \
+	FUZZ_CORE=lists.0.core tests/fuzz/$(FUZZ) -timeout=20 \
 		-max_total_time=$(FUZZ_SECONDS) -close_fd_mask=3 -max_len=400 \
-		-dict=$(CURDIR)/tests/fuzz/$(FUZZ).dict \
+		$(patsubst %,-dict=$(CURDIR)/%,$(wildcard tests/fuzz/$(FUZZ).dict)) \
 		corpus/$(FUZZ) $(CURDIR)/tests/fuzz/$(FUZZ)
 
 tests: all $(FIXTURES) $(UNIT) $(KTEST) $(GUEST) $(STRESS) $(FUZZ_TARGETS)
