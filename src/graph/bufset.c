@@ -28,7 +28,8 @@
  * looks at everything in order: damage is told in the same words and the same
  * order by one thread as by many.
  *
- * Cost: 8 bytes a buffer, twice that while it is built, and a byte for the
+ * Cost: 8 bytes a buffer, twice that while it is built, unless the back end
+ * says beforehand how many there are; and a byte for the
  * mark; blocks cost 2 % of the memory they stand for, at most 16 bytes a
  * buffer.  O(buffers); a lookup is O(log runs).
  *
@@ -37,6 +38,7 @@
  * GRANULE from its start, and so one at most in a granule.
  */
 #include "graph/bufset.h"
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +72,7 @@ struct part {
 	VEC(struct bufset_buf) large;
 	VEC(struct bufset_buf) beyond; /* above ADDR_MAX: damage */
 	bool is_refused;               /* it must be done alone */
+	bool is_placed;                /* v is a piece of the set's */
 };
 
 static void add(struct part *part, taddr_t addr, uint64_t size)
@@ -84,6 +87,7 @@ static void add(struct part *part, taddr_t addr, uint64_t size)
 		VEC_PUSH(&part->large, b);
 		size = SIZE_IS_LARGE;
 	}
+	assert(!part->is_placed || part->v.n < part->v.cap);
 	VEC_PUSH(&part->v, addr << SIZE_BITS | size);
 }
 
@@ -181,6 +185,41 @@ static struct err *list_parts(struct lister *l)
 	return err;
 }
 
+/* gives each part its piece of the table, when it is known how much it needs */
+static void place_parts(struct lister *l)
+{
+	struct heap *heap = l->heap;
+	size_t n = 0;
+
+	if (!heap->ops->part || !heap->ops->part_max)
+		return;
+	for (size_t i = 0; i < l->nparts; i++) {
+		l->parts[i].v.cap = heap->ops->part_max(heap, i);
+		n += l->parts[i].v.cap;
+	}
+	l->set->v = mem_table(n + 1, sizeof(*l->set->v));
+	n = 0;
+	for (size_t i = 0; i < l->nparts; i++) {
+		l->parts[i].is_placed = true;
+		l->parts[i].v.v = l->set->v + n;
+		n += l->parts[i].v.cap;
+	}
+}
+
+/* closes the gaps behind parts that needed less */
+static void close_up(struct lister *l)
+{
+	uint64_t *to = l->set->v;
+
+	for (size_t i = 0; i < l->nparts; i++) {
+		const struct part *part = &l->parts[i];
+
+		if (part->v.v != to && part->v.n)
+			memmove(to, part->v.v, part->v.n * sizeof(*to));
+		to += part->v.n;
+	}
+}
+
 static void copy_part(void *arg, size_t i)
 {
 	struct lister *l = arg;
@@ -218,6 +257,10 @@ static struct err *join_parts(struct lister *l)
 	l->set->large = large.v;
 	l->set->nlarge = large.n;
 	l->set->n = n;
+	if (l->set->v) {
+		close_up(l);
+		return NULL;
+	}
 	if (l->nparts == 1) {
 		l->set->v = l->parts[0].v.v;
 		l->parts[0].v.v = NULL;
@@ -237,6 +280,7 @@ static struct err *list_all(struct heap *heap, struct bufset *set)
 	if (err)
 		return err;
 	l.parts = mem_array(l.nparts + 1, sizeof(*l.parts));
+	place_parts(&l);
 	if (heap->ops->part)
 		err = list_parts(&l);
 	else
@@ -245,7 +289,8 @@ static struct err *list_all(struct heap *heap, struct bufset *set)
 	if (!err)
 		err = join_parts(&l);
 	for (size_t i = 0; i < l.nparts; i++) {
-		VEC_FREE(&l.parts[i].v);
+		if (!l.parts[i].is_placed)
+			VEC_FREE(&l.parts[i].v);
 		VEC_FREE(&l.parts[i].large);
 		VEC_FREE(&l.parts[i].beyond);
 	}

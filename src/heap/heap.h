@@ -314,6 +314,8 @@ struct heap_ops {
 	struct err *(*nparts)(struct heap *heap, size_t *ret_n);
 	bool (*part)(struct heap *heap, size_t part, bool is_alone,
 		     heap_run_fn *fn, void *arg);
+	/* how many buffers part() lists at most; NULL: that is not known */
+	size_t (*part_max)(struct heap *heap, size_t part);
 	/* false: no buffer holds addr.  Internal caches answer too. */
 	bool (*buf_at)(struct heap *heap, taddr_t addr, struct heap_buf *ret);
 	struct err *(*arenas)(struct heap *heap, heap_arena_fn *fn, void *arg);

@@ -845,6 +845,7 @@ const struct heap_ops heap_kmem_ops = {
 	.bufs = kmem_bufs,
 	.nparts = kmem_nparts,
 	.part = kmem_part,
+	.part_max = kmem_part_max,
 	.buf_at = kmem_buf_at,
 	.arenas = kmem_arenas,
 	.segments = kmem_segments,

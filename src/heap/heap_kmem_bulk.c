@@ -213,6 +213,37 @@ static void list_bigs(struct lister *ls, size_t *big, taddr_t end)
 	}
 }
 
+/* the first large buffer of a part; that of the part behind the last is none */
+static size_t part_big(const struct kmem_heap *kh, size_t part)
+{
+	size_t i = part * SLABS;
+
+	if (part == 0)
+		return 0;
+	return i < kh->nby_base
+		       ? first_big(kh, kh->slabs.v[kh->by_base[i]].base)
+		       : kh->bigs.n;
+}
+
+size_t kmem_part_max(struct heap *heap, size_t part)
+{
+	const struct kmem_heap *kh = heap->priv;
+	size_t i = part * SLABS;
+	size_t end = kh->nby_base - i < SLABS ? kh->nby_base : i + SLABS;
+	size_t n = part_big(kh, part + 1) - part_big(kh, part);
+
+	for (; i < end; i++) {
+		const struct kmem_slab *s = &kh->slabs.v[kh->by_base[i]];
+		const uint8_t *state = kh->state.v + s->first_state;
+
+		if (kh->caches.v[s->cache].pub.is_internal)
+			continue;
+		for (uint32_t k = 0; k < s->nbufs; k++)
+			n += state[k] == BUF_ALLOCATED;
+	}
+	return n;
+}
+
 bool kmem_part(struct heap *heap, size_t part, bool is_alone, heap_run_fn *fn,
 	       void *arg)
 {
@@ -224,12 +255,8 @@ bool kmem_part(struct heap *heap, size_t part, bool is_alone, heap_run_fn *fn,
 			    .arg = arg};
 	size_t i = part * SLABS;
 	size_t end = kh->nby_base - i < SLABS ? kh->nby_base : i + SLABS;
-	size_t big = 0;
+	size_t big = part_big(kh, part);
 
-	if (part > 0 && i < kh->nby_base)
-		big = first_big(kh, kh->slabs.v[kh->by_base[i]].base);
-	else if (part > 0)
-		big = kh->bigs.n; /* the part before has them */
 	for (; i < end; i++) {
 		const struct kmem_slab *s = &kh->slabs.v[kh->by_base[i]];
 

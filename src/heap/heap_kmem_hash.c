@@ -64,19 +64,33 @@ static bool go_on(struct chains *c, unsigned i, taddr_t ctl)
 	return true;
 }
 
+/* the slab that holds a buffer, which is met again for each other one in it */
+static struct kmem_slab *find_slab(struct chains *c, taddr_t buf)
+{
+	struct kmem_slab *s = NULL;
+	uint64_t bytes = 0;
+
+	if (!kmem_state_of(c->t->kh, c->t->cache, buf, &s))
+		return NULL;
+	bytes = s->nbufs * c->kc->chunk_bytes;
+	for (taddr_t at = s->base & -(taddr_t)PAGE;
+	     at < s->base + bytes && at - s->base + PAGE < HINTS * PAGE / 4;
+	     at += PAGE)
+		c->hints[at / PAGE % HINTS] = s;
+	return s;
+}
+
 /* a buffer that is in the table, with its bufctl; false: it is none */
 static bool take(struct chains *c, taddr_t buf, taddr_t ctl)
 {
 	struct kmem_heap *kh = c->t->kh;
-	struct kmem_slab **hint = &c->hints[buf / PAGE % HINTS];
-	struct kmem_slab *s = *hint;
+	struct kmem_slab *s = c->hints[buf / PAGE % HINTS];
 	uint64_t chunk = c->kc->chunk_bytes;
 
-	if (!s || buf - s->base >= s->nbufs * chunk) {
-		if (!kmem_state_of(kh, c->t->cache, buf, &s))
-			return false;
-		*hint = s;
-	}
+	if (!s || buf - s->base >= s->nbufs * chunk)
+		s = find_slab(c, buf);
+	if (!s)
+		return false;
 	uint64_t i = (buf - s->base) / chunk;
 
 	if (s->base + i * chunk != buf)

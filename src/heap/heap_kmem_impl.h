@@ -304,7 +304,8 @@ uint8_t *kmem_state_of(struct kmem_heap *kh, size_t cache, taddr_t addr,
 /** Reads the free lists of slabs of raw caches, on all processors; what is not
  * as it should be is left to be looked at again (is_loaded). */
 struct err *kmem_load_raw_slabs(struct kmem_heap *kh) must_use;
-/** The slots nparts and part of struct heap_ops. */
+/** The slots nparts, part and part_max of struct heap_ops. */
+size_t kmem_part_max(struct heap *heap, size_t part);
 struct err *kmem_nparts(struct heap *heap, size_t *ret_n);
 bool kmem_part(struct heap *heap, size_t part, bool is_alone, heap_run_fn *fn,
 	       void *arg);
