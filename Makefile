@@ -308,7 +308,7 @@ check-programs: tests ## every program and every robustness test, at length
 	@tail -1 $(B)/check-programs.log; ! grep -q '^FAIL' $(B)/check-programs.log
 
 SECONDS ?= 600
-stress-run: $(STRESS)
+stress-run: $(STRESS) $(B)/pmdb
 	@B=$(abspath $(B)) STRESS_SECONDS=$(SECONDS) tests/run -v \
 		--timeout $$(($(SECONDS) * 2 + 3600)) stress
 # with ThreadSanitizer first, which finds the most
