@@ -20,6 +20,7 @@
 #include "base/strbuf.h"
 #include "pmdb/options.h"
 #include "target/proc.h"
+#include "target/proc_hold.h"
 
 #define VERB         "snap"
 #define DEFAULT_DUMP "pmdb.%c.%p.core"
@@ -102,14 +103,16 @@ static int snap(const struct options *opt)
 	struct proc_written written;
 	struct proc *proc = NULL;
 	_free_ char *name = NULL;
+	struct proc_hold *hold = proc_hold_create(opt->pid);
 	struct err *err = proc_stop(opt->pid, &po, &proc);
 	uint64_t paused_ns = 0;
 
 	if (!err) {
 		name = dump_name(opt->dump, opt->pid);
-		err = proc_write(proc, name, &written);
+		err = proc_write(proc, name, hold, &written);
 	}
 	paused_ns = proc_release(proc);
+	proc_hold_free(hold);
 	if (interrupt_flag) {
 		const int signo = interrupt_flag;
 

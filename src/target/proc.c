@@ -527,13 +527,20 @@ struct err *proc_stop(pid_t pid, const struct proc_options *opt,
 	return NULL;
 }
 
+void proc_resume(struct proc *p)
+{
+	if (p->attach)
+		p->paused_ns = attach_resume(p->attach);
+	p->attach = NULL;
+}
+
 uint64_t proc_release(struct proc *p)
 {
-	uint64_t ns = 0;
-
 	if (!p)
 		return 0;
-	ns = attach_resume(p->attach);
+	proc_resume(p);
+	const uint64_t ns = p->paused_ns;
+
 	if (p->mem_fd >= 0)
 		(void)close(p->mem_fd); /* only read */
 	if (p->pagemap_fd >= 0)

@@ -45,7 +45,10 @@ struct proc {
 	struct strbuf notes; /* as in the first PT_NOTE of a core */
 	unsigned filter;     /* /proc/PID/coredump_filter */
 	uint64_t wall_ns;
+	uint64_t paused_ns; /* when it goes on: for how long it stood still */
 };
+
+struct proc_hold;
 
 struct proc_options {
 	/* leave out what coredump_filter and MADV_DONTDUMP want left out, as
@@ -64,8 +67,10 @@ struct proc_options {
 struct err *proc_stop(pid_t pid, const struct proc_options *opt,
 		      struct proc **ret_proc) must_use;
 
-/** Lets the process go on and forgets it; NULL allowed.  Returns for how long
- * (ns) it had been stopped. */
+/** Lets the process go on: of its memory nothing can be read then. */
+void proc_resume(struct proc *proc);
+/** Lets the process go on, if it does not, and forgets it; NULL allowed.  Returns
+ * for how long (ns) it had been stopped. */
 uint64_t proc_release(struct proc *proc);
 
 /**
@@ -108,14 +113,17 @@ struct proc_written {
 };
 
 /**
- * Writes a stopped process to a core file: beside its name, then renamed.
+ * Writes a stopped process to a core file: beside its name, then renamed.  Lets
+ * it go on when its memory has been copied.
  *
  * @path:         no file of this name, or a regular one, which is replaced
+ * @hold:         made for this process; filled
  * @ret_written:  what is in it
  *
  * Errors: ERR_IO; ERR_STOP when interrupt_flag is set.  Then there is no file.
  */
 struct err *proc_write(struct proc *proc, const char *path,
+		       struct proc_hold *hold,
 		       struct proc_written *ret_written) must_use;
 
 #endif

@@ -8,9 +8,10 @@
  *   PT_LOAD   stacks and headers, data of objects, the rest
  *   PT_NOTE   KMEM_NT_END: a file that has it whole is complete
  *
- * The process stands still meanwhile, so the way is short: memory comes by
+ * While the process stands still its memory is copied (proc_hold.c), no more;
+ * it is written when the process goes on.  What there is no room for comes by
  * process_vm_readv() into a buffer the cache holds, and goes into the file from
- * there.  Zeros become holes.  The disk is not waited for.
+ * there, before.  Zeros become holes.  The disk is not waited for.
  *
  * The file grows beside its final name and is renamed when it is complete; on
  * any failure it is removed.
@@ -29,9 +30,10 @@
 #include <unistd.h>
 
 #include "base/interrupt.h"
+#include "target/proc_hold.h"
 
 #define PAGE      4096u
-#define CHUNK     ((size_t)256 << 10)
+#define CHUNK     ((size_t)1 << 20)
 #define NRANKS    3
 #define MAX_NAMES 16 /* attempts at a name for the unfinished file */
 
@@ -45,6 +47,7 @@ struct writer {
 	const struct proc_map *map; /* being written */
 	uint64_t map_at;
 	unsigned char *buf; /* CHUNK bytes */
+	struct proc_hold *hold;
 	struct proc_written done;
 };
 
@@ -80,7 +83,8 @@ static bool is_zero(const unsigned char *p, size_t bytes)
 }
 
 /* what is not zero of a buffer, in as few writes as there are runs of it */
-static struct err *write_chunk(struct writer *w, size_t bytes, uint64_t at)
+static struct err *write_chunk(struct writer *w, const unsigned char *p,
+			       size_t bytes, uint64_t at)
 {
 	struct err *err = NULL;
 	size_t i = 0;
@@ -88,14 +92,13 @@ static struct err *write_chunk(struct writer *w, size_t bytes, uint64_t at)
 	while (!err && i < bytes) {
 		size_t first = i;
 
-		while (i < bytes && !is_zero(w->buf + i, PAGE))
+		while (i < bytes && !is_zero(p + i, PAGE))
 			i += PAGE;
 		if (i > first) {
-			err = write_at(w, w->buf + first, i - first,
-				       at + first);
+			err = write_at(w, p + first, i - first, at + first);
 			w->done.memory_bytes += i - first;
 		}
-		while (i < bytes && is_zero(w->buf + i, PAGE))
+		while (i < bytes && is_zero(p + i, PAGE))
 			i += PAGE;
 	}
 	return err;
@@ -109,10 +112,14 @@ static struct err *write_run(void *arg, uint64_t start, uint64_t end)
 
 	while (!err && start < end) {
 		size_t n = end - start < CHUNK ? end - start : CHUNK;
-		size_t got = proc_read(w->proc, start, w->buf, n);
+		uint64_t at = w->map_at + (start - w->map->start);
 
-		w->done.unreadable_bytes += n - got;
-		err = write_chunk(w, n, w->map_at + (start - w->map->start));
+		if (!proc_hold_add(w->hold, start, n, at)) {
+			size_t got = proc_read(w->proc, start, w->buf, n);
+
+			w->done.unreadable_bytes += n - got;
+			err = write_chunk(w, w->buf, n, at);
+		}
 		if (!err)
 			err = interrupt_check();
 		start += n;
@@ -120,7 +127,19 @@ static struct err *write_run(void *arg, uint64_t start, uint64_t end)
 	return err;
 }
 
-static struct err *write_memory(struct writer *w)
+/* a proc_held_fn */
+static struct err *write_held(void *arg, const unsigned char *p, size_t bytes,
+			      size_t nread, uint64_t at)
+{
+	struct writer *w = arg;
+	struct err *err = interrupt_check();
+
+	w->done.unreadable_bytes += bytes - nread;
+	return err ? err : write_chunk(w, p, bytes, at);
+}
+
+/* takes all memory: there is no need for the process to stand still then */
+static struct err *take_memory(struct writer *w)
 {
 	struct err *err = NULL;
 
@@ -137,7 +156,7 @@ static struct err *write_memory(struct writer *w)
 					w);
 		}
 	}
-	return err;
+	return err ? err : proc_hold_read(w->hold, w->proc);
 }
 
 /* ---- headers ------------------------------------------------------------- */
@@ -258,9 +277,12 @@ static struct err *write_all(struct writer *w)
 	w->at = mem_array(w->proc->maps.n, sizeof(*w->at));
 	lay_out(w, nphdrs);
 	proc_end_note(&end, 0, 0); /* as long as the true one */
-	err = write_head(w, nphdrs, end.n);
+	err = take_memory(w);
+	proc_resume(w->proc);
 	if (!err)
-		err = write_memory(w);
+		err = write_head(w, nphdrs, end.n);
+	if (!err)
+		err = proc_hold_each(w->hold, write_held, w);
 	w->done.file_bytes = w->end_at + end.n;
 	strbuf_reset(&end);
 	proc_end_note(&end, w->done.file_bytes, w->done.unreadable_bytes);
@@ -328,17 +350,17 @@ static void count(struct writer *w)
 }
 
 struct err *proc_write(struct proc *proc, const char *path,
-		       struct proc_written *ret_written)
+		       struct proc_hold *hold, struct proc_written *ret_written)
 {
-	struct writer w = {.proc = proc, .path = path, .fd = -1};
+	struct writer w = {.proc = proc, .path = path, .fd = -1, .hold = hold};
 	/* a limit on the size of files is an error, not our end */
 	void (*saved)(int) = signal(SIGXFSZ, SIG_IGN);
 	struct err *err = create(&w);
 
 	if (!err) {
 		w.buf = mem_alloc(CHUNK);
-		err = finish(&w, write_all(&w));
 		count(&w);
+		err = finish(&w, write_all(&w));
 	}
 	(void)signal(SIGXFSZ, saved); /* it was there before */
 	mem_free(w.buf);

@@ -266,13 +266,25 @@ ok(p.end() == (0, "went on\n"), "it goes on")
 
 p = Proc("large")
 for signo, what in ((signal.SIGKILL, "killed"), (signal.SIGINT, "interrupted")):
-    s = subprocess.Popen([PMDB, "snap", "-p", str(p.pid), "-o", "cut.core"],
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    for i in range(20000):
-        if p.state() == "t" and left():
+    for attempt in range(50):  # the pause is short: it is held in it
+        s = subprocess.Popen([PMDB, "snap", "-p", str(p.pid), "-o",
+                              "cut.core"],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while s.poll() is None:
+            if p.state() == "t" and left():
+                s.send_signal(signal.SIGSTOP)
+                break
+        time.sleep(0.05)
+        seen = p.state()
+        if seen == "t" and s.poll() is None:
             break
-    seen = p.state()
+        s.kill()
+        s.communicate()
+        for f in left() + ["cut.core"]:
+            if os.path.exists(f):
+                os.unlink(f)
     s.send_signal(signo)
+    s.send_signal(signal.SIGCONT)
     s.communicate()
     ok(seen == "t" and s.returncode == -signo and p.state("SR") in "SR" and
        p.status("TracerPid") == "0", "pmdb is %s: the process goes on" % what,
@@ -364,6 +376,37 @@ if os.geteuid() == 0 and run(*other, "test", "-x", PMDB).returncode == 0:
 else:
     skip("a process of another user", "nobody cannot reach the build tree")
     skip("a user's own process, by a name of its own", "the same")
+# with memory for a copy of what it has, and without
+big = subprocess.Popen([sys.executable, "-c", """if 1:
+    import sys
+    x = [bytes([i]) * 99999 for i in range(256)] + [
+         b"%d" % i * 999 for i in range(9999)]
+    print("ready", flush=True)
+    sys.stdin.read()"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+big.stdout.readline()
+r = snap(big.pid, "held.core")
+q = run("sh", "-c", "ulimit -v 70000; exec \"$@\"", "sh",
+        PMDB, "snap", "-p", str(big.pid), "-o", "unheld.core")
+big.communicate("")
+
+
+def loads(path):
+    """address -> bytes of memory in a core"""
+    data, found = open(path, "rb").read(), {}
+    n, = struct.unpack_from("<H", data, 56)
+    for i in range(n):
+        kind, _, off, addr, _, size = struct.unpack_from("<IIQQQQ", data,
+                                                         64 + 56 * i)
+        if kind == 1 and size:
+            found[addr] = data[off:off + size]
+    return found
+
+
+a, b = loads("held.core"), loads("unheld.core")
+ok(r.returncode == q.returncode == 0 and a.keys() == b.keys() and
+   sum(map(len, a.values())) > 60000000 and
+   [hex(k) for k in a if a[k] != b[k]] == [],
+   "the same memory, copied first or written at once", (r, q))
 refused("a directory that is not there", snap(p.pid, "nothere/x"), "nothere/x: ")
 refused("a device", snap(p.pid, "/dev/null"), "/dev/null: ")
 refused("no pid", run(PMDB, "snap"), "no process is named", 2)
