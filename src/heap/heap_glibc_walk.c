@@ -785,7 +785,8 @@ static bool is_shrunk(struct glibc_heap *gh, taddr_t page, taddr_t end)
 	return glibc_read(gh, page, &before) && before == 0 &&
 	       glibc_read(gh, page + 8, &head) &&
 	       (head & CHUNK_FLAGS) == CHUNK_MMAPPED &&
-	       (head - CHUNK_MMAPPED) % PAGE == 0 &&
+	       ((head - CHUNK_MMAPPED) % PAGE == 0 ||
+		(head - CHUNK_MMAPPED + CHUNK_HEAD) % PAGE == 0) &&
 	       head - CHUNK_MMAPPED > end - page;
 }
 
