@@ -232,6 +232,21 @@ def walk(dump, cmd, first=None, is_damaged=False):
     return addrs
 
 
+def walks(dump, *cmds):
+    """The addresses that each of several walks prints, in one run of pmdb; all
+    that is leaked was looked for before."""
+    args = ["::findleaks"]
+    for c in cmds:
+        args += ["::echo --", c]
+    rc, out, err = pmdb(dump, *args)
+    if rc != 0 or err:
+        raise PmdbError("%s: status %d: %s" % (cmds, rc, err or out[:400]))
+    parts = re.split(r"^--\s*$", out, flags=re.M)[1:]
+    if len(parts) != len(cmds):
+        raise PmdbError("%s: %r" % (cmds, out[-400:]))
+    return [[int(word, 16) for word in part.split()] for part in parts]
+
+
 def leaked(dump):
     """Every leaked buffer"""
     return walk(dump, "::walk leakbuf", first="::findleaks")
