@@ -14,8 +14,13 @@
  * these bins.
  *
  * What a check has to read is asked for as early as its address is known: the
- * tag and the buffer before the stack is captured, and those of the next round
- * while this one is worked on.
+ * tag, the buffer and its record before the stack is captured, and those of the
+ * next two rounds while this one is worked on.  Where a record is, the slab says
+ * (kmem_slab.c): to wait for the tag first, and then for the record, was most of
+ * what the free of a buffer cost that was not used for a while.
+ *
+ * malloc and free jump here (kmem_alloc.c), so that the function they were
+ * called in is two frames up.
  *
  * A buffer is worked on inside the gate, so a snapshot finds it as it was
  * before or as it is after.
