@@ -24,7 +24,8 @@ static inline const unsigned char *peeker_at(struct peeker *p,
 	}
 	const unsigned char *bytes = target_peek(t, at, &len);
 
-	if (bytes) {
+	/* of a process that runs no more of a map is there than was asked for */
+	if (bytes && !target_info(t)->is_live) {
 		p->map = target_map_at(t, at);
 		p->map_bytes = bytes - (at - p->map->start);
 	}

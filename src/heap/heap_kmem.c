@@ -119,6 +119,9 @@ const unsigned char *kmem_look_there(struct kmem_look *l, taddr_t addr,
 
 	if (!p)
 		return NULL;
+	/* of a process that runs no more is there than was asked for */
+	if (target_info(l->t)->is_live)
+		return len < n ? NULL : p;
 	l->map = target_map_at(l->t, addr);
 	l->bytes = p - (addr - l->map->start);
 	return len < n ? NULL : p;

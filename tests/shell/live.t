@@ -182,4 +182,32 @@ out = run(PMDB, "-p", str(q.pid), "-e", "::status").stdout
 ok("initial argv: cat - a\\nb\\033[2J\\177\\tc\\302\\233\n" in out,
    "control characters of the arguments do not reach the terminal", out)
 q.communicate()
+# ---- large maps, of which little is there ------------------------------------
+with open("large.c", "w") as f:
+    f.write("""#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+int main(void)
+{
+	size_t n = 64 << 20;
+	char *p = mmap(0, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+
+	for (size_t i = 0; i < n; i += 8 << 20)
+		*(void **)(p + i) = malloc(50 + i / (8 << 20));
+	puts("ready");
+	fflush(stdout);
+	return getchar() != EOF;
+}
+""")
+subprocess.run(["gcc", "-O0", "-w", "-o", "large", "large.c"], check=True)
+q = subprocess.Popen(["./large"], stdin=subprocess.PIPE, text=True,
+                     stdout=subprocess.PIPE)
+q.stdout.readline()
+r = run(PMDB, "-p", str(q.pid), "-e", "::findleaks")
+ok(r.returncode == 0 and r.stdout == "findleaks: no memory leaks detected\n",
+   "what hangs on shared memory, far apart, is no leak", (r.returncode, r))
+q.communicate("")
+ok(q.returncode == 0, "and that process went on", q.returncode)
+
 print("1..%d" % count)
