@@ -20,6 +20,9 @@
  * each time, so that what they did shows in the order they did it.  Either way
  * a stamp is later than the buffer's last one, unless that cannot be.
  *
+ * Which clock the kernel runs by is found out at the start, and only for who
+ * stamps transactions: later the program may be where it can open no file.
+ *
  * The coarse clock is asked in the kernel's page without libc between, where
  * that page can be found.
  *
@@ -54,12 +57,12 @@ static struct {
 	uint64_t limit; /* cycles it is good for */
 } base;
 
-/* changed while base.seq is odd; is_usable is atomic */
+/* changed while base.seq is odd */
 static uint64_t first_tsc;
 static int64_t first_ns;
-static int is_usable = -1; /* not known yet */
 
 /* written while starting */
+static int is_usable; /* the counter */
 int (*kmem_clock_coarse)(clockid_t id, struct timespec *ts) = clock_gettime;
 
 /** What a tag of the dynamic section of the kernel's page points to, or NULL. */
@@ -79,7 +82,8 @@ static const void *page_dynamic(const Elf64_Ehdr *page, Elf64_Sxword tag)
 	return NULL;
 }
 
-void kmem_clock_init(void)
+/** Where the kernel's page has its clock. */
+static void find_coarse(void)
 {
 	const Elf64_Ehdr *page = (const void *)getauxval(AT_SYSINFO_EHDR);
 	const Elf64_Sym *sym, *end;
@@ -136,6 +140,12 @@ static int find_out(void)
 	       name[3] == '\n' && mode == PR_TSC_ENABLE;
 }
 
+void kmem_clock_init(void)
+{
+	find_coarse();
+	is_usable = kmem_flags & KMF_AUDIT && find_out();
+}
+
 static uint64_t rate(int64_t ns, uint64_t cycles)
 {
 	return (uint64_t)(((unsigned __int128)ns << 32) / cycles);
@@ -187,25 +197,17 @@ static int64_t __attribute__((noinline)) ask(void)
 	uint64_t before, after;
 	int64_t ns;
 
-	if (KM_PEEK(is_usable) == 0)
-		return clock_ns();
-	if ((seq & 1) ||
+	if (!is_usable || (seq & 1) ||
 	    !__atomic_compare_exchange_n(&base.seq, &seq, seq + 1, 0,
 					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return clock_ns();
-	if (is_usable < 0)
-		KM_POKE(is_usable, find_out());
-	if (is_usable) {
-		before = __builtin_ia32_rdtsc();
-		ns = clock_ns();
-		after = __builtin_ia32_rdtsc();
-		if (after - before < TIGHT)
-			set_base(before + (after - before) / 2, ns);
-		if (base.mult) /* as the others are told */
-			ns = base.ns + elapsed(after - base.tsc);
-	} else {
-		ns = clock_ns();
-	}
+	before = __builtin_ia32_rdtsc();
+	ns = clock_ns();
+	after = __builtin_ia32_rdtsc();
+	if (after - before < TIGHT)
+		set_base(before + (after - before) / 2, ns);
+	if (base.mult) /* as the others are told */
+		ns = base.ns + elapsed(after - base.tsc);
 	__atomic_store_n(&base.seq, seq + 2, __ATOMIC_RELEASE);
 	return ns;
 }
