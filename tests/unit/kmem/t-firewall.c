@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 static char *get(size_t n)
@@ -167,6 +168,59 @@ static void random_operations_keep_contents(void **state)
 	assert_int_equal(check_all(), 0);
 }
 
+/* takes all guard pages and more; what is left is the program's */
+static void use_up(size_t n)
+{
+	char **p = mmap(NULL, n * sizeof(*p), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *own[1000];
+
+	signal(SIGSEGV, SIG_DFL);
+	for (size_t i = 0; i < n; i++) {
+		p[i] = get(2048);
+		if (!p[i])
+			_exit(1);
+	}
+	((volatile char *)p[n - 1])[2048] = 1; /* there is no guard */
+	/* each a mapping, since its neighbours have another protection */
+	for (int i = 0; i < 1000; i++) {
+		own[i] = mmap(NULL, 4096, i & 1 ? PROT_NONE : PROT_READ,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (own[i] == MAP_FAILED)
+			_exit(2);
+	}
+	for (size_t i = 0; i < 500; i++) {
+		put(p[i]);
+		put(p[n - 1 - i]);
+	}
+	if (reported() != -1 || check_all() != 0)
+		_exit(3);
+	p[0] = get(2048);
+	((volatile char *)p[0])[2048] = 1; /* there is again */
+	_exit(4);
+}
+
+static void there_are_mappings_left_for_others(void **state)
+{
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
+	size_t max = 0;
+	int status = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%zu", &max), 1);
+	fclose(f);
+	if (max > 100000)
+		skip();
+	pid = fork();
+	if (pid == 0)
+		use_up(max / 2);
+	waitpid(pid, &status, 0);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGSEGV);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +230,7 @@ int main(void)
 		cmocka_unit_test(an_oversize_buffer_freed_twice_is_reported),
 		cmocka_unit_test(a_pointer_into_an_oversize_buffer_is_reported),
 		cmocka_unit_test(small_buffers_have_guards),
+		cmocka_unit_test(there_are_mappings_left_for_others),
 		cmocka_unit_test(random_operations_keep_contents),
 	};
 	int null = open("/dev/null", O_WRONLY);
