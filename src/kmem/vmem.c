@@ -893,12 +893,13 @@ static void request_begin(int kind)
 		request.stack = kmem_stack_capture();
 }
 
-/** Ends it; a hash table that became too small grows here, outside locks. */
+/** Ends it; a hash table that became too small grows here, outside locks: the
+ * arena's, and those of what it imported from. */
 static void request_end(vmem_t *vmp)
 {
-	if (vmem_nallocated(vmp) > 2 * KM_PEEK(vmp->vm_hash_mask) + 2 &&
-	    request.depth == 1)
-		vmem_hash_rescale(vmp);
+	for (; vmp && request.depth == 1; vmp = vmp->vm_source)
+		if (vmem_nallocated(vmp) > 2 * KM_PEEK(vmp->vm_hash_mask) + 2)
+			vmem_hash_rescale(vmp);
 	request.depth--;
 }
 

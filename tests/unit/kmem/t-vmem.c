@@ -124,6 +124,30 @@ static void the_rotor_hides_nothing_from_other_policies(void **state)
 	}
 }
 
+/* a source is never asked but by who imports from it */
+static void the_hash_of_a_source_grows_too(void **state)
+{
+	vmem_t *top = ids(1, 3000);
+	vmem_t *mid = vmem_create("mid", NULL, 0, 1, vmem_alloc, vmem_free, top,
+				  0, VM_SLEEP | VMC_IDENTIFIER);
+	vmem_t *low = vmem_create("low", NULL, 0, 1, vmem_alloc, vmem_free, mid,
+				  0, VM_SLEEP | VMC_IDENTIFIER);
+	size_t id[3000];
+
+	(void)state;
+	for (int i = 0; i < 3000; i++)
+		id[i] = take(low, 1, 0);
+	assert_true(low->vm_hash_mask >= 1023);
+	assert_true(mid->vm_hash_mask >= 1023);
+	assert_true(top->vm_hash_mask >= 1023);
+	for (int i = 0; i < 3000; i++)
+		give(low, id[i], 1);
+	assert_int_equal(check_arena(top), 0);
+	vmem_destroy(low);
+	vmem_destroy(mid);
+	vmem_destroy(top);
+}
+
 static void end_allocation_carves_from_the_top(void **state)
 {
 	vmem_t *vmp = ids(1, 16);
@@ -531,6 +555,7 @@ int main(void)
 		cmocka_unit_test(best_fit_takes_the_tightest),
 		cmocka_unit_test(next_fit_reuses_as_late_as_possible),
 		cmocka_unit_test(the_rotor_hides_nothing_from_other_policies),
+		cmocka_unit_test(the_hash_of_a_source_grows_too),
 		cmocka_unit_test(end_allocation_carves_from_the_top),
 		cmocka_unit_test(constraints_hold),
 		cmocka_unit_test(an_impossible_range_fails),
