@@ -20,7 +20,7 @@
  * Magazines pass objects from a thread that frees to one that allocates without
  * looking at them, but in the order they were freed.  A program that frees much
  * and then builds anew would get its next structures strewn over all of memory,
- * and none of it would be free for another size.  So the depot keeps 64 KiB of
+ * and none of it would be free for another size.  So the depot keeps 32 KiB of
  * a class; what is more goes to the slabs, which give out neighbours together.
  * Of objects of a KiB and more the order matters little, while a slab has few of
  * them, or one, so that a batch which one thread allocates and another frees
@@ -75,7 +75,7 @@
 #define BIN_START   512             /* bytes it may hold to begin with */
 #define BIN_LARGE   ((size_t)65536) /* of objects that are large, so many bytes */
 #define BIN_EIGHT   8               /* or so many objects, if that is less */
-#define DEPOT_KEEP  ((size_t)65536) /* bytes a class has in its depot, about */
+#define DEPOT_KEEP  ((size_t)32768) /* bytes a class has in its depot, about */
 #define DEPOT_LEAST 16              /* or objects, if that is more */
 #define DEPOT_LARGE ((size_t)1024)  /* of objects of so many bytes and more */
 #define DEPOT_SHARE 4               /* one of so many, if that is more */
