@@ -321,9 +321,12 @@ static void tcache_by_name(struct glibc_heap *gh,
 		return;
 	if (is_chunk_of_tcache(gh, tcache) && add_tcache(gh, tcache, th->tid))
 		return;
+	/* a thread that has none yet: since 2.43 an empty one of libc's */
+	if (types_object_at(gh->types, tcache))
+		return;
 	if (glibc_is_absent(gh, tcache))
 		glibc_absent(gh, tcache, tcache + gh->lay.tcache_bytes);
-	else if (!types_object_at(gh->types, tcache))
+	else
 		glibc_damage(gh, 0, sym.value,
 			     "thread %u: the pointer to its tcache is "
 			     "overwritten (0x%" PRIx64 ")",
