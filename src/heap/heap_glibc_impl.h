@@ -179,6 +179,12 @@ void glibc_find_regions(struct glibc_heap *gh);
 /** Lists regions and mmapped chunks, and walks them: every chunk has a state,
  * as far as the chunks themselves tell. */
 struct err *glibc_walk(struct glibc_heap *gh) must_use;
+
+/* ---- heap_glibc_big.c ------------------------------------------------ */
+
+/** Finds the mmapped chunks, in order of address, and says what malloc has more
+ * or less of them. */
+void glibc_find_bigs(struct glibc_heap *gh);
 /** What begins at a granule of a region. */
 static inline enum chunk_state glibc_state(const struct glibc_region *r,
 					   size_t granule)
