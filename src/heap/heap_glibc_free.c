@@ -180,6 +180,18 @@ static bool take_fast(struct list *l, taddr_t from, taddr_t chunk)
 	return true;
 }
 
+/* one whose link leads nowhere may be in use: what it points at is no leak */
+static void doubt_fast(struct glibc_heap *gh, taddr_t chunk, taddr_t link)
+{
+	size_t g = 0;
+	size_t to = 0;
+	struct glibc_region *r = glibc_chunk_at(gh, chunk, &g);
+
+	if (r && glibc_state(r, g) == CHUNK_FAST &&
+	    !glibc_chunk_at(gh, link, &to))
+		glibc_set_state(r, g, CHUNK_LOST);
+}
+
 static void read_fastbin(struct glibc_heap *gh, const struct glibc_arena *a,
 			 unsigned i)
 {
@@ -196,6 +208,9 @@ static void read_fastbin(struct glibc_heap *gh, const struct glibc_arena *a,
 		return;
 	while (chunk) {
 		l.is_damaged = !take_fast(&l, from, chunk);
+		/* no link in it: free, and written to, or never in the list */
+		if (l.is_damaged && from)
+			doubt_fast(gh, from, chunk);
 		from = chunk;
 		if (l.is_damaged || !glibc_link(gh, chunk + FD, &chunk))
 			break;
