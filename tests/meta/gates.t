@@ -100,7 +100,7 @@ vectored() {
 }
 plant "a vector register outside the loops" vectors 'other|movdqu' \
 	'vectored "\tret" "\tmovdqu (%rsi), %xmm1\n\tpxor %xmm1, %xmm1\n"'
-plant "a wider register in a loop" vectors 'vpxor.*ymm' \
+plant "upper halves left in a loop" vectors 'leaves the upper half of %ymm1' \
 	'vectored "\tvpxor %ymm1, %ymm1, %ymm1\n\tret"'
 plant "a loop that leaves a register" vectors 'ret .*leaves %xmm5' \
 	'vectored "\tmovq %rcx, %xmm5\n\tmovq %rdi, %xmm0\n\tpxor %xmm0, %xmm0\n\tret"'

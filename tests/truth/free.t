@@ -23,6 +23,6 @@ for name in NAMES:
         stays = tag != "firewall"
         if (name, tag) == ("stale_free", "plain"):
             # of 600 buffers of 512 a bin keeps 16 KiB or half of that, the
-            # depot 64; the others go to their slabs
-            stays = (64 + 8) * 1024 // 512
+            # depot 32; the others go to their slabs
+            stays = (32 + 8) * 1024 // 512
         T.compare(r, title, free_stays=stays, exact=tag == "default")
