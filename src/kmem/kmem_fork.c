@@ -20,8 +20,11 @@
 #include "kmem_logfile.h"
 
 #include <pthread.h>
+#include <sys/single_threaded.h>
 
 #include "kmem_snap.h"
+
+#define LOOK_NS ((hrtime_t)200 * 1000) /* at a lock that nobody may tell of */
 
 extern KM_HIDDEN kmem_mutex_t kmem_report_lock;
 
@@ -88,16 +91,32 @@ struct attempt {
 	size_t nleft;
 };
 
+/** Takes a lock, until a time that is not 0.  Who holds one to spin on wakes
+ * nobody when it is left, so it is looked at again and again. */
+static int enter_until(kmem_mutex_t *m, hrtime_t deadline)
+{
+	hrtime_t now = kmem_now();
+
+	while (deadline == 0 || now < deadline) {
+		hrtime_t next = now + LOOK_NS;
+
+		if (deadline && next > deadline)
+			next = deadline;
+		if (kmem_mutex_enter_until(m, next))
+			return 1;
+		now = kmem_now();
+	}
+	return 0;
+}
+
 static int visit_enter(kmem_mutex_t *m, void *arg)
 {
 	struct attempt *a = arg;
 
-	if (a->deadline) {
-		if (!kmem_mutex_enter_until(m, a->deadline))
-			return 0;
-	} else {
-		kmem_mutex_enter(m);
-	}
+	if (!a->deadline && __libc_single_threaded)
+		kmem_mutex_enter(m); /* nobody else could leave it */
+	else if (!enter_until(m, a->deadline))
+		return 0;
 	a->ntaken++;
 	return 1;
 }
