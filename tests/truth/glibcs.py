@@ -6,7 +6,7 @@ apt, which verifies them, below build/glibcs, and kept there.
     VERSION/plain    its libraries in one directory
     VERSION/named    the same, with debug information beside them
 """
-import glob, os, re, shutil, subprocess, sys
+import fcntl, glob, os, re, shutil, subprocess, sys
 import truthlib as T
 
 TOP = os.environ["TOP"]
@@ -246,9 +246,13 @@ def redis():
 
 
 def or_skip(get):
-    """What get() has; where it cannot be had, the case ends as skipped."""
+    """What get() has; where it cannot be had, the case ends as skipped.  One
+    case fetches, and those beside it wait for what it gets."""
+    os.makedirs(CACHE, exist_ok=True)
     try:
-        return get()
+        with open(os.path.join(CACHE, "lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return get()
     except (Unreachable, subprocess.SubprocessError) as e:
         print("not fetched: %s" % (str(e).splitlines() or [e])[0])
         sys.exit(77)
