@@ -65,43 +65,59 @@ static int64_t first_ns;
 static int is_usable; /* the counter */
 int (*kmem_clock_coarse)(clockid_t id, struct timespec *ts) = clock_gettime;
 
-/** What a tag of the dynamic section of the kernel's page points to, or NULL. */
-static const void *page_dynamic(const Elf64_Ehdr *page, Elf64_Sxword tag)
+/** What is said of the first segment of a type in the kernel's page, or NULL. */
+static const Elf64_Phdr *page_segment(const Elf64_Ehdr *page, Elf64_Word type)
 {
 	const Elf64_Phdr *ph =
 		(const void *)((const char *)page + page->e_phoff);
-	const Elf64_Dyn *dyn = NULL;
 
 	for (int i = 0; i < page->e_phnum; i++)
-		if (ph[i].p_type == PT_DYNAMIC)
-			dyn = (const void *)((const char *)page +
-					     ph[i].p_offset);
-	for (; dyn && dyn->d_tag != DT_NULL; dyn++)
-		if (dyn->d_tag == tag) /* it is linked at 0 */
-			return (const char *)page + dyn->d_un.d_ptr;
+		if (ph[i].p_type == type)
+			return &ph[i];
 	return NULL;
+}
+
+/** What a tag of the dynamic section of the kernel's page says, or 0. */
+static uintptr_t page_dynamic(const Elf64_Ehdr *page, Elf64_Sxword tag)
+{
+	const Elf64_Phdr *ph = page_segment(page, PT_DYNAMIC);
+	const Elf64_Dyn *dyn =
+		ph ? (const void *)((const char *)page + ph->p_offset) : NULL;
+
+	for (; dyn && dyn->d_tag != DT_NULL; dyn++)
+		if (dyn->d_tag == tag)
+			return dyn->d_un.d_ptr;
+	return 0;
 }
 
 /** Where the kernel's page has its clock. */
 static void find_coarse(void)
 {
 	const Elf64_Ehdr *page = (const void *)getauxval(AT_SYSINFO_EHDR);
+	const Elf64_Phdr *load;
 	const Elf64_Sym *sym, *end;
+	uintptr_t bias, symbols, strings, bytes;
 	const char *names;
 
 	if (!page || memcmp(page->e_ident, ELFMAG, SELFMAG) != 0)
 		return;
-	sym = page_dynamic(page, DT_SYMTAB);
-	names = page_dynamic(page, DT_STRTAB);
-	end = (const void *)names; /* behind the symbols */
-	if (!sym || !names)
+	load = page_segment(page, PT_LOAD);
+	symbols = page_dynamic(page, DT_SYMTAB);
+	strings = page_dynamic(page, DT_STRTAB);
+	bytes = page_dynamic(page, DT_STRSZ);
+	if (!load || !symbols || !strings)
 		return;
+	/* Linux links it at 0, gVisor does not */
+	bias = (uintptr_t)page + load->p_offset - load->p_vaddr;
+	sym = (const void *)(bias + symbols);
+	names = (const void *)(bias + strings);
+	end = (const void *)names; /* behind the symbols */
 	for (; sym + 1 <= end; sym++)
-		if (sym->st_shndx != SHN_UNDEF &&
+		if (sym->st_shndx != SHN_UNDEF && sym->st_name < bytes &&
 		    strcmp(names + sym->st_name, "__vdso_clock_gettime") == 0)
 			kmem_clock_coarse =
 				(int (*)(clockid_t, struct timespec *))(
-					(uintptr_t)page + sym->st_value);
+					bias + sym->st_value);
 }
 
 static int64_t clock_ns(void)
