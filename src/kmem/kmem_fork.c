@@ -15,7 +15,9 @@
  * L1 of kmem_lock.c): atfork handlers of others run between ours and allocate.
  * Freeing therefore frees each lock whoever took it, those of caches made
  * meanwhile too.  A vfork child shares our memory and its parent waits, so it
- * needs nothing of this.
+ * needs nothing of this.  Nor does a fork by the only thread there is: what is
+ * held then is held by what a signal handler interrupted that forks, and that
+ * goes on in parent and child alike.
  */
 #include "kmem_logfile.h"
 
@@ -113,9 +115,7 @@ static int visit_enter(kmem_mutex_t *m, void *arg)
 {
 	struct attempt *a = arg;
 
-	if (!a->deadline && __libc_single_threaded)
-		kmem_mutex_enter(m); /* nobody else could leave it */
-	else if (!enter_until(m, a->deadline))
+	if (!enter_until(m, a->deadline))
 		return 0;
 	a->ntaken++;
 	return 1;
@@ -205,7 +205,8 @@ size_t kmem_meta_ranges(struct snap_range *ranges, size_t max)
 
 static void before_fork(void)
 {
-	(void)kmem_lock_all(-1); /* without a limit it succeeds */
+	if (!__libc_single_threaded)
+		(void)kmem_lock_all(-1); /* without a limit it succeeds */
 	kmem_logfile_before_fork();
 }
 

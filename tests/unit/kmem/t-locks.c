@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/single_threaded.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -347,6 +348,52 @@ static void a_capture_left_by_a_jump_is_forgotten(void **state)
 	assert_int_equal(status_of(jump_out_of_captures), 0);
 }
 
+static volatile int nforks, is_child;
+
+static void fork_on_alarm(int signo)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	(void)signo;
+	if (pid == 0) {
+		is_child = 1;
+		return;
+	}
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		_exit(1);
+	nforks++;
+}
+
+static void fork_in_handlers(void)
+{
+	struct itimerval often = {{0, 1000}, {0, 1000}};
+	unsigned seed = 1;
+	static void *slot[1024];
+
+	if (!__libc_single_threaded)
+		_exit(2);
+	(void)signal(SIGPROF, fork_on_alarm);
+	(void)setitimer(ITIMER_PROF, &often, NULL);
+	while (nforks < 100 && !is_child) {
+		unsigned at = next_random(&seed) % 1024;
+
+		kmem_free_impl(slot[at], KMEM_KIND_MALLOC);
+		slot[at] = kmem_malloc_impl(next_random(&seed) % 9000, 0,
+					    KMEM_KIND_MALLOC);
+	}
+	often = (struct itimerval){{0, 0}, {0, 0}};
+	(void)setitimer(ITIMER_PROF, &often, NULL);
+	if (check_all() != 0)
+		_exit(3);
+}
+
+static void the_only_thread_may_fork_in_a_handler(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of(fork_in_handlers), 0);
+}
+
 static void *tids(void *arg)
 {
 	pid_t pid = vfork();
@@ -420,6 +467,8 @@ static void a_child_has_magazines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* before there are threads */
+		cmocka_unit_test(the_only_thread_may_fork_in_a_handler),
 		cmocka_unit_test(no_buffer_is_half_done_while_all_is_held),
 		cmocka_unit_test(a_transaction_of_ones_own_is_no_heap_at_rest),
 		cmocka_unit_test(who_never_leaves_stops_no_fork),
