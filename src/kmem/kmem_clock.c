@@ -140,7 +140,7 @@ static int find_out(void)
 
 	if (!__get_cpuid(0x80000007, &a, &b, &c, &d) || !(d & 1u << 8))
 		return 0;
-	fd = syscall(SYS_open,
+	fd = syscall(SYS_openat, AT_FDCWD,
 		     "/sys/devices/system/clocksource/clocksource0/"
 		     "current_clocksource",
 		     O_RDONLY | O_CLOEXEC);

@@ -191,7 +191,7 @@ static long guards_max(void)
 	char text[24] = "";
 	size_t n = 0;
 	int saved = errno;
-	long fd = syscall(SYS_open, "/proc/sys/vm/max_map_count",
+	long fd = syscall(SYS_openat, AT_FDCWD, "/proc/sys/vm/max_map_count",
 			  O_RDONLY | O_CLOEXEC);
 
 	if (fd >= 0) {

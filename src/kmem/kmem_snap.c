@@ -393,7 +393,8 @@ static void save_path(const char *template)
 /* the command as the kernel names it, fit for a file name */
 static void save_comm(void)
 {
-	long fd = snap_sys(SYS_open, "/proc/self/comm", O_RDONLY | O_CLOEXEC);
+	long fd = snap_sys(SYS_openat, AT_FDCWD, "/proc/self/comm",
+			   O_RDONLY | O_CLOEXEC);
 	long n = 0;
 
 	if (fd >= 0) {
