@@ -21,8 +21,9 @@
  *
  * A lock that is held for some instructions only and taken millions of times a
  * second, that of a log, is one nobody sleeps on (kmem_spin_enter): to free it
- * then is a plain store.  Who takes all locks may sleep on it: the gate is
- * closed by then, and nobody comes to take it.
+ * then is a plain store, which wakes nobody.  Who takes all locks sleeps on it
+ * for a moment at a time (kmem_fork.c), since large buffers are recorded outside
+ * the gate.
  *
  * A pthread_mutex_t was not used: 40 bytes would break the 64-byte CPU element,
  * and its error checking may allocate in some libcs.
