@@ -51,6 +51,7 @@
 
 #define PAGE        4096u
 #define CHAIN_SOUND 8u /* so many sound chunks are no accident */
+#define BEHIND      2u /* and of those, behind where the walk stumbled */
 #define NEAR        0x100u
 
 /* ---- nibbles --------------------------------------------------------- */
@@ -190,33 +191,52 @@ static enum head classify(struct walker *w, taddr_t p, uint64_t *ret_size)
 	return HEAD_CHUNK;
 }
 
-/* is p the begin of sound chunks?  *ret_before: how many begin before "stop",
- * where none may begin; 0: anywhere.  One that ends at the top chunk is worth two */
-static bool is_chain(struct walker *w, taddr_t p, taddr_t stop,
-		     unsigned *ret_before)
+/* a search for sound chunks, and the chain it is at */
+struct search {
+	taddr_t from, stop;  /* no chunk may begin at stop; 0: anywhere */
+	unsigned char *dead; /* a bit for each place between the two that no
+			      * chain leads on from; else NULL */
+	taddr_t at;          /* where the chain has ended */
+	unsigned n;          /* its chunks */
+	unsigned before;     /* of those, that begin before stop */
+};
+
+static bool is_dead(const struct search *s, taddr_t p)
+{
+	size_t i = (size_t)(p - s->from) / GRANULE;
+
+	return s->dead && p < s->stop && (s->dead[i / 8] >> i % 8 & 1);
+}
+
+/* Is p the begin of sound chunks?  Of such, too, that begin behind stop, as those
+ * before it may be old ones.  One that ends at the top chunk is worth two */
+static bool is_chain(struct walker *w, taddr_t p, struct search *s)
 {
 	uint64_t head = 0;
 	uint64_t size = 0;
 	uint64_t prev_size = 0;
 
-	*ret_before = 0;
-	for (unsigned n = 0; n < CHAIN_SOUND || p < stop; n++) {
-		if (p == stop)
+	s->before = 0;
+	for (s->n = 0;
+	     s->n < CHAIN_SOUND || p <= s->stop || s->n < s->before + BEHIND;
+	     s->n++) {
+		s->at = p;
+		if (p == s->stop || is_dead(s, p))
 			return false;
-		*ret_before += p < stop;
+		s->before += p < s->stop;
 		enum head kind = classify(w, p, &head);
 
-		if (n && !(head & CHUNK_PREV_INUSE) && kind == HEAD_CHUNK &&
+		if (s->n && !(head & CHUNK_PREV_INUSE) && kind == HEAD_CHUNK &&
 		    (!glibc_reader_u64(&w->rd, p, &prev_size) ||
 		     prev_size != size))
 			return false;
 		if (kind == HEAD_TOP && (head & CHUNK_PREV_INUSE)) {
-			*ret_before += n > 0;
+			s->before += s->n > 0;
 			return true;
 		}
 		if (kind == HEAD_END)
 			return true;
-		if (kind == HEAD_FENCE && n)
+		if (kind == HEAD_FENCE && s->n)
 			return true;
 		if (kind != HEAD_CHUNK)
 			return false;
@@ -226,15 +246,37 @@ static bool is_chain(struct walker *w, taddr_t p, taddr_t stop,
 	return true;
 }
 
+/* The chain from p is none, and so is each that comes to a place of it: what is
+ * looked at once is not looked at again.  A short one may be part of a longer one
+ * that needs less behind stop. */
+static void bury(struct walker *w, taddr_t p, const struct search *s)
+{
+	uint64_t head = 0;
+
+	if (!s->dead || (s->at > s->stop && s->n < CHAIN_SOUND))
+		return;
+	while (p < s->stop && p < s->at) {
+		size_t i = (size_t)(p - s->from) / GRANULE;
+
+		s->dead[i / 8] |= (unsigned char)(1u << i % 8);
+		(void)classify(w, p, &head);
+		p += head & ~(uint64_t)CHUNK_FLAGS;
+	}
+}
+
 /* the first sound chunk from "from" on; 0: none */
 static taddr_t resync(struct walker *w, taddr_t from, taddr_t end, taddr_t stop)
 {
-	unsigned before = 0;
+	_free_ unsigned char *dead =
+		stop > from
+			? mem_array((size_t)(stop - from) / GRANULE / 8 + 1, 1)
+			: NULL;
+	struct search s = {.from = from, .stop = stop, .dead = dead};
 
 	for (taddr_t p = from; p < end; p += GRANULE) {
-		if (!is_chain(w, p, stop, &before))
-			continue;
-		if (stop == 0 || before >= 2 || stop - p <= NEAR)
+		if (!is_chain(w, p, &s))
+			bury(w, p, &s);
+		else if (stop == 0 || s.before >= 2 || stop - p <= NEAR)
 			return p;
 	}
 	return 0;
@@ -427,11 +469,11 @@ static taddr_t pass_gap(struct walker *w, taddr_t p)
 static bool is_false_top(struct walker *w, taddr_t p, uint64_t head)
 {
 	uint64_t size = head & ~(uint64_t)CHUNK_FLAGS;
-	unsigned before = 0;
+	struct search s = {.stop = w->r->end};
 
 	w->is_top_lost = true;
-	w->is_top_lost = size >= CHUNK_MIN && size < w->r->end - p &&
-			 is_chain(w, p, w->r->end, &before);
+	w->is_top_lost =
+		size >= CHUNK_MIN && size < w->r->end - p && is_chain(w, p, &s);
 	return w->is_top_lost;
 }
 

@@ -12,6 +12,7 @@ import glibclib as G, truthlib as T
 KINDS = (
     ("clean", None, 0),
     ("overflow", "size field overwritten", 0),
+    ("pairs", "written past the end of the buffer before", 0),
     ("one_byte", "size field overwritten", 208),
     ("fast_cycle", "in a fastbin twice, a cycle: freed twice", 0),
     ("fast_write", "(40 bytes, fastbin): its link is overwritten", 0),
@@ -88,6 +89,6 @@ for kind, words, span in KINDS:
                 if is_unknown(m.core, a)]
         near |= set(lost)
         T.ok(got == set(m.allocated()) - near and
-             len(lost) <= (kind == "overflow"),
+             len(lost) <= (kind in ("overflow", "pairs")),
              name + ": all other buffers are what they are",
              T.difference(got, set(m.allocated()) - near))
