@@ -717,6 +717,52 @@ static void decide_rest(struct kmem_heap *kh, const struct kmem_cache *kc,
 	}
 }
 
+/* bytes of a slab's buffers that are mapped and not in the dump */
+static uint64_t absent_bytes(const struct kmem_heap *kh,
+			     const struct kmem_slab *s)
+{
+	taddr_t at = s->base;
+	taddr_t end = slab_end(kh, s);
+	uint64_t n = 0;
+
+	while (at < end) {
+		const struct target_map *map = target_map_at(kh->t, at);
+		taddr_t stop = map && map->end < end ? map->end : end;
+
+		if (!map)
+			break;
+		if (map->core_end < stop)
+			n += stop - (at > map->core_end ? at : map->core_end);
+		at = stop;
+	}
+	return n;
+}
+
+/* guards that are not in the dump may be damaged: no verdict */
+static void doubt_absent(struct kmem_heap *kh)
+{
+	struct heap_health *h = &kh->heap->health;
+	uint64_t bytes = 0;
+	taddr_t first = 0;
+
+	for (size_t i = 0; i < kh->slabs.n; i++) {
+		const struct kmem_slab *s = &kh->slabs.v[i];
+		uint64_t n = 0;
+
+		if (!s->is_whole && !s->is_dropped &&
+		    kh->caches.v[s->cache].has_buftag)
+			n = absent_bytes(kh, s);
+		if (n && !bytes)
+			first = s->base;
+		bytes += n;
+	}
+	if (bytes && !h->doubt)
+		h->doubt = mem_printf("%" PRIu64
+				      " bytes of slabs with guards are not in "
+				      "the dump, the first of 0x%" PRIx64,
+				      bytes, first);
+}
+
 /* did the last transaction on an audited buffer take it from the program? */
 static bool was_freed(struct kmem_heap *kh, const struct kmem_cache *kc,
 		      const struct kmem_slab *s, uint32_t i)
@@ -829,6 +875,8 @@ struct err *kmem_load(struct kmem_heap *kh)
 		err = load_states(kh, i);
 	if (!err)
 		err = kmem_sweep(kh);
+	if (!err)
+		doubt_absent(kh);
 	for (size_t i = 0; !err && i < kh->caches.n; i++)
 		if (kh->caches.v[i].has_buftag)
 			err = heed_tags(kh, &kh->caches.v[i]);

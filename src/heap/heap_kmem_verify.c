@@ -58,37 +58,47 @@ static struct err *report(struct verifier *v, const struct kmem_cache *kc,
 	return v->fn(v->arg, &f);
 }
 
-/* first byte that is not as it should be; 0 none */
-static taddr_t first_modified(struct kmem_heap *kh,
-			      const struct heap_expect *want)
+/* first of n bytes at "at", which p holds, that is not of the pattern; 0 none */
+static taddr_t first_other(const unsigned char *p, taddr_t at, uint64_t n,
+			   uint64_t pattern)
 {
-	taddr_t start = want->from;
-	taddr_t end = want->to;
-	uint64_t pattern = want->word;
-	size_t len = 0;
-	const unsigned char *p = NULL;
-	taddr_t at = start;
-
-	if (start >= end)
-		return 0;
-	p = target_peek(kh->t, start, &len);
-	if (!p || len < end - start)
-		return 0;
-	while (at < end) {
+	for (uint64_t i = 0; i < n;) {
 		uint64_t word = 0;
 
-		if (at % 8 == 0 && end - at >= 8) {
-			memcpy(&word, p + (at - start), sizeof(word));
+		if ((at + i) % 8 == 0 && n - i >= 8) {
+			memcpy(&word, p + i, sizeof(word));
 			if (word == pattern) {
-				at += 8;
+				i += 8;
 				continue;
 			}
 		}
-		if (p[at - start] != ((pattern >> (at % 8 * 8)) & 0xff))
-			return at;
-		at++;
+		if (p[i] != ((pattern >> ((at + i) % 8 * 8)) & 0xff))
+			return at + i;
+		i++;
 	}
 	return 0;
+}
+
+/* First byte that is not as it should be; 0 none.  Advice on a page makes maps of
+ * what the allocator has as one. */
+static taddr_t first_modified(struct kmem_heap *kh,
+			      const struct heap_expect *want)
+{
+	taddr_t at = want->from;
+	taddr_t found = 0;
+
+	while (!found && at < want->to) {
+		size_t len = 0;
+		const unsigned char *p = target_peek(kh->t, at, &len);
+
+		if (!p)
+			return 0;
+		if (len > want->to - at)
+			len = want->to - at;
+		found = first_other(p, at, len, want->word);
+		at += len;
+	}
+	return found;
 }
 
 /* a finding that says where */

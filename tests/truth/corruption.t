@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Corruption: the program ends as it must, the message says what happened,
 the dump shows which buffer, and check never says clean."""
-import os, sys
+import os, struct, sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
@@ -18,7 +18,7 @@ ABORTS = (
     ("bad_free", ["3"], "invalid free: buffer not in cache"),
     ("bad_free", ["4"], "bad free: free address"),
 )
-T.plan(len(ABORTS) * 4 + 5 + 4 * 4)
+T.plan(len(ABORTS) * 4 + 5 + 5 * 4 + 2)
 for name, args, message in ABORTS:
     r = T.run(name, args=args, tag="-".join(args))
     title = " ".join([name] + args)
@@ -50,7 +50,8 @@ T.ok("work" in out and "main" in out, "use_after_free: ::stack shows where",
      out + err)
 
 for name, kind in (("overrun_live", "redzone"), ("overrun_sizes", "redzone"),
-                   ("write_freed", "modified"), ("underrun", "written")):
+                   ("write_freed", "modified"), ("underrun", "written"),
+                   ("write_freed_apart", "modified")):
     r = T.run(name)
     t = r.truth()
     T.ok(r.rc == 0 and not r.err, name + ": runs to its end", r.err)
@@ -69,3 +70,22 @@ for name, kind in (("overrun_live", "redzone"), ("overrun_sizes", "redzone"),
     clean, bad = T.verify(r.dump)
     T.ok(bad and all("corrupt" in " ".join(b) for b in bad.values()),
          name + ": ::kmem_verify counts them by cache", bad)
+
+# the map that was written to is taken out of the dump
+r = T.run("write_freed_apart", tag="absent")
+page = (next(iter(r.truth().corrupt)) + 4096) & -4096
+with open(r.dump, "r+b") as f:
+    head = f.read(64)
+    phoff, = struct.unpack_from("<Q", head, 32)
+    phnum, = struct.unpack_from("<H", head, 56)
+    f.seek(phoff)
+    phdrs = f.read(phnum * 56)
+    for i in range(phnum):
+        if struct.unpack_from("<Q", phdrs, i * 56 + 16)[0] == page:
+            f.seek(phoff + i * 56 + 32)
+            f.write(bytes(8))
+rc, verdict, err = T.check(r.dump, json_out=False)
+T.ok(rc == 3, "guards that are not in the dump: check has no verdict",
+     "status %d %s %s" % (rc, verdict, err))
+T.ok("slabs with guards are not in the dump" in str(verdict) + err,
+     "guards that are not in the dump: it says so", str(verdict) + err)
