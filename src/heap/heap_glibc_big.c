@@ -171,6 +171,19 @@ static taddr_t find_lost(struct glibc_heap *gh, uint64_t bytes)
 	return found;
 }
 
+/* memory that may hold chunks and is not in the dump; NULL: there is none */
+static const struct target_map *find_absent(const struct glibc_heap *gh)
+{
+	for (size_t i = 0; i < target_nmaps(gh->t); i++) {
+		const struct target_map *map = target_map(gh->t, i);
+
+		if ((map->prot & PF_W) && !map->path &&
+		    map->core_end < map->end && !has_stack(gh, map))
+			return map;
+	}
+	return NULL;
+}
+
 /* without fastbins, since 2.43, nobody knows what it counts when there are none */
 static bool is_sum_right(const struct glibc_heap *gh,
 			 const struct big_search *s)
@@ -192,6 +205,7 @@ static int big_order(const void *a, const void *b)
 void glibc_find_bigs(struct glibc_heap *gh)
 {
 	struct big_search s = {0};
+	const struct target_map *absent = NULL;
 	taddr_t lost = 0;
 
 	s.is_known = gh->lay.mp_n_mmaps &&
@@ -203,6 +217,11 @@ void glibc_find_bigs(struct glibc_heap *gh)
 		qsort(gh->bigs.v, gh->bigs.n, sizeof(*gh->bigs.v), big_order);
 	if (!s.is_known || (is_all_found(gh, &s) && is_sum_right(gh, &s)))
 		return;
+	absent = gh->bigs.n < s.n ? find_absent(gh) : NULL;
+	if (absent) {
+		glibc_absent(gh, absent->core_end, absent->end);
+		return;
+	}
 	if (s.n - gh->bigs.n == 1 && s.bytes > s.bytes_found)
 		lost = find_lost(gh,
 				 (s.bytes - s.bytes_found) & ~(PAGE - 1ull));
