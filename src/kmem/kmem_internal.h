@@ -697,6 +697,8 @@ KM_HIDDEN int kmem_sys_unmap(void *addr, size_t bytes);
 KM_HIDDEN int kmem_sys_protect(void *addr, size_t bytes, int is_open);
 /** Drops the content of anonymous pages: they read as zeros; 0 or -1. */
 KM_HIDDEN int kmem_sys_zero(void *addr, size_t bytes);
+/** Asks for huge pages where they fit. */
+KM_HIDDEN void kmem_sys_huge(void *addr, size_t bytes);
 /** Finds the kernel's own clock; to be called once, while starting. */
 KM_HIDDEN void kmem_clock_init(void);
 /** Monotonic nanoseconds. */
@@ -789,6 +791,8 @@ KM_HIDDEN void vmem_heap_took(size_t bytes);
 KM_HIDDEN int vmem_heap_gave(size_t bytes);
 /** What the heap should ask the system for at a time; takes no lock. */
 KM_HIDDEN size_t vmem_heap_import(void);
+/** Advises on the memory it got then. */
+KM_HIDDEN void vmem_heap_grew(void *addr, size_t bytes);
 /** Gives the system the pages of the heap's free segments; the addresses stay,
  * since what is left of their span is in use. */
 KM_HIDDEN void vmem_heap_trim(void);

@@ -37,6 +37,7 @@
 
 /* by number: the call is deadly (S1); written before the filter is in force */
 static uint64_t forbidden[MAX_CALLS / WORD_BITS];
+static int is_sandboxed; /* by one filter or more */
 
 /* a run of a filter */
 struct machine {
@@ -182,6 +183,7 @@ void kmem_sandbox_filter(const struct sock_fprog *prog)
 {
 	if (prog->len > MAX_INSNS)
 		return; /* the kernel will not take it */
+	__atomic_store_n(&is_sandboxed, 1, __ATOMIC_RELAXED);
 	for (int nr = 0; nr < MAX_CALLS; nr++)
 		if (is_deadly(answer(prog, nr)))
 			__atomic_fetch_or(&forbidden[nr / WORD_BITS],
@@ -191,8 +193,14 @@ void kmem_sandbox_filter(const struct sock_fprog *prog)
 
 void kmem_sandbox_strict(void)
 {
+	__atomic_store_n(&is_sandboxed, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < MAX_CALLS / WORD_BITS; i++)
 		__atomic_store_n(&forbidden[i], ~(uint64_t)0, __ATOMIC_RELAXED);
+}
+
+int kmem_is_sandboxed(void)
+{
+	return __atomic_load_n(&is_sandboxed, __ATOMIC_RELAXED);
 }
 
 int kmem_may_call(long nr)

@@ -58,6 +58,14 @@ int kmem_sys_zero(void *addr, size_t bytes)
 	return rc;
 }
 
+void kmem_sys_huge(void *addr, size_t bytes)
+{
+	int saved = errno;
+
+	(void)madvise(addr, bytes, MADV_HUGEPAGE); /* refused: no harm */
+	errno = saved;
+}
+
 /** The id as glibc has it. */
 static uint32_t tcb_tid(void)
 {

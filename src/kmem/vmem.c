@@ -575,7 +575,9 @@ static void *import(vmem_t *vmp, size_t *bytes, size_t align, int vmflag)
 	if (vmp == vmem_heap && *bytes < vmem_heap_import()) {
 		*bytes = vmem_heap_import();
 		addr = call_source(vmp, bytes, align, vmflag | VM_NOSLEEP);
-		if (!addr)
+		if (addr)
+			vmem_heap_grew(addr, *bytes);
+		else
 			*bytes = least;
 	}
 	return addr ? addr : call_source(vmp, bytes, align, vmflag);

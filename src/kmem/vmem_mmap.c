@@ -18,13 +18,23 @@
  *
  * What is asked of the system grows with the heap: large buffers then come to be
  * neighbours in one span, and what they leave behind can merge.
+ *
+ * Huge pages.  An audited heap has twice the pages, and of each buffer its record
+ * lies on another one than its tag: a large one spends a tenth of its time on
+ * their faults and on finding them.  So what it grows by is asked for in huge
+ * pages, if it is large enough to have one.  The most that costs is what was
+ * not yet used of the last growth.  The span of a large buffer is not, since the
+ * program may use a page of it; and nothing is without auditing, where memory
+ * counts for more.
  */
 #include "kmem_internal.h"
+#include "kmem_sandbox.h"
 
 #include <string.h>
 
 #define KEEP       ((size_t)32 << 20)
 #define IMPORT_MAX ((size_t)64 << 20)
+#define HUGE_PAGE  ((size_t)2 << 20)
 
 /* bytes freed and, as far as is known, not given out since; vm_lock of the
  * heap */
@@ -73,6 +83,13 @@ size_t vmem_heap_import(void)
 	if (bytes < vmem_heap->vm_min_import)
 		bytes = vmem_heap->vm_min_import;
 	return bytes & -KMEM_PAGE;
+}
+
+void vmem_heap_grew(void *addr, size_t bytes)
+{
+	if ((kmem_flags & KMF_AUDIT) && bytes >= HUGE_PAGE &&
+	    !kmem_is_sandboxed())
+		kmem_sys_huge(addr, bytes);
 }
 
 void vmem_heap_took(size_t bytes)
