@@ -104,8 +104,7 @@ static int is_error(long rc)
 
 static long open_at(const char *path, int flags)
 {
-	return snap_sys(SYS_openat, AT_FDCWD, path,
-			flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return snap_open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 /** Opens the file again for its next piece (W3). */

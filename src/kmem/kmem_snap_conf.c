@@ -333,8 +333,7 @@ static void save_path(const char *template)
 /* the command as the kernel names it, fit for a file name */
 static void save_comm(void)
 {
-	long fd = snap_sys(SYS_openat, AT_FDCWD, "/proc/self/comm",
-			   O_RDONLY | O_CLOEXEC);
+	long fd = snap_open("/proc/self/comm", O_RDONLY | O_CLOEXEC, 0);
 	long n = 0;
 
 	if (fd >= 0) {

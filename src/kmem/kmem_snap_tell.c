@@ -30,8 +30,8 @@ static long append(const char *path, const char *buf, size_t bytes)
 	struct timespec now = {0, 0};
 	uint64_t old;
 	long rc;
-	long fd = snap_sys(SYS_open, path,
-			   O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	long fd = snap_open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+			    0);
 
 	if (fd < 0)
 		return fd;

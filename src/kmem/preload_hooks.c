@@ -125,7 +125,7 @@ EXPORT void _Exit(int status)
 static int close_standard(void)
 {
 	struct stat st;
-	long fd = snap_sys(SYS_open, "/dev/null", O_RDWR);
+	long fd = snap_open("/dev/null", O_RDWR, 0);
 	long rc = fd < 0 ? fd : snap_sys(SYS_fstat, fd, &st);
 
 	if (rc >= 0 && (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)))

@@ -62,7 +62,7 @@
 
 long snap_read_file(const char *path, char *buf, size_t room)
 {
-	long fd = snap_sys(SYS_open, path, O_RDONLY | O_CLOEXEC);
+	long fd = snap_open(path, O_RDONLY | O_CLOEXEC, 0);
 	size_t n = 0;
 	long rc = 0;
 
@@ -374,7 +374,7 @@ static int is_own(const struct snap_map *map, const struct snap_maps *maps,
 
 static void open_lines(struct lines *ln, struct snap_work *work)
 {
-	ln->fd = snap_sys(SYS_open, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	ln->fd = snap_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
 	ln->at = 0;
 	ln->end = 0;
 	ln->buf = work->scratch;
@@ -444,8 +444,7 @@ int snap_maps_init(struct snap_maps *ret_maps, struct snap_work *work)
 	rc = read_maps(ret_maps, work, nlines, names, names + name_bytes);
 	if (rc)
 		return rc;
-	pagemap_fd =
-		snap_sys(SYS_open, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	pagemap_fd = snap_open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
 	snap_sys(SYS_pipe2, fds, O_CLOEXEC | O_NONBLOCK);
 	for (size_t i = 0; i < ret_maps->nmaps; i++)
 		decide(&ret_maps->maps[i], work, (int)pagemap_fd, fds);
@@ -492,7 +491,7 @@ int snap_unforked(struct snap_range *ret_wiped, size_t max, size_t *ret_nwiped)
 	ln.buf = map_shared(SMAPS_BYTES);
 	if (!ln.buf)
 		return 0;
-	ln.fd = snap_sys(SYS_open, "/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+	ln.fd = snap_open("/proc/self/smaps", O_RDONLY | O_CLOEXEC, 0);
 	while (ln.fd >= 0 && (line = next_line(&ln))) {
 		/* names of facts begin with a capital letter */
 		if (line[0] >= '0' && (line[0] <= '9' || line[0] >= 'a')) {

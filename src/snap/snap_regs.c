@@ -305,8 +305,8 @@ static size_t scan(struct snap_work *work)
 {
 	size_t nbefore = work->nthreads;
 	size_t nseen = 0;
-	long fd = snap_sys(SYS_open, "/proc/self/task",
-			   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long fd = snap_open("/proc/self/task",
+			    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	long n;
 
 	if (fd < 0)

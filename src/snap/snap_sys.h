@@ -7,6 +7,7 @@
 #ifndef SNAP_SYS_H
 #define SNAP_SYS_H
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 
 /* what stops threads; libc lets no program block it (snap_regs.c) */
@@ -31,5 +32,12 @@ static inline long snap_sys6(long nr, long a, long b, long c, long d, long e,
 #define SNAP_SYS_PAD(nr, a, b, c, d, e, f, ...)                                \
 	snap_sys6((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), \
 		  (long)(f))
+
+/** Opens a file as libc does: a filter may know no other way.  A descriptor or
+ * -errno. */
+static inline long snap_open(const char *path, int flags, int mode)
+{
+	return snap_sys(SYS_openat, AT_FDCWD, path, flags, mode);
+}
 
 #endif

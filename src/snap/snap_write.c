@@ -348,7 +348,7 @@ static void put_phdrs(struct elfcore *core, const struct snap_maps *maps,
 static void put_memory(const struct snap_maps *maps, struct snap_work *work)
 {
 	long pagemap_fd =
-		snap_sys(SYS_open, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+		snap_open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
 
 	for (unsigned rank = 0; rank < 3; rank++) {
 		for (size_t i = 0; i < maps->nmaps; i++) {
@@ -400,7 +400,8 @@ static int write_core(struct snap_work *work, int fd)
 static int check_name(const char *path)
 {
 	struct stat st;
-	long rc = snap_sys(SYS_lstat, path, &st);
+	long rc = snap_sys(SYS_newfstatat, AT_FDCWD, path, &st,
+			   AT_SYMLINK_NOFOLLOW);
 
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : (int)-rc;
@@ -426,10 +427,10 @@ static int create(struct snap_work *work)
 			at = snap_append(at, end, ".");
 			snap_append_number(at, end, n);
 		}
-		fd = snap_sys(SYS_open, work->tmp,
-			      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
-				      O_CLOEXEC,
-			      0600);
+		fd = snap_open(work->tmp,
+			       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
+				       O_CLOEXEC,
+			       0600);
 	}
 	if (fd < 0)
 		work->tmp[0] = '\0';

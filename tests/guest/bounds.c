@@ -3,7 +3,7 @@
  * Processes that keep themselves within bounds: no descriptors, another root,
  * a filter of system calls.
  *
- * usage: bounds closed|nofile|chroot|environ|seccomp|errno
+ * usage: bounds closed|nofile|chroot|environ|seccomp|errno|old
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -63,9 +63,19 @@ static void *late(void *arg)
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
+static int install(struct sock_filter *code, size_t n)
+{
+	struct sock_fprog prog = {(unsigned short)n, code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -1;
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			    SECCOMP_FILTER_FLAG_TSYNC, &prog);
+}
+
 /* what glibc's malloc needs, and to write and to end; all else is death, or
  * EPERM */
-static int filter(unsigned other)
+static int filter_unused(unsigned other)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
@@ -84,15 +94,27 @@ static int filter(unsigned other)
 		ALLOW(SYS_rt_sigprocmask),
 		BPF_STMT(BPF_RET | BPF_K, other),
 	};
-	struct sock_fprog prog = {sizeof(code) / sizeof(*code), code};
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return -1;
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-			    SECCOMP_FILTER_FLAG_TSYNC, &prog);
+	return install(code, sizeof(code) / sizeof(*code));
 }
 
-static int sandboxed(unsigned other)
+/* system calls that libc has not made for years are deadly, no others are */
+static int filter_old(unsigned kill)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_open, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_stat, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_lstat, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, kill),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+
+	return install(code, sizeof(code) / sizeof(*code));
+}
+
+static int sandboxed(int (*filter)(unsigned), unsigned other)
 {
 	pthread_t t;
 
@@ -151,8 +173,10 @@ int main(int argc, char **argv)
 		return 8;
 	}
 	if (!strcmp(what, "seccomp"))
-		return sandboxed(SECCOMP_RET_KILL_PROCESS);
+		return sandboxed(filter_unused, SECCOMP_RET_KILL_PROCESS);
 	if (!strcmp(what, "errno"))
-		return sandboxed(SECCOMP_RET_ERRNO | EPERM);
+		return sandboxed(filter_unused, SECCOMP_RET_ERRNO | EPERM);
+	if (!strcmp(what, "old"))
+		return sandboxed(filter_old, SECCOMP_RET_KILL_PROCESS);
 	return 2;
 }
