@@ -384,6 +384,10 @@ big = subprocess.Popen([sys.executable, "-c", """if 1:
     print("ready", flush=True)
     sys.stdin.read()"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 big.stdout.readline()
+for i in range(500):  # until it reads, and its memory is as it will be
+    if open("/proc/%d/syscall" % big.pid).read().startswith("0 0x0 "):
+        break
+    time.sleep(0.02)
 r = snap(big.pid, "held.core")
 q = run("sh", "-c", "ulimit -v 70000; exec \"$@\"", "sh",
         PMDB, "snap", "-p", str(big.pid), "-o", "unheld.core")
