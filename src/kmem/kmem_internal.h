@@ -797,7 +797,7 @@ KM_HIDDEN void vmem_heap_grew(void *addr, size_t bytes);
  * since what is left of their span is in use. */
 KM_HIDDEN void vmem_heap_trim(void);
 /** Gives the system the large free segments of the heap, addresses and all
- * (vmem.c): elsewhere they may be wanted in one piece. */
+ * (vmem_seg.c): elsewhere they may be wanted in one piece. */
 KM_HIDDEN void vmem_heap_release(void);
 
 /* ---- locks (kmem_lock.c) ---------------------------------------------- */

@@ -31,29 +31,16 @@
  * Cost: instant fit is O(1): the head of the first non-empty list whose every
  * member is large enough.  Freeing is O(1) by the hash.
  */
-#include "kmem_internal.h"
+#include "vmem_seg.h"
 
 #include <string.h>
-
-#define P2ALIGN(x, a)      ((x) & -(a))
-#define P2PHASE(x, a)      ((x) & ((a)-1))
-#define P2NPHASE(x, a)     (-(x) & ((a)-1))
-#define P2ROUNDUP(x, a)    (-(-(x) & -(a)))
-#define P2PHASEUP(x, a, p) ((p) - (((p) - (x)) & -(a)))
-#define ISP2(x)            (((x) & ((x)-1)) == 0)
 
 #define NUDGE_NS  ((hrtime_t)100 * 1000000)
 #define HEAP_BEST ((size_t)1 << 20) /* from here on the heap fits best */
 
 kmem_mutex_t vmem_list_lock; /* vmem_list, populators, ids */
 
-/* who asked, for the audit of this thread's vmem calls */
-static __thread struct {
-	int depth; /* of nested calls: an import is a call in a call */
-	int has_reaped;
-	int kind;
-	uint32_t stack;
-} request;
+__thread struct vmem_request vmem_request;
 
 /* what an xalloc wants */
 struct want {
@@ -66,406 +53,6 @@ struct spare {
 	void *addr;
 	size_t bytes;
 };
-
-static inline int lowbit(size_t x)
-{
-	return x ? __builtin_ctzl(x) + 1 : 0;
-}
-
-/* ---- lists ---- */
-
-static void alist_insert(vmem_seg_t *behind, vmem_seg_t *vsp)
-{
-	vmem_seg_t *next = behind->vs_anext;
-
-	vsp->vs_anext = next;
-	vsp->vs_aprev = behind;
-	behind->vs_anext = vsp;
-	next->vs_aprev = vsp;
-}
-
-static void alist_delete(vmem_seg_t *vsp)
-{
-	vsp->vs_aprev->vs_anext = vsp->vs_anext;
-	vsp->vs_anext->vs_aprev = vsp->vs_aprev;
-}
-
-static void klist_insert(vmem_seg_t *behind, vmem_seg_t *vsp)
-{
-	vmem_seg_t *next = behind->vs_knext;
-
-	vsp->vs_knext = next;
-	vsp->vs_kprev = behind;
-	behind->vs_knext = vsp;
-	next->vs_kprev = vsp;
-}
-
-static void klist_delete(vmem_seg_t *vsp)
-{
-	vsp->vs_kprev->vs_knext = vsp->vs_knext;
-	vsp->vs_knext->vs_kprev = vsp->vs_kprev;
-}
-
-static void freelist_insert(vmem_t *vmp, vmem_seg_t *vsp)
-{
-	int list = kmem_highbit(vsp->vs_end - vsp->vs_start) - 1;
-
-	vsp->vs_type = VMEM_FREE;
-	vmp->vm_freemap |= 1UL << list;
-	klist_insert((vmem_seg_t *)&vmp->vm_freelist[list], vsp);
-	kmem_cv_broadcast(&vmp->vm_cv);
-}
-
-static void freelist_delete(vmem_t *vmp, vmem_seg_t *vsp)
-{
-	/* a list head's vs_start is 0: between two heads it was the last one */
-	if (vsp->vs_knext->vs_start == 0 && vsp->vs_kprev->vs_start == 0)
-		vmp->vm_freemap &= ~(
-			1UL << (kmem_highbit(vsp->vs_end - vsp->vs_start) - 1));
-	klist_delete(vsp);
-}
-
-vmem_seg_t **vmem_hash_bucket(vmem_t *vmp, uintptr_t addr)
-{
-	size_t s = vmp->vm_hash_shift;
-	uintptr_t h = addr + (addr >> s) + (addr >> 2 * s);
-
-	return &vmp->vm_hash_table[(h >> vmp->vm_qshift) & vmp->vm_hash_mask];
-}
-
-static void hash_insert(vmem_t *vmp, vmem_seg_t *vsp)
-{
-	vmem_seg_t **bucket = vmem_hash_bucket(vmp, vsp->vs_start);
-
-	vsp->vs_type = VMEM_ALLOC;
-	vsp->vs_kind = (uint8_t)request.kind;
-	vsp->vs_knext = *bucket;
-	*bucket = vsp;
-	if (vmem_seg_size == VMEM_SEG_FULL) {
-		vsp->vs_thread = kmem_tid();
-		vsp->vs_stack = request.stack;
-		vsp->vs_timestamp = kmem_now();
-	}
-	KM_ADD(vmp->vm_kstat.vk_alloc, 1);
-	KM_ADD(vmp->vm_kstat.vk_mem_inuse, vsp->vs_end - vsp->vs_start);
-}
-
-static vmem_seg_t *hash_delete(vmem_t *vmp, uintptr_t addr, size_t bytes)
-{
-	vmem_seg_t **link = vmem_hash_bucket(vmp, addr);
-	vmem_seg_t *vsp;
-
-	vmp->vm_kstat.vk_lookup++;
-	while ((vsp = *link) != NULL && vsp->vs_start != addr) {
-		vmp->vm_kstat.vk_search++;
-		link = &vsp->vs_knext;
-	}
-	if (!vsp) {
-		kmem_mutex_exit(&vmp->vm_lock);
-		kmem_panic("vmem_hash_delete(%p, %lx, %lu): bad free",
-			   (void *)vmp, addr, bytes);
-	}
-	if (vsp->vs_end - vsp->vs_start != bytes) {
-		size_t expect = vsp->vs_end - vsp->vs_start;
-
-		kmem_mutex_exit(&vmp->vm_lock);
-		kmem_panic(
-			"vmem_hash_delete(%p, %lx, %lu): wrong size (expect %lu)",
-			(void *)vmp, addr, bytes, expect);
-	}
-	*link = vsp->vs_knext;
-	__atomic_store_n(&vmp->vm_kstat.vk_free, vmp->vm_kstat.vk_free + 1,
-			 __ATOMIC_RELEASE);
-	KM_ADD(vmp->vm_kstat.vk_mem_inuse, -bytes);
-	return vsp;
-}
-
-size_t vmem_seg_bytes(vmem_t *vmp, const void *addr)
-{
-	vmem_seg_t *vsp;
-	size_t bytes = 0;
-
-	kmem_mutex_enter(&vmp->vm_lock);
-	for (vsp = *vmem_hash_bucket(vmp, (uintptr_t)addr); vsp;
-	     vsp = vsp->vs_knext)
-		if (vsp->vs_start == (uintptr_t)addr)
-			bytes = vsp->vs_end - vsp->vs_start;
-	kmem_mutex_exit(&vmp->vm_lock);
-	return bytes;
-}
-
-struct kmem_event vmem_event_of(const vmem_seg_t *vsp)
-{
-	struct kmem_event event = {0};
-
-	if (vmem_seg_size < VMEM_SEG_FULL)
-		return event; /* those members are not there */
-	event.ev_time = vsp->vs_timestamp;
-	event.ev_thread = vsp->vs_thread;
-	event.ev_stack = vsp->vs_stack;
-	event.ev_what = KMEM_WHAT_ALLOC;
-	event.ev_kind = vsp->vs_kind;
-	return event;
-}
-
-struct kmem_event vmem_seg_event(vmem_t *vmp, const void *addr)
-{
-	struct kmem_event event = {0};
-	vmem_seg_t *vsp;
-
-	kmem_mutex_enter(&vmp->vm_lock);
-	for (vsp = *vmem_hash_bucket(vmp, (uintptr_t)addr); vsp;
-	     vsp = vsp->vs_knext)
-		if (vsp->vs_start == (uintptr_t)addr)
-			event = vmem_event_of(vsp);
-	kmem_mutex_exit(&vmp->vm_lock);
-	return event;
-}
-
-/* ---- segments and spans ---- */
-
-static vmem_seg_t *seg_create(vmem_t *vmp, vmem_seg_t *behind, uintptr_t start,
-			      uintptr_t end)
-{
-	vmem_seg_t *vsp = vmem_getseg(vmp);
-
-	vsp->vs_start = start;
-	vsp->vs_end = end;
-	vsp->vs_type = 0;
-	vsp->vs_import = 0;
-	vsp->vs_kind = 0;
-	alist_insert(behind, vsp);
-	return vsp;
-}
-
-static void seg_destroy(vmem_t *vmp, vmem_seg_t *vsp)
-{
-	alist_delete(vsp);
-	vmem_putseg(vmp, vsp);
-}
-
-vmem_seg_t *vmem_span_create(vmem_t *vmp, void *addr, size_t bytes, int import)
-{
-	uintptr_t start = (uintptr_t)addr;
-	vmem_seg_t *next = &vmp->vm_seg0;
-	vmem_seg_t *span, *vsp;
-
-	if (P2PHASE(start | bytes, vmp->vm_quantum) != 0)
-		kmem_panic("vmem_span_create(%p, %p, %lu): misaligned",
-			   (void *)vmp, addr, bytes);
-	if (!import) /* spans of our own are kept in address order */
-		while (next->vs_kprev != &vmp->vm_seg0 &&
-		       next->vs_kprev->vs_start > start)
-			next = next->vs_kprev;
-	span = seg_create(vmp, next->vs_aprev, start, start + bytes);
-	span->vs_type = VMEM_SPAN;
-	span->vs_import = (uint8_t)import;
-	klist_insert(next->vs_kprev, span);
-	vsp = seg_create(vmp, span, start, start + bytes);
-	freelist_insert(vmp, vsp);
-	KM_ADD(vmp->vm_kstat.vk_mem_total, bytes);
-	if (import)
-		vmp->vm_kstat.vk_mem_import += bytes;
-	return vsp;
-}
-
-/** Puts an import in front of or behind the span it is a neighbour of, and
- * returns the free segment it then is part of; NULL: it has no neighbour. */
-static vmem_seg_t *span_extend(vmem_t *vmp, void *addr, size_t bytes)
-{
-	uintptr_t start = (uintptr_t)addr;
-	vmem_seg_t *seg0 = &vmp->vm_seg0;
-	vmem_seg_t *span = seg0->vs_knext;
-	vmem_seg_t *behind,
-		*edge; /* of what is new, and what it may merge with */
-
-	while (span != seg0 &&
-	       (!span->vs_import ||
-		(span->vs_start != start + bytes && span->vs_end != start)))
-		span = span->vs_knext;
-	if (span == seg0)
-		return NULL;
-	KM_ADD(vmp->vm_kstat.vk_mem_total, bytes);
-	vmp->vm_kstat.vk_mem_import += bytes;
-	if (span->vs_end == start) {
-		behind = edge = span->vs_knext->vs_aprev;
-		span->vs_end += bytes;
-	} else {
-		behind = span;
-		edge = span->vs_anext;
-		span->vs_start = start;
-	}
-	if (edge->vs_type != VMEM_FREE) {
-		edge = seg_create(vmp, behind, start, start + bytes);
-	} else {
-		freelist_delete(vmp, edge);
-		if (edge->vs_start > start)
-			edge->vs_start = start;
-		else
-			edge->vs_end += bytes;
-	}
-	freelist_insert(vmp, edge);
-	return edge;
-}
-
-/** What comes before a segment, markers left out. */
-static vmem_seg_t *before(const vmem_seg_t *vsp)
-{
-	vmem_seg_t *prev = vsp->vs_aprev;
-
-	while (prev->vs_type == VMEM_ROTOR || prev->vs_type == VMEM_WALKER)
-		prev = prev->vs_aprev;
-	return prev;
-}
-
-/** Removes the span that vsp fills and vsp itself. */
-static void span_destroy(vmem_t *vmp, vmem_seg_t *vsp)
-{
-	vmem_seg_t *span = before(vsp);
-	size_t bytes = vsp->vs_end - vsp->vs_start;
-
-	KM_ADD(vmp->vm_kstat.vk_mem_total, -bytes);
-	if (span->vs_import)
-		vmp->vm_kstat.vk_mem_import -= bytes;
-	klist_delete(span);
-	seg_destroy(vmp, vsp);
-	seg_destroy(vmp, span);
-}
-
-/** Does a free segment fill a span that must go back (I5)? */
-static int fills_import(vmem_t *vmp, const vmem_seg_t *vsp)
-{
-	const vmem_seg_t *span = before(vsp);
-
-	return vmp->vm_source_free && span->vs_type == VMEM_SPAN &&
-	       span->vs_import && span->vs_start == vsp->vs_start &&
-	       span->vs_end == vsp->vs_end &&
-	       !(vmp == vmem_heap && vmem_heap_keeps());
-}
-
-/** Takes a free segment, which is on no list, out of its span: that shrinks or,
- * when the segment has neighbours on both sides, becomes two; its tag is then
- * the second one's. */
-static void span_cut(vmem_t *vmp, vmem_seg_t *span, vmem_seg_t *vsp)
-{
-	uintptr_t start = vsp->vs_start;
-	uintptr_t end = span->vs_end;
-
-	KM_ADD(vmp->vm_kstat.vk_mem_total, start - vsp->vs_end);
-	vmp->vm_kstat.vk_mem_import -= vsp->vs_end - start;
-	if (span->vs_start == start) {
-		span->vs_start = vsp->vs_end;
-		seg_destroy(vmp, vsp);
-		return;
-	}
-	span->vs_end = start;
-	if (vsp->vs_end == end) {
-		seg_destroy(vmp, vsp);
-		return;
-	}
-	vsp->vs_start = vsp->vs_end;
-	vsp->vs_end = end;
-	vsp->vs_type = VMEM_SPAN;
-	vsp->vs_import = span->vs_import;
-	klist_insert(span, vsp);
-}
-
-void vmem_heap_release(void)
-{
-	vmem_t *vmp = vmem_heap;
-	vmem_seg_t *vsp, *next, *span;
-
-	kmem_mutex_enter(&vmp->vm_lock);
-	/* the heads of the lists begin at 0 */
-	for (vsp = (vmem_seg_t *)&vmp->vm_freelist[0]; vsp; vsp = next) {
-		void *addr = (void *)vsp->vs_start;
-		size_t bytes = vsp->vs_end - vsp->vs_start;
-
-		next = vsp->vs_knext;
-		if (!addr || bytes < vmp->vm_min_import)
-			continue;
-		span = vsp->vs_aprev;
-		while (span->vs_type != VMEM_SPAN)
-			span = span->vs_aprev;
-		if (!span->vs_import)
-			continue;
-		freelist_delete(vmp, vsp);
-		if (span->vs_start == vsp->vs_start &&
-		    span->vs_end == vsp->vs_end)
-			span_destroy(vmp, vsp);
-		else
-			span_cut(vmp, span, vsp);
-		vmp->vm_source_free(vmp->vm_source, addr, bytes);
-	}
-	kmem_mutex_exit(&vmp->vm_lock);
-}
-
-/**
- * Ends an operation that made vsp, which is on no list, free and merged: gives
- * a whole import back, else files it.  Drops vm_lock.
- */
-static void settle_free(vmem_t *vmp, vmem_seg_t *vsp)
-{
-	void *addr = (void *)vsp->vs_start;
-	size_t bytes = vsp->vs_end - vsp->vs_start;
-
-	if (!fills_import(vmp, vsp)) {
-		freelist_insert(vmp, vsp);
-		kmem_mutex_exit(&vmp->vm_lock);
-		return;
-	}
-	span_destroy(vmp, vsp);
-	kmem_cv_broadcast(&vmp->vm_cv); /* there is room below a limit */
-	kmem_mutex_exit(&vmp->vm_lock);
-	vmp->vm_source_free(vmp->vm_source, addr, bytes);
-}
-
-/**
- * Carves [addr, addr + bytes) out of a free segment.  Takes at most two tags.
- */
-static vmem_seg_t *seg_alloc(vmem_t *vmp, vmem_seg_t *vsp, uintptr_t addr,
-			     size_t bytes)
-{
-	uintptr_t end = addr + P2ROUNDUP(bytes, vmp->vm_quantum);
-
-	if (vmp == vmem_heap)
-		vmem_heap_took(bytes);
-	freelist_delete(vmp, vsp);
-	if (vsp->vs_end != end)
-		freelist_insert(vmp, seg_create(vmp, vsp, end, vsp->vs_end));
-	if (vsp->vs_start != addr) {
-		vmem_seg_t *front = vsp;
-
-		vsp = seg_create(vmp, front, addr, end);
-		front->vs_end = addr;
-		freelist_insert(vmp, front);
-	}
-	vsp->vs_end = addr + bytes; /* I4 */
-	hash_insert(vmp, vsp);
-	return vsp;
-}
-
-void vmem_advance(vmem_t *vmp, vmem_seg_t *walker, vmem_seg_t *behind)
-{
-	vmem_seg_t *prev = walker->vs_aprev;
-	vmem_seg_t *next = walker->vs_anext;
-
-	alist_delete(walker);
-	if (behind == walker)
-		behind = prev;
-	if (behind)
-		alist_insert(behind, walker);
-	/* the marker may have kept two free neighbours apart (I2) */
-	if (prev->vs_type != VMEM_FREE || next->vs_type != VMEM_FREE ||
-	    prev->vs_anext != next)
-		return;
-	freelist_delete(vmp, prev);
-	freelist_delete(vmp, next);
-	prev->vs_end = next->vs_end;
-	seg_destroy(vmp, next);
-	settle_free(vmp, prev);
-	kmem_mutex_enter(&vmp->vm_lock);
-}
 
 /* ---- allocation ---- */
 
@@ -480,7 +67,7 @@ static vmem_seg_t *instant_fit(vmem_t *vmp, size_t bytes)
 			return NULL;
 		floor_bytes = 1UL << kmem_highbit(bytes);
 	}
-	list = lowbit(P2ALIGN(vmp->vm_freemap, floor_bytes));
+	list = vmem_lowbit(P2ALIGN(vmp->vm_freemap, floor_bytes));
 	return list ? vmp->vm_freelist[list - 1].vs_knext : NULL;
 }
 
@@ -620,7 +207,7 @@ static vmem_seg_t *import_span(vmem_t *vmp, const struct want *w, int vmflag,
 		ret_spare->bytes = bytes;
 		return vsp;
 	}
-	vsp = vmp == vmem_heap ? span_extend(vmp, addr, bytes) : NULL;
+	vsp = vmp == vmem_heap ? vmem_span_extend(vmp, addr, bytes) : NULL;
 	if (!vsp)
 		vsp = vmem_span_create(vmp, addr, bytes, 1);
 	*ret_addr = place(vsp, w);
@@ -716,9 +303,9 @@ static int wait_for_memory(vmem_t *vmp, const struct want *w, int vmflag,
 	if ((vmflag & VM_ABORT) || (vmflag & (VM_NOSLEEP | VM_NORMALPRI)) ==
 					   (VM_NOSLEEP | VM_NORMALPRI))
 		return GIVE_UP;
-	if (!request.has_reaped && !vmem_is_populating() &&
+	if (!vmem_request.has_reaped && !vmem_is_populating() &&
 	    (vmp->vm_source_alloc || vmp->vm_ncaches)) {
-		request.has_reaped = *has_looked = 1;
+		vmem_request.has_reaped = *has_looked = 1;
 		kmem_mutex_exit(&vmp->vm_lock);
 		if (vmp->vm_cflags & VMC_IDENTIFIER)
 			kmem_reap_idspace();
@@ -727,7 +314,7 @@ static int wait_for_memory(vmem_t *vmp, const struct want *w, int vmflag,
 		kmem_mutex_enter(&vmp->vm_lock);
 		return LOOK_AGAIN;
 	}
-	if (request.has_reaped && !*has_looked) {
+	if (vmem_request.has_reaped && !*has_looked) {
 		*has_looked = 1;
 		return LOOK_HERE;
 	}
@@ -796,7 +383,7 @@ static void *xalloc(vmem_t *vmp, const struct want *w, int vmflag)
 				addr += P2ALIGN(seg_limit(vsp, w) - addr -
 							w->bytes,
 						w->align);
-			(void)seg_alloc(vmp, vsp, addr, w->bytes);
+			(void)vmem_seg_alloc(vmp, vsp, addr, w->bytes);
 			return xalloc_done(vmp, addr, &me, &spare);
 		}
 		how = wait_for_memory(vmp, w, vmflag, &has_looked, &me);
@@ -829,7 +416,7 @@ static void *alloc_plain(vmem_t *vmp, size_t bytes, int vmflag)
 	addr = vsp->vs_start;
 	if (vmflag & VM_ENDALLOC)
 		addr = vsp->vs_end - P2ROUNDUP(bytes, vmp->vm_quantum);
-	(void)seg_alloc(vmp, vsp, addr, bytes);
+	(void)vmem_seg_alloc(vmp, vsp, addr, bytes);
 	kmem_mutex_exit(&vmp->vm_lock);
 	return (void *)addr;
 }
@@ -866,7 +453,7 @@ static void *alloc_next(vmem_t *vmp, size_t bytes, int vmflag)
 			vsp = vsp->vs_anext;
 		if (vsp != rotor && !is_beyond(vmp, bytes, vmflag)) {
 			addr = vsp->vs_start;
-			vsp = seg_alloc(vmp, vsp, addr, bytes);
+			vsp = vmem_seg_alloc(vmp, vsp, addr, bytes);
 			wake_from(vmp, &me);
 			vmem_advance(vmp, rotor, vsp);
 			kmem_mutex_exit(&vmp->vm_lock);
@@ -886,23 +473,23 @@ static void *alloc_next(vmem_t *vmp, size_t bytes, int vmflag)
 /** Begins a request of this thread: notes who asks, outermost call only. */
 static void request_begin(int kind)
 {
-	if (request.depth++ > 0)
+	if (vmem_request.depth++ > 0)
 		return;
-	request.kind = kind;
-	request.has_reaped = 0;
-	request.stack = 0;
+	vmem_request.kind = kind;
+	vmem_request.has_reaped = 0;
+	vmem_request.stack = 0;
 	if (vmem_seg_size == VMEM_SEG_FULL)
-		request.stack = kmem_stack_capture();
+		vmem_request.stack = kmem_stack_capture();
 }
 
 /** Ends it; a hash table that became too small grows here, outside locks: the
  * arena's, and those of what it imported from. */
 static void request_end(vmem_t *vmp)
 {
-	for (; vmp && request.depth == 1; vmp = vmp->vm_source)
+	for (; vmp && vmem_request.depth == 1; vmp = vmp->vm_source)
 		if (vmem_nallocated(vmp) > 2 * KM_PEEK(vmp->vm_hash_mask) + 2)
 			vmem_hash_rescale(vmp);
-	request.depth--;
+	vmem_request.depth--;
 }
 
 /** Should this request fail for the sake of a test? */
@@ -1010,24 +597,24 @@ void vmem_xfree(vmem_t *vmp, void *addr, size_t size)
 	int is_much = 0;
 
 	kmem_mutex_enter(&vmp->vm_lock);
-	vsp = hash_delete(vmp, (uintptr_t)addr, size);
+	vsp = vmem_hash_delete(vmp, (uintptr_t)addr, size);
 	vsp->vs_end = P2ROUNDUP(vsp->vs_end, vmp->vm_quantum);
 	near = vsp->vs_anext;
 	if (near->vs_type == VMEM_FREE) {
-		freelist_delete(vmp, near);
+		vmem_freelist_delete(vmp, near);
 		vsp->vs_end = near->vs_end;
-		seg_destroy(vmp, near);
+		vmem_seg_destroy(vmp, near);
 	}
 	near = vsp->vs_aprev;
 	if (near->vs_type == VMEM_FREE) {
-		freelist_delete(vmp, near);
+		vmem_freelist_delete(vmp, near);
 		near->vs_end = vsp->vs_end;
-		seg_destroy(vmp, vsp);
+		vmem_seg_destroy(vmp, vsp);
 		vsp = near;
 	}
 	if (vmp == vmem_heap)
 		is_much = vmem_heap_gave(size);
-	settle_free(vmp, vsp);
+	vmem_settle_free(vmp, vsp);
 	if (is_much)
 		vmem_heap_trim();
 }
