@@ -389,6 +389,7 @@ void kmem_cache_destroy(kmem_cache_t *cp)
 	if (kmem_update_detach(cp))
 		return;
 	kmem_magazine_purge(cp);
+	kmem_firewall_forget(cp);
 	if (cp->cache_buftotal != 0) {
 		kmem_warn("kmem_cache_destroy: '%s' (%p) not empty",
 			  cp->cache_name, (void *)cp);

@@ -56,8 +56,9 @@ static int visit_log(kmem_log_header_t *lhp, visit_fn *visit, void *arg)
 
 /* the locks under which caches and arenas come and go */
 static kmem_mutex_t *const list_locks[] = {
-	&kmem_init_lock,     &kmem_align_lock, &kmem_list_lock, &vmem_list_lock,
-	&vmem_populate_lock, &kmem_wait_lock,  &kmem_rmap_lock,
+	&kmem_firewall_lock, &kmem_init_lock, &kmem_align_lock,
+	&kmem_list_lock,     &vmem_list_lock, &vmem_populate_lock,
+	&kmem_wait_lock,     &kmem_rmap_lock,
 };
 #define NLIST_LOCKS (sizeof(list_locks) / sizeof(*list_locks))
 

@@ -122,6 +122,8 @@ typedef struct kmem_slab {
 	uint32_t slab_later : 2;   /* answers LATER in a row */
 	uint32_t slab_nomove : 1;  /* no source of moves */
 	uint32_t slab_pending : 1; /* slab_stuck is to be moved */
+	uint32_t slab_walled : 1;  /* freed; its memory cannot be touched
+				    * (kmem_firewall.c) */
 } kmem_slab_t;
 
 typedef struct kmem_magazine {

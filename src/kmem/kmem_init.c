@@ -23,7 +23,6 @@
 #include "kmem_pattern.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -154,14 +153,14 @@ static void logs_init(void)
  * the heap the allocator's own may lie there, and who writes before a buffer is
  * not to reach it.  Behind a buffer is its tag.
  */
-static void *data_alloc(vmem_t *vmp, size_t bytes, int vmflag)
+void *kmem_data_alloc(vmem_t *vmp, size_t bytes, int vmflag)
 {
 	char *p = vmem_alloc(vmp, bytes + KMEM_PAGE, vmflag);
 
 	return p ? p + KMEM_PAGE : NULL;
 }
 
-static void data_free(vmem_t *vmp, void *addr, size_t bytes)
+void kmem_data_free(vmem_t *vmp, void *addr, size_t bytes)
 {
 	vmem_free(vmp, (char *)addr - KMEM_PAGE, bytes + KMEM_PAGE);
 }
@@ -170,80 +169,8 @@ static vmem_t *data_arena(const char *name, size_t qcache_max)
 {
 	if (!(kmem_flags & KMF_CHECKED))
 		return page_arena(name, vmem_heap, qcache_max, 0);
-	return vmem_create(name, NULL, 0, KMEM_PAGE, data_alloc, data_free,
-			   vmem_heap, qcache_max, VM_SLEEP);
-}
-
-/*
- * Guard pages.  Each takes two mappings, of which a process may have so many
- * only (vm.max_map_count); with none left no memory can be had at all, by nobody
- * in the process.  So guards take three quarters of them, and what is allocated
- * then has an ordinary page behind it.  The page map knows which: that page is
- * KMEM_PAGE_FREED there, which says as little about it as nothing does.
- */
-#define MAP_COUNT 65530 /* the system's default */
-
-static long guards_left;
-
-/** How many guard pages there may be. */
-static long guards_max(void)
-{
-	char text[24] = "";
-	size_t n = 0;
-	int saved = errno;
-	long fd = syscall(SYS_openat, AT_FDCWD, "/proc/sys/vm/max_map_count",
-			  O_RDONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		(void)syscall(SYS_read, fd, text, sizeof(text) - 1);
-		(void)syscall(SYS_close, fd);
-	}
-	errno = saved;
-	for (const char *p = text; *p >= '0' && *p <= '9' && n < INT32_MAX; p++)
-		n = n * 10 + (size_t)(*p - '0');
-	return (long)(n ? n : MAP_COUNT) / 4 * 3 / 2;
-}
-
-/** Makes a page unreachable, if it may be one of the guards. */
-static int guard_take(char *page)
-{
-	if (__atomic_sub_fetch(&guards_left, 1, __ATOMIC_RELAXED) >= 0 &&
-	    kmem_sys_protect(page, KMEM_PAGE, 0) == 0) {
-		kmem_pagemap_clear(page, KMEM_PAGE);
-		return 1;
-	}
-	__atomic_add_fetch(&guards_left, 1, __ATOMIC_RELAXED);
-	return 0;
-}
-
-/** Memory with a guard page behind it. */
-static void *firewall_alloc(vmem_t *vmp, size_t bytes, int vmflag)
-{
-	static int has_warned;
-	char *p = data_alloc(vmp, bytes + KMEM_PAGE, vmflag | VM_NEXTFIT);
-
-	if (!p || guard_take(p + bytes))
-		return p;
-	if (kmem_pagemap_set(p + bytes, KMEM_PAGE, KMEM_PAGE_FREED) != 0) {
-		data_free(vmp, p, bytes + KMEM_PAGE);
-		return NULL;
-	}
-	if (!__atomic_exchange_n(&has_warned, 1, __ATOMIC_RELAXED))
-		kmem_warn("firewall: no more guard pages (vm.max_map_count)");
-	return p;
-}
-
-static void firewall_free(vmem_t *vmp, void *addr, size_t bytes)
-{
-	char *guard = (char *)addr + bytes;
-
-	if (kmem_pagemap_get(guard) == KMEM_PAGE_FREED)
-		kmem_pagemap_clear(guard, KMEM_PAGE);
-	else if (kmem_sys_protect(guard, KMEM_PAGE, 1) == 0)
-		__atomic_add_fetch(&guards_left, 1, __ATOMIC_RELAXED);
-	else
-		return; /* the page cannot be used again: the range is lost */
-	data_free(vmp, addr, bytes + KMEM_PAGE);
+	return vmem_create(name, NULL, 0, KMEM_PAGE, kmem_data_alloc,
+			   kmem_data_free, vmem_heap, qcache_max, VM_SLEEP);
 }
 
 static void data_arenas_init(void)
@@ -259,9 +186,10 @@ static void data_arenas_init(void)
 	kmem_oversize_arena->vm_mtbf = (uint32_t)kmem_options.mtbf;
 	if (kmem_options.minfirewall == SIZE_MAX)
 		return;
-	guards_left = guards_max();
-	va = vmem_create("kmem_firewall_va", NULL, 0, KMEM_PAGE, firewall_alloc,
-			 firewall_free, vmem_heap, 0, VM_SLEEP);
+	kmem_firewall_init();
+	va = vmem_create("kmem_firewall_va", NULL, 0, KMEM_PAGE,
+			 kmem_firewall_map, kmem_firewall_unmap, vmem_heap, 0,
+			 VM_SLEEP);
 	kmem_firewall_arena = page_arena("kmem_firewall", va, 0, 0);
 }
 

@@ -6,7 +6,7 @@
  * snapshot (kmem_fork.c):
  *
  *   the gate (kmem_gate.c),
- *   kmem_init_lock, kmem_align_lock, kmem_list_lock,
+ *   kmem_firewall_lock, kmem_init_lock, kmem_align_lock, kmem_list_lock,
  *   vmem_list_lock, vmem_populate_lock, kmem_wait_lock, kmem_rmap_lock,
  *   of each cache: cache_lock, cc_lock by index, cache_depot_lock,
  *   each vm_lock, vmem_segfree_lock,
@@ -288,6 +288,8 @@ KM_HIDDEN void kmem_slab_give(kmem_cache_t *cp, kmem_thread_t *th,
 KM_HIDDEN void *kmem_slab_take(kmem_cache_t *cp);
 /** Gives the memory of an empty slab back. */
 KM_HIDDEN void kmem_slab_release(kmem_cache_t *cp, kmem_slab_t *sp);
+/** Frees a walled slab of a firewalled cache. */
+KM_HIDDEN void kmem_slab_unwall(kmem_cache_t *cp, kmem_slab_t *sp);
 /** Gives a buffer back to its slab; an empty slab is destroyed. */
 KM_HIDDEN void kmem_slab_free(kmem_cache_t *cp, void *buf, int kind);
 /** The slab of this cache that holds an address, or NULL; for reports: takes
@@ -606,6 +608,26 @@ KM_HIDDEN void kmem_log_use_runs(kmem_log_header_t *lhp);
 KM_HIDDEN void *kmem_log_enter(kmem_log_header_t *lhp, const void *data,
 			       size_t bytes);
 
+/* ---- the firewall (kmem_firewall.c) ----------------------------------- */
+
+extern KM_HIDDEN kmem_mutex_t kmem_firewall_lock;
+
+/** Prepares it, before there is an arena of it. */
+KM_HIDDEN void kmem_firewall_init(void);
+/** Memory with a guard page behind it: the source of kmem_firewall_va. */
+KM_HIDDEN void *kmem_firewall_map(vmem_t *vmp, size_t bytes, int vmflag);
+KM_HIDDEN void kmem_firewall_unmap(vmem_t *vmp, void *addr, size_t bytes);
+/** Walls a slab whose buffer was freed, or frees it where that cannot be. */
+KM_HIDDEN void kmem_firewall_keep(kmem_cache_t *cp, kmem_slab_t *sp);
+/** Frees the walled slabs of a cache. */
+KM_HIDDEN void kmem_firewall_forget(kmem_cache_t *cp);
+/** Frees all walled slabs. */
+KM_HIDDEN void kmem_firewall_reap(void);
+
+/** Pages of the program with one before them that nobody uses. */
+KM_HIDDEN void *kmem_data_alloc(vmem_t *vmp, size_t bytes, int vmflag);
+KM_HIDDEN void kmem_data_free(vmem_t *vmp, void *addr, size_t bytes);
+
 /* ---- address to slab (kmem_pagemap.c) --------------------------------- */
 
 /** Sets the entry of every page of a range; 0, or -1 for want of memory. */
@@ -695,6 +717,8 @@ KM_HIDDEN void *kmem_sys_map(size_t bytes);
 KM_HIDDEN int kmem_sys_unmap(void *addr, size_t bytes);
 /** Makes pages unreachable, or readable and writable again; 0 or -1. */
 KM_HIDDEN int kmem_sys_protect(void *addr, size_t bytes, int is_open);
+/** Gives the memory of a range back and makes its addresses unreachable. */
+KM_HIDDEN int kmem_sys_wall(void *addr, size_t bytes);
 /** Drops the content of anonymous pages: they read as zeros; 0 or -1. */
 KM_HIDDEN int kmem_sys_zero(void *addr, size_t bytes);
 /** Asks for huge pages where they fit. */

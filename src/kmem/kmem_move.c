@@ -567,7 +567,8 @@ void kmem_cache_set_move(kmem_cache_t *cp,
 		kmem_panic("kmem_cache_set_move: '%s' (%p) cannot be moved",
 			   cp->cache_name, (void *)cp);
 	cp->cache_move = move;
-	if (cp->cache_maxchunks < 2 || cp->cache_maxchunks > MAX_CHUNKS)
+	if (cp->cache_maxchunks < 2 || cp->cache_maxchunks > MAX_CHUNKS ||
+	    (cp->cache_flags & KMF_FIREWALL))
 		return; /* a slab is one object */
 	kmd = vmem_alloc(kmem_cache_arena, sizeof(*kmd), VM_SLEEP);
 	memset(kmd, 0, sizeof(*kmd));

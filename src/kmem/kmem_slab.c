@@ -19,7 +19,8 @@
  *   I1  slab_refcnt counts what is outside this layer, in magazines too;
  *       the free list has slab_chunks - slab_refcnt members
  *   I2  a slab is on the complete list iff slab_refcnt == slab_chunks, else on
- *       the partial list; an empty slab is destroyed at once
+ *       the partial list; an empty slab is destroyed at once, or walled
+ *       (kmem_firewall.c): behind all others of that list, and never used again
  *   I3  cache_buftotal is the sum of slab_chunks, cache_bufslab of the free
  *   I4  of a hashed cache, exactly the allocated buffers are in the hash
  *   I5  free lists are built in ascending order and used from the head, so the
@@ -32,6 +33,12 @@
 #include "kmem_thread.h"
 
 #include <string.h>
+
+/** Do slabs of the cache have a guard page, and stay when they are freed? */
+static inline int is_firewalled(const kmem_cache_t *cp)
+{
+	return KM_UNLIKELY((cp->cache_flags & KMF_FIREWALL) != 0);
+}
 
 /** Are the cache's slabs in the page map?  Those of memory are. */
 static int is_mapped(const kmem_cache_t *cp)
@@ -380,7 +387,8 @@ static int partial_enter(kmem_cache_t *cp, int kmflag)
 	int is_new = 0;
 
 	kmem_mutex_enter(&cp->cache_lock);
-	while (!cp->cache_partial_slabs) {
+	while (!cp->cache_partial_slabs ||
+	       cp->cache_partial_slabs->slab_walled) {
 		kmem_mutex_exit(&cp->cache_lock);
 		kmem_update_if_due();
 		if (slab_add(cp, kmflag) != 0)
@@ -542,7 +550,7 @@ kmem_slab_t *kmem_slab_find(kmem_cache_t *cp, const void *buf)
 
 		for (kmem_slab_t *sp = heads[i]; sp && left-- > 0;
 		     sp = sp->slab_next)
-			if (holds(sp, buf))
+			if (holds(sp, buf) && !sp->slab_walled)
 				return sp;
 	}
 	return NULL;
@@ -606,6 +614,23 @@ static void audit_free(kmem_cache_t *cp, kmem_bufctl_audit_t *bcap, void *buf,
 	kmem_gone_note(&gone);
 }
 
+/** Takes an empty slab out of its cache; cache_lock is held. */
+static void forget_slab(kmem_cache_t *cp, kmem_slab_t *sp)
+{
+	partial_remove(cp, sp);
+	cp->cache_slab_destroy++;
+	KM_ADD(cp->cache_buftotal, -(uint64_t)sp->slab_chunks);
+	cp->cache_bufslab -= sp->slab_chunks;
+}
+
+void kmem_slab_unwall(kmem_cache_t *cp, kmem_slab_t *sp)
+{
+	kmem_mutex_enter(&cp->cache_lock);
+	forget_slab(cp, sp);
+	kmem_mutex_exit(&cp->cache_lock);
+	kmem_slab_release(cp, sp);
+}
+
 /** Puts a buffer on its slab's list; 1 when that emptied the slab. */
 static int give_buffer(kmem_cache_t *cp, kmem_slab_t *sp, kmem_bufctl_t *bcp)
 {
@@ -626,10 +651,11 @@ static int give_buffer(kmem_cache_t *cp, kmem_slab_t *sp, kmem_bufctl_t *bcp)
 			kmem_partial_update(cp, sp);
 		return 0;
 	}
-	partial_remove(cp, sp);
-	cp->cache_slab_destroy++;
-	KM_ADD(cp->cache_buftotal, -(uint64_t)sp->slab_chunks);
-	cp->cache_bufslab -= sp->slab_chunks;
+	if (is_firewalled(cp)) {
+		sp->slab_walled = 1;
+		return 1;
+	}
+	forget_slab(cp, sp);
 	return KM_LIKELY(!cp->cache_defrag) || !kmem_move_bury(cp, sp);
 }
 
@@ -660,7 +686,11 @@ void kmem_slab_free(kmem_cache_t *cp, void *buf, int kind)
 		kmem_move_given(sp, buf);
 	is_empty = give_buffer(cp, sp, bcp);
 	kmem_mutex_exit(&cp->cache_lock);
-	if (is_empty)
+	if (!is_empty)
+		return;
+	if (is_firewalled(cp))
+		kmem_firewall_keep(cp, sp);
+	else
 		kmem_slab_release(cp, sp);
 }
 

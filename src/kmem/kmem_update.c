@@ -237,6 +237,7 @@ void kmem_reap(void)
 	kmem_thread_reap();
 	for_each_cache(reap_cache);
 	for_each_cache(trim_cache);
+	kmem_firewall_reap();
 	vmem_heap_release();
 	vmem_heap_trim();
 	release();

@@ -192,7 +192,10 @@ static inline int check_cache(kmem_cache_t *cp)
 	}
 	for (kmem_slab_t *sp = cp->cache_partial_slabs; sp;
 	     sp = sp->slab_next) {
-		if (sp->slab_refcnt == 0 || sp->slab_refcnt >= sp->slab_chunks)
+		if ((sp->slab_refcnt == 0) != sp->slab_walled ||
+		    sp->slab_refcnt >= sp->slab_chunks ||
+		    (sp->slab_walled && sp->slab_next &&
+		     !sp->slab_next->slab_walled))
 			BROKEN("%s: partial slab is not", cp->cache_name);
 		nbroken += check_slab(cp, sp);
 		nslabs++;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Large buffers end at a page that cannot be touched, small ones have guards:
- * KMEM_DEBUG=guards,firewall=2000. */
+ * KMEM_DEBUG=guards,firewall=2000.  What was freed cannot be touched either. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -42,6 +42,24 @@ expect_text(const char *fmt, ...)
 		fail_msg("no \"%s\" in: %s", text, kmem_error_buffer);
 }
 
+/* does a child that reads or writes there die of it? */
+static int faults(volatile char *at, int is_write)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		signal(SIGSEGV, SIG_DFL);
+		if (is_write)
+			*at = 1;
+		else
+			(void)*at;
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
 static void large_buffers_end_at_a_guard_page(void **state)
 {
 	static const size_t sizes[] = {2048, 4096, 9216, 131072};
@@ -49,24 +67,91 @@ static void large_buffers_end_at_a_guard_page(void **state)
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
 		char *p = get(sizes[i]);
-		int status = 0;
-		pid_t pid;
 
 		assert_int_equal((uintptr_t)(p + sizes[i]) % 4096, 0);
 		assert_int_equal(kmem_usable(p), sizes[i]);
 		memset(p, 1, sizes[i]);
-		pid = fork();
-		if (pid == 0) {
-			signal(SIGSEGV, SIG_DFL);
-			((volatile char *)p)[sizes[i]] = 1;
-			_exit(0);
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_true(WIFSIGNALED(status));
-		assert_int_equal(WTERMSIG(status), SIGSEGV);
+		assert_true(faults(p + sizes[i], 1));
 		put(p);
 	}
 	assert_int_equal(reported(), -1);
+}
+
+static void a_freed_buffer_cannot_be_touched(void **state)
+{
+	static const size_t sizes[] = {2048, 4096, 9000, 131072};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		char *p = get(sizes[i]);
+
+		assert_false(faults(p, 1));
+		put(p);
+		assert_true(faults(p, 0));
+		assert_true(faults(p, 1));
+		assert_true(faults(p + sizes[i] - 1, 0));
+	}
+	assert_int_equal(check_all(), 0);
+}
+
+/* bytes of the process that are in memory */
+static size_t resident(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	size_t total = 0, pages = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%zu %zu", &total, &pages), 2);
+	fclose(f);
+	return pages * 4096;
+}
+
+/* of all the sizes together the last 16384 freed stay away */
+static void addresses_are_used_again_late(void **state)
+{
+	size_t before;
+	char *first = get(2048);
+
+	(void)state;
+	put(first);
+	before = resident();
+	for (int i = 0; i < 16000; i++) {
+		char *p = get(i % 2 ? 2048 : 2100);
+
+		assert_ptr_not_equal(p, first);
+		*p = 1;
+		put(p);
+	}
+	assert_true(faults(first, 0));
+	/* their memory is gone all the same: they had 64 MB */
+	assert_true(resident() - before < (size_t)12 << 20);
+	assert_int_equal(check_all(), 0);
+	for (int i = 0; i < 600; i++)
+		put(get(2048));
+	assert_int_equal(check_all(), 0);
+	kmem_reap();
+	assert_int_equal(check_all(), 0);
+}
+
+static void a_cache_that_ends_leaves_nothing_behind(void **state)
+{
+	kmem_cache_t *cp = kmem_cache_create("walled", 3000, 0, NULL, NULL,
+					     NULL, NULL, NULL, 0);
+	size_t inuse = vmem_size(kmem_firewall_arena, VMEM_ALLOC);
+	void *p[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		p[i] = kmem_cache_alloc(cp, KM_SLEEP);
+	for (int i = 0; i < 3; i++)
+		kmem_cache_free(cp, p[i]);
+	assert_true(vmem_size(kmem_firewall_arena, VMEM_ALLOC) > inuse);
+	kmem_cache_destroy(cp);
+	assert_int_equal(vmem_size(kmem_firewall_arena, VMEM_ALLOC), inuse);
+	put(get(2048));
+	kmem_reap();
+	assert_int_equal(reported(), -1);
+	assert_int_equal(check_all(), 0);
 }
 
 static void a_large_buffer_freed_twice_is_reported(void **state)
@@ -225,6 +310,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(large_buffers_end_at_a_guard_page),
+		cmocka_unit_test(a_freed_buffer_cannot_be_touched),
+		cmocka_unit_test(addresses_are_used_again_late),
+		cmocka_unit_test(a_cache_that_ends_leaves_nothing_behind),
 		cmocka_unit_test(a_large_buffer_freed_twice_is_reported),
 		cmocka_unit_test(a_pointer_into_a_large_buffer_is_reported),
 		cmocka_unit_test(an_oversize_buffer_freed_twice_is_reported),
