@@ -172,67 +172,29 @@ static struct err *take_census(struct glibc_heap *gh)
 	return err;
 }
 
-/* a thread that stands in malloc may have a list in its hands; which function,
- * or NULL.  What the compiler made of one has its name, a dot and more. */
-static const char *is_in_malloc(struct glibc_heap *gh,
-				const struct target_thread *th)
-{
-	static const char *const names[] = {
-		"malloc",
-		"free",
-		"calloc",
-		"realloc",
-		"_int_malloc",
-		"_int_free",
-		"_int_free_chunk",
-		"_int_free_merge_chunk",
-		"_int_free_create_chunk",
-		"_int_free_maybe_consolidate",
-		"_int_realloc",
-		"_int_memalign",
-		"malloc_consolidate",
-		"unlink_chunk",
-		"sysmalloc",
-		"sysmalloc_mmap",
-		"sysmalloc_mmap_fallback",
-		"systrim",
-		"munmap_chunk",
-		"mremap_chunk",
-		"_mid_memalign",
-		"arena_get2",
-		"arena_get_retry",
-		"__libc_malloc",
-		"__libc_free",
-		"__libc_calloc",
-		"__libc_realloc",
-		"tcache_thread_shutdown",
-		"heap_trim",
-	};
-	struct symbol sym;
-
-	if (!gh->types || !th->has_regs ||
-	    types_object_at(gh->types, th->regs.rip) != gh->libc ||
-	    !types_symbol_at(gh->types, th->regs.rip, &sym))
-		return NULL;
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strcspn(sym.name, ".") == strlen(names[i]) &&
-		    strncmp(sym.name, names[i], strlen(names[i])) == 0)
-			return names[i];
-	return NULL;
-}
-
 static void judge_health(struct glibc_heap *gh)
 {
 	struct heap_health *h = &gh->heap->health;
+	const char *where = NULL;
 
 	h->is_quiescent_known = true;
 	h->is_quiescent = true;
 	for (size_t i = 0; i < gh->arenas.n; i++)
 		if (gh->arenas.v[i].is_locked)
 			h->is_quiescent = false;
-	for (size_t i = 0; gh->libc && i < target_nthreads(gh->t); i++)
-		if (is_in_malloc(gh, target_thread(gh->t, i)))
+	for (size_t i = 0; h->is_quiescent && i < target_nthreads(gh->t); i++) {
+		const struct target_thread *th = target_thread(gh->t, i);
+		enum glibc_inside inside = glibc_inside(gh, th, &where);
+
+		if (inside != INSIDE_NO)
 			h->is_quiescent = false;
+		if (inside != INSIDE_UNKNOWN)
+			continue;
+		h->is_quiescent_known = false;
+		h->doubt = mem_printf("whether thread %u was in malloc() is "
+				      "not known: libc has no symbols",
+				      th->tid);
+	}
 }
 
 /* What was found when malloc itself stumbled over it is no operation that was
@@ -241,15 +203,16 @@ static void judge_crash(struct glibc_heap *gh)
 {
 	struct heap_health *h = &gh->heap->health;
 	int signo = target_info(gh->t)->signo;
+	const char *where = NULL;
 
 	if (h->has_panic || gh->findings.n == 0 ||
 	    (signo != SIGSEGV && signo != SIGBUS))
 		return;
-	for (size_t i = 0; gh->libc && i < target_nthreads(gh->t); i++) {
+	for (size_t i = 0; i < target_nthreads(gh->t); i++) {
 		const struct target_thread *th = target_thread(gh->t, i);
-		const char *where = is_in_malloc(gh, th);
 
-		if (!where || th->cursig != signo)
+		if (th->cursig != signo ||
+		    glibc_inside(gh, th, &where) != INSIDE_YES)
 			continue;
 		h->has_panic = true;
 		h->panic = mem_printf("%s in %s(), over what is damaged",

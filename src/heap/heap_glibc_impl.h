@@ -152,6 +152,21 @@ struct glibc_heap {
 	struct glibc_reader rd; /* for reads here and there */
 };
 
+/* ---- heap_glibc_inside.c --------------------------------------------- */
+
+enum glibc_inside {
+	INSIDE_NO,
+	INSIDE_YES,
+	INSIDE_UNKNOWN, /* in libc, of which no names are known */
+};
+
+/** Is a thread in malloc(), or in what that has called?
+ *
+ * @ret_where:  the function, static; NULL unless it is */
+enum glibc_inside glibc_inside(struct glibc_heap *gh,
+			       const struct target_thread *th,
+			       const char **ret_where);
+
 /* ---- heap_glibc_find.c ----------------------------------------------- */
 
 /** Finds the main arena and how this glibc lays out its structures; 0: there

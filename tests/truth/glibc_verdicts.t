@@ -6,11 +6,11 @@ threads, mappings, rings, caches of threads, what only freed buffers point at.""
 import os, subprocess, sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import truthlib as T
+import glibclib as G, truthlib as T
 
 NAMES = ("awkward", "interior", "tls", "other_stack", "leak_ring",
          "magazines")
-T.plan(3 * len(NAMES) + 2)
+T.plan(3 * len(NAMES) + 9)
 
 
 def addresses(text):
@@ -37,14 +37,29 @@ for name in NAMES:
          T.difference(free & mine, live & truth.free))
     os.unlink(r.dump)
 
-# a thread between what malloc counts of a mapping and the bytes of it
-for where in ("sysmalloc_mmap", "munmap_chunk"):
+
+
+def hidden(core):
+    """What check says where libc's debug information is not installed."""
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /usr/lib/debug && '
+         'echo hidden && exec "$@"', "sh", T.PMDB, "check", core],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=T.TIMEOUT)
+
+
+# A thread between what malloc counts of a mapping and the bytes of it: in its own
+# functions, and in what these call
+MOMENTS = {"sysmalloc_mmap": ["break sysmalloc_mmap", "continue",
+                              "watch -l mp_.n_mmaps", "continue"],
+           "munmap_chunk": ["break munmap_chunk", "continue",
+                            "watch -l mp_.n_mmaps", "continue"],
+           "munmap": ["catch syscall munmap", "continue"]}
+for where, steps in MOMENTS.items():
     name = "in %s(): no verdict" % where
     core = os.path.join(os.environ["WORK"], where + ".core")
     script = ["set pagination off", "set debuginfod enabled off",
-              "break work", "run", "break " + where, "continue",
-              "watch -l mp_.n_mmaps", "continue",
-              "gcore " + core, "kill"]
+              "break work", "run"] + steps + ["gcore " + core, "kill"]
     p = subprocess.run(["gdb", "-q", "-nx", "-batch"] +
                        [w for s in script for w in ("-ex", s)] +
                        [T.fixture("oversize")], stdin=subprocess.DEVNULL,
@@ -54,8 +69,19 @@ for where in ("sysmalloc_mmap", "munmap_chunk"):
                             "TRUTH": core + ".truth"})
     said = p.stdout.decode(errors="replace")
     if "not defined" in said or "No symbol" in said:
-        T.skip(name, "libc's own symbols are not known")
+        for how in ("", ", of a libc without symbols", ", of one not there"):
+            T.skip(name + how, "libc's own symbols are not known")
         continue
     rc, out, err = T.check(core, json_out=False)
     T.ok(rc == 3 and "in the middle of an operation" in err, name,
          "status %s %s %s %s" % (rc, out, err, said[-500:]))
+    p = hidden(core)
+    if p.stdout.startswith("hidden"):
+        T.ok(p.returncode == 3 and "in the middle of an operation" in p.stderr,
+             name + ", of a libc without symbols", p.stdout + p.stderr)
+    else:
+        T.skip(name + ", of a libc without symbols", p.stderr)
+    G.forget(core)
+    rc, out, err = T.check(core, json_out=False)
+    T.ok(rc == 3, name + ", of one not there",
+         "status %s %s %s" % (rc, out, err))
