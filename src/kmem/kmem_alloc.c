@@ -376,7 +376,8 @@ addr_cache(const void *p, kmem_slab_t **slab, void **base)
 	size_t offset;
 	size_t i;
 
-	if (!sp)
+	if (!sp ||
+	    (KM_UNLIKELY(kmem_flags & KMF_CHECKED) && !kmem_slab_is_sound(sp)))
 		return NULL;
 	cp = sp->slab_cache;
 	/* a p below the first buffer makes these huge */

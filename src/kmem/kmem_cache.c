@@ -276,9 +276,22 @@ static int init_hash(kmem_cache_t *cp, int vmflag)
 	return 0;
 }
 
+static uintptr_t lowest = UINTPTR_MAX, highest; /* caches; kmem_list_lock */
+
+int kmem_cache_may_be(const kmem_cache_t *cp)
+{
+	uintptr_t at = (uintptr_t)cp;
+
+	return at >= KM_PEEK(lowest) && at <= KM_PEEK(highest) && at % 64 == 0;
+}
+
 static void link_cache(kmem_cache_t *cp)
 {
 	kmem_mutex_enter(&kmem_list_lock);
+	if ((uintptr_t)cp < lowest)
+		KM_POKE(lowest, (uintptr_t)cp);
+	if ((uintptr_t)cp > highest)
+		KM_POKE(highest, (uintptr_t)cp);
 	cp->cache_next = &kmem_null_cache;
 	cp->cache_prev = kmem_null_cache.cache_prev;
 	cp->cache_prev->cache_next = cp;

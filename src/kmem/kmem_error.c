@@ -105,9 +105,15 @@ static int search_oversize(struct finding *f)
 /** The address is in no slab: what else can it be? */
 static void investigate_others(struct finding *f, const void *buf)
 {
+	const struct kmem_slab *sp = kmem_entry_slab(kmem_pagemap_get(buf));
 	const struct kmem_gone *gone;
 	int is_use = f->code == KMERR_BADUSE;
 
+	if (sp && !kmem_slab_is_sound(sp)) {
+		/* by who wrote past the last buffers of the slab */
+		f->code = KMERR_REDZONE;
+		return;
+	}
 	if (search_oversize(f))
 		return;
 	f->code = is_use ? KMERR_BADUSE : KMERR_BADADDR;

@@ -288,6 +288,11 @@ KM_HIDDEN void kmem_slab_give(kmem_cache_t *cp, kmem_thread_t *th,
 KM_HIDDEN void *kmem_slab_take(kmem_cache_t *cp);
 /** Gives the memory of an empty slab back. */
 KM_HIDDEN void kmem_slab_release(kmem_cache_t *cp, kmem_slab_t *sp);
+/** Is the header of a slab as far from damaged as can be seen of it?  One in the
+ * slab is reached by who writes far beyond the end of a buffer. */
+KM_HIDDEN int kmem_slab_is_sound(const kmem_slab_t *sp);
+/** May that be the address of a cache?  cp may be anything. */
+KM_HIDDEN int kmem_cache_may_be(const kmem_cache_t *cp);
 /** Frees a walled slab of a firewalled cache. */
 KM_HIDDEN void kmem_slab_unwall(kmem_cache_t *cp, kmem_slab_t *sp);
 /** Gives a buffer back to its slab; an empty slab is destroyed. */

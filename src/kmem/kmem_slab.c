@@ -380,6 +380,31 @@ static int slab_add(kmem_cache_t *cp, int kmflag)
 	return 0;
 }
 
+int kmem_slab_is_sound(const kmem_slab_t *sp)
+{
+	const kmem_cache_t *cp = sp->slab_cache;
+	uintptr_t base = (uintptr_t)sp->slab_base;
+
+	if (!kmem_cache_may_be(cp) || sp->slab_refcnt > sp->slab_chunks)
+		return 0;
+	return (cp->cache_flags & KMF_HASH) ||
+	       (base < (uintptr_t)sp &&
+		sp->slab_chunks * cp->cache_chunksize <= (uintptr_t)sp - base);
+}
+
+/** The header of the first partial slab was written over: what is behind it in
+ * the list is lost.  cache_lock is held, and dropped. */
+static void lose_partial(kmem_cache_t *cp)
+{
+	kmem_slab_t *sp = cp->cache_partial_slabs;
+
+	cp->cache_partial_slabs = NULL;
+	kmem_mutex_exit(&cp->cache_lock);
+	kmem_error_at(KMERR_REDZONE, cp,
+		      kmem_at(sp, sizeof(*sp) - cp->cache_slabsize),
+		      KMEM_KIND_NONE);
+}
+
 /** Takes cache_lock when there is a partial slab: 0, or 1 if that is a new one;
  * -1: no memory. */
 static int partial_enter(kmem_cache_t *cp, int kmflag)
@@ -387,6 +412,11 @@ static int partial_enter(kmem_cache_t *cp, int kmflag)
 	int is_new = 0;
 
 	kmem_mutex_enter(&cp->cache_lock);
+	if ((cp->cache_flags & KMF_BUFTAG) && cp->cache_partial_slabs &&
+	    KM_UNLIKELY(cp->cache_partial_slabs->slab_cache != cp)) {
+		lose_partial(cp);
+		kmem_mutex_enter(&cp->cache_lock);
+	}
 	while (!cp->cache_partial_slabs ||
 	       cp->cache_partial_slabs->slab_walled) {
 		kmem_mutex_exit(&cp->cache_lock);
@@ -548,7 +578,8 @@ kmem_slab_t *kmem_slab_find(kmem_cache_t *cp, const void *buf)
 	for (int i = 0; i < 3; i++) {
 		uint64_t left = cp->cache_slab_create;
 
-		for (kmem_slab_t *sp = heads[i]; sp && left-- > 0;
+		for (kmem_slab_t *sp = heads[i];
+		     sp && left-- > 0 && kmem_slab_is_sound(sp);
 		     sp = sp->slab_next)
 			if (holds(sp, buf) && !sp->slab_walled)
 				return sp;

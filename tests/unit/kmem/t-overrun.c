@@ -299,6 +299,58 @@ static void at_every_alignment_nothing_is_reached(void **state)
 	under("default,audit=1,noabort", NULL, cases);
 }
 
+/* What goes on for pages does reach the headers of slabs: no crash, a report at
+ * every buffer there, and of a slab that is to be allocated from. */
+static void pages(size_t size, size_t n)
+{
+	unsigned char *p[400];
+	unsigned char *end;
+	int nhit = 0;
+
+	for (int i = 0; i < 400; i++)
+		p[i] = kmem_malloc_impl(size, 0, KMEM_KIND_MALLOC);
+	for (int i = 0; i < 400; i += 40)
+		put(p[i]);
+	(void)reported();
+	if (!p[201])
+		_exit(4);
+	end = p[201] + n;
+	memset(p[201], 'A', n);
+	for (int i = 0; i < 400; i++) {
+		int is_hit = p[i] >= p[201] && p[i] + size + 64 <= end;
+
+		if (i % 40 == 0)
+			continue;
+		put(p[i]);
+		if (reported() >= 0)
+			nhit++;
+		else if (is_hit)
+			_exit(6);
+	}
+	for (int i = 0; i < 1000; i++)
+		(void)kmem_malloc_impl(size, 0, KMEM_KIND_MALLOC);
+	if (nhit < 1)
+		_exit(7);
+}
+
+static void every_page(void)
+{
+	for (size_t size = 16; size < 3000; size += size / 2)
+		for (size_t n = 3000; n < 20000; n *= 2)
+			pages(size, n);
+	_exit(0); /* the heap stays damaged */
+}
+
+static void what_reaches_a_header_is_reported(void **state)
+{
+	static void (*const cases[])(void) = {every_page, NULL};
+
+	(void)state;
+	under("guards,noabort", NULL, cases);
+	under("guards,noabort", "nomagazines", cases);
+	under("lite,noabort", NULL, cases);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +359,7 @@ int main(void)
 		cmocka_unit_test(without_magazines_nothing_is_reached),
 		cmocka_unit_test(part_of_a_buffer_verified_is_enough),
 		cmocka_unit_test(at_every_alignment_nothing_is_reached),
+		cmocka_unit_test(what_reaches_a_header_is_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
