@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* reallocarray, vasprintf */
 #include "base/mem.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,20 +37,62 @@ void *mem_array(size_t n, size_t bytes)
 	return checked(calloc(n ? n : 1, bytes ? bytes : 1));
 }
 
-#define PAGE      ((uintptr_t)4096)
-#define TABLE_MIN ((size_t)2 << 20)
+/* ---- tables ---------------------------------------------------------- */
+
+/* A table is mapped by itself, from the start of a huge page to the end of one.
+ * free() knows nothing of it: the page before it says that it is one. */
+#define HUGE_BYTES ((size_t)2 << 20)
+#define PAGE_BYTES ((size_t)4096)
+#define TABLE_MIN  ((size_t)1 << 20)
+#define TABLE_WORD 0x7461626c65206f66u
+
+struct table_page {
+	uint64_t word;
+	void *table;
+	size_t bytes;
+};
+
+static struct table_page *page_of(void *p)
+{
+	return (struct table_page *)((uintptr_t)p - PAGE_BYTES);
+}
+
+/* bytes of zeros from the start of a huge page on; NULL: there are none */
+static void *map_table(size_t bytes)
+{
+	size_t all = PAGE_BYTES + HUGE_BYTES + bytes;
+	char *p = mmap(NULL, all, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	size_t before = -((uintptr_t)p + PAGE_BYTES) & (HUGE_BYTES - 1);
+
+	if (before)
+		(void)munmap(p, before);
+	p += before + PAGE_BYTES;
+	(void)munmap(p + bytes, all - before - PAGE_BYTES - bytes);
+	(void)madvise(p, bytes, MADV_HUGEPAGE); /* small ones will do */
+	*page_of(p) = (struct table_page){TABLE_WORD, p, bytes};
+	return p;
+}
 
 void *mem_table(size_t n, size_t bytes)
 {
-	void *p = mem_array(n, bytes);
-	uintptr_t start = ((uintptr_t)p + PAGE - 1) & -PAGE;
-	uintptr_t end = ((uintptr_t)p + n * bytes) & -PAGE;
+	size_t all = 0;
 
-	/* a table of that size is fresh from the system, not touched yet */
-	if (n * bytes >= TABLE_MIN)
-		(void)madvise((void *)start, end - start,
-			      MADV_HUGEPAGE); /* small ones will do */
-	return p;
+	if (__builtin_mul_overflow(n, bytes, &all) || all < TABLE_MIN ||
+	    all > SIZE_MAX / 2)
+		return mem_array(n, bytes);
+	return checked(map_table((all + HUGE_BYTES - 1) & -HUGE_BYTES));
+}
+
+/* What malloc gives is there from the start of a page before it on, unless it is
+ * mapped by itself: then it is no start of a page. */
+static bool is_table(void *p)
+{
+	return p && ((uintptr_t)p & (HUGE_BYTES - 1)) == 0 &&
+	       page_of(p)->word == TABLE_WORD && page_of(p)->table == p;
 }
 
 void *mem_realloc(void *p, size_t n, size_t bytes)
@@ -91,7 +134,10 @@ char *mem_printf(const char *fmt, ...)
 
 void mem_free(void *p)
 {
-	free(p);
+	if (is_table(p))
+		(void)munmap(page_of(p), PAGE_BYTES + page_of(p)->bytes);
+	else
+		free(p);
 }
 
 void mem_free_ptr(void *pp)

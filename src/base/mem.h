@@ -17,7 +17,7 @@ void *mem_zalloc(size_t bytes) __attribute__((malloc, returns_nonnull));
 void *mem_array(size_t n, size_t bytes)
 	__attribute__((malloc, returns_nonnull));
 /** The same for a table that is large and looked up at random: in huge pages
- * where the system has them. */
+ * where the system has them.  Not for mem_realloc(). */
 void *mem_table(size_t n, size_t bytes)
 	__attribute__((malloc, returns_nonnull));
 void *mem_realloc(void *p, size_t n, size_t bytes)
