@@ -117,7 +117,9 @@ void elfcore_copy(struct elfcore *core, uintptr_t addr, uint64_t bytes)
 	}
 	flush(core);
 	while (bytes && !core->err) {
-		uint64_t n = bytes < MAX_WRITE ? bytes : MAX_WRITE;
+		/* to where a large page of the file begins */
+		uint64_t room = MAX_WRITE - core->at_bytes % MAX_WRITE;
+		uint64_t n = bytes < room ? bytes : room;
 		uint64_t page = ELFCORE_PAGE - addr % ELFCORE_PAGE;
 		long rc = snap_sys(SYS_write, core->fd, addr, n);
 

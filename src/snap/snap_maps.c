@@ -571,27 +571,30 @@ static void write_present(const struct snap_map *map, struct snap_work *work,
 {
 	const char *is_there = work->scratch;
 	uint64_t npages = map->file_bytes / ELFCORE_PAGE;
+	uint64_t first = 0; /* of a run that is not written yet */
 	uint64_t page = 0;
+	int there = 0;
 
 	while (page < npages) {
 		size_t n = read_residence(map, work, pagemap_fd, page);
-		size_t i = 0;
 
-		if (n == 0) {
-			write_run(map, &work->core, page, npages, 1);
-			return;
+		if (n == 0)
+			break;
+		for (size_t i = 0; i < n; i++, page++) {
+			if ((is_there[i] & 1) == there)
+				continue;
+			write_run(map, &work->core, first, page, there);
+			first = page;
+			there = !there;
 		}
-		while (i < n) {
-			size_t first = i;
-			int there = is_there[first] & 1;
-
-			while (i < n && (is_there[i] & 1) == there)
-				i++;
-			write_run(map, &work->core, page + first, page + i,
-				  there);
-		}
-		page += n;
 	}
+	/* what is not known is taken to be there */
+	if (page < npages && !there) {
+		write_run(map, &work->core, first, page, 0);
+		first = page;
+		there = 1;
+	}
+	write_run(map, &work->core, first, npages, there);
 }
 
 void snap_map_write(const struct snap_map *map, struct snap_work *work,
