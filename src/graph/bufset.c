@@ -37,7 +37,7 @@
  * in exactly one run.  (I3) in a run with blocks, buffers begin at multiples of
  * GRANULE from its start, and so one at most in a granule.
  */
-#include "graph/bufset.h"
+#include "graph/edges.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -61,9 +61,6 @@
 /* blocks are worth it when buffers are no farther apart, on average */
 #define SPACING_MAX 768u
 #define FILL_BLOCKS 8192u /* that one thread fills at a time */
-/* what the system maps at a time; and how many gaps are worth it */
-#define GAP_MIN  65536u
-#define GAPS_MAX 4096u
 
 /* ---- packing --------------------------------------------------------- */
 
@@ -622,26 +619,6 @@ struct err *bufset_build(struct heap *heap, struct bufset **ret)
 	return NULL;
 }
 
-struct bufset_buf *bufset_gaps(const struct bufset *set, size_t *ret_n)
-{
-	const uint64_t least = (uint64_t)GAP_MIN << SIZE_BITS;
-	VEC(struct bufset_buf) gaps = {0};
-
-	for (size_t i = 1; i < set->n && gaps.n < GAPS_MAX; i++) {
-		struct bufset_buf gap;
-
-		/* most are settled without a look at the size */
-		if (set->v[i] - set->v[i - 1] < least)
-			continue;
-		gap.addr = bufset_end(set, i - 1);
-		gap.size_bytes = bufset_addr(set, i) - gap.addr;
-		if (gap.size_bytes >= GAP_MIN)
-			VEC_PUSH(&gaps, gap);
-	}
-	*ret_n = gaps.n;
-	return gaps.v;
-}
-
 void bufset_free(struct bufset *set)
 {
 	if (!set)
@@ -650,6 +627,7 @@ void bufset_free(struct bufset *set)
 		mem_free(set->runs[i].blocks);
 	mem_free(set->runs);
 	mem_free(set->large);
+	edges_free(set->edges);
 	mem_free(set->mark);
 	mem_free(set->v);
 	mem_free(set);

@@ -92,8 +92,6 @@ bufset_run_near(const struct bufset *set, const struct bufset_run **last,
 	return run;
 }
 
-/** What lies between buffers, if it is large: for target_part().  Owned. */
-struct bufset_buf *bufset_gaps(const struct bufset *set, size_t *ret_n);
 /** True when addr is just behind the i-th buffer, and nothing else begins there
  * that is no buffer: another mapping. */
 bool bufset_is_past(const struct bufset *set, size_t i, taddr_t addr);

@@ -27,6 +27,8 @@ struct bufset {
 	size_t nlarge;
 	struct bufset_run *runs;
 	size_t nruns;
+	struct edges *edges; /* for edges_of(), from mark_all() to edges_free();
+			      * else NULL */
 };
 
 enum mark {

@@ -23,10 +23,6 @@
  * What the second search comes to from a direct leak is leaked with it: it is
  * counted for ::findleaks -r.
  *
- * The dump is mapped, and what was looked at of it counts as memory of ours.  So
- * what the allocator keeps between the buffers is dropped while buffers are looked
- * at, and records of leaks are, once many were.
- *
  * Cost: words of leaked buffers, four times at most; 57 bytes a leaked buffer,
  * 24 more for one that is direct, 24 for one without a stack while it is looked
  * at.
@@ -37,27 +33,11 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "base/progress.h"
-#include "graph/bufset.h"
+#include "graph/edges.h"
 #include "graph/shape.h"
 
-/* records of one in so many buffers may lie about in memory, and so many at
- * least */
-#define RECORDS_SHARE 512u
-#define RECORDS_MIN   2048u
-
-/* what lies between buffers, where the allocator has its records */
-struct gaps {
-	const struct target *target;
-	struct bufset_buf *v;
-	size_t n;
-};
-
-static void drop_gaps(const struct gaps *gaps)
-{
-	for (size_t i = 0; i < gaps->n; i++)
-		target_part(gaps->target, gaps->v[i].addr,
-			    gaps->v[i].addr + gaps->v[i].size_bytes);
-}
+/* that a record stands for, which lies anywhere */
+#define RECORD_BYTES 65536u
 
 /* a leaked buffer and what it is grouped by */
 struct lost {
@@ -72,7 +52,7 @@ struct lost {
 
 struct step {
 	size_t buf;
-	uint64_t offset; /* next word to look at */
+	uint64_t offset; /* next edge to look at, or word */
 };
 
 struct finder {
@@ -80,8 +60,6 @@ struct finder {
 	struct leaks *leaks;
 	struct lost *lost; /* oldest first */
 	size_t nlost;
-	const struct gaps *gaps;
-	size_t nrecords;     /* looked at since gaps were dropped */
 	unsigned char *seen; /* of each buffer of the set: search number */
 	struct step *path;
 	size_t *finished;
@@ -129,11 +107,34 @@ static int by_weight(const void *a, const void *b)
 	return x->buf < y->buf ? -1 : x->buf > y->buf;
 }
 
+/* next_edge() when marking has noted where the words of a buffer point */
+static size_t next_noted(const struct bufset *set, struct step *s,
+			 const edge_t *edges, uint32_t n)
+{
+	while (s->offset < n) {
+		edge_t edge = edges[s->offset++];
+		size_t to = edge_buf(edge);
+
+		if (edge_where(edge) != JUST_BEHIND &&
+		    set->mark[to] == MARK_NONE)
+			return to;
+	}
+	return BUFSET_NONE;
+}
+
 /* the leaked buffer that the next word of a step points at, or NONE */
 static size_t next_edge(struct finder *f, struct step *s)
 {
 	const struct bufset *set = f->leaks->set;
 	struct bufset_buf b = bufset_at(set, s->buf);
+	uint32_t n = 0;
+	const edge_t *edges =
+		set->edges->first ? edges_of(set->edges, s->buf, &n) : NULL;
+
+	/* marking looks at aligned words only */
+	if (edges && b.addr % 8 == 0 &&
+	    (n == 0 || edge_where(edges[0]) != UNTOLD))
+		return next_noted(set, s, edges, n);
 	size_t step = set->is_bytewise ? 1 : 8;
 	size_t len = 0;
 	const unsigned char *p = NULL;
@@ -225,12 +226,7 @@ static void add_lost(struct finder *f, size_t i)
 	if (f->heap->ops->audit && f->heap->ops->audit(f->heap, &b, &a)) {
 		lost->stamp_ns = a.stamp_ns;
 		lost->stack = a.stack;
-		/* they are mostly in the order of the buffers */
-		if (++f->nrecords > f->leaks->set->n / RECORDS_SHARE &&
-		    f->nrecords > RECORDS_MIN) {
-			f->nrecords = 0;
-			drop_gaps(f->gaps);
-		}
+		target_passed(f->heap->target, RECORD_BYTES);
 	}
 }
 
@@ -418,11 +414,10 @@ static size_t count_unmarked(const struct bufset *set)
 	return n;
 }
 
-static struct err *sort_out(struct heap *heap, struct leaks *leaks,
-			    const struct gaps *gaps)
+static struct err *sort_out(struct heap *heap, struct leaks *leaks)
 {
 	size_t n = count_unmarked(leaks->set);
-	struct finder f = {.heap = heap, .leaks = leaks, .gaps = gaps};
+	struct finder f = {.heap = heap, .leaks = leaks};
 	_free_ bool *is_direct = mem_array(leaks->set->n + 1, sizeof(bool));
 
 	f.lost = mem_array(n + 1, sizeof(*f.lost));
@@ -430,7 +425,6 @@ static struct err *sort_out(struct heap *heap, struct leaks *leaks,
 	f.finished = mem_array(n + 1, sizeof(*f.finished));
 	f.seen = mem_array(leaks->set->n + 1, sizeof(*f.seen));
 	collect_lost(&f);
-	drop_gaps(gaps);
 	if (n)
 		qsort(f.lost, f.nlost, sizeof(*f.lost), by_age);
 	struct err *err = find_direct(&f, is_direct);
@@ -488,26 +482,22 @@ static char *first_doubt(const struct heap *heap, const struct leaks *leaks)
 static struct err *find(struct heap *heap, bool is_bytewise, struct leaks **ret)
 {
 	struct leaks *leaks = mem_zalloc(sizeof(*leaks));
-	struct gaps gaps = {.target = heap->target};
 	struct err *err = bufset_build(heap, &leaks->set);
 
 	if (!err)
 		leaks->set->is_bytewise = is_bytewise;
 	if (!err)
 		err = roots_build(heap, &leaks->roots);
-	if (!err) {
-		gaps.v = bufset_gaps(leaks->set, &gaps.n);
-		drop_gaps(&gaps);
-		err = mark_all(heap, leaks->roots, leaks->set, &leaks->stats);
-	}
 	if (!err)
-		err = sort_out(heap, leaks, &gaps);
-	target_join(heap->target);
-	mem_free(gaps.v);
+		err = mark_all(heap, leaks->roots, leaks->set, &leaks->stats);
+	if (!err)
+		err = sort_out(heap, leaks);
 	if (err) {
 		leaks_free(leaks);
 		return err;
 	}
+	edges_free(leaks->set->edges);
+	leaks->set->edges = NULL;
 	leaks->inconclusive = first_doubt(heap, leaks);
 	*ret = leaks;
 	return NULL;

@@ -23,169 +23,97 @@
  *             wait the round is done.
  *   marks     a buffer's mark is a byte with a bit for "reached", set by an
  *             atomic or: whoever finds it clear puts the buffer on its list.
+ *   edges     what the words of buffers point at was listed before, in the order
+ *             of addresses (mark_edges.c): only roots and the few buffers that
+ *             were left for later are looked at in the dump.
  *   pipeline  what is looked at lies anywhere in memory, and to wait for one
  *             cache line takes as long as all the work on a buffer.  So a
  *             buffer passes through four short queues, and in each something of
- *             it is on its way into the cache: of one taken from the list its
- *             entry in the set, then its words; of a word that may point at a
- *             buffer that one's block, then its mark.
+ *             it is on its way into the cache: of one taken from the list the
+ *             place of its edges, then those; of a word that may point at a
+ *             buffer that one's block; of a buffer pointed at its mark.
  *   aside     words that are not mapped bytes of the dump (of files; across the
  *             end of a map) are for the calling thread, between two rounds.
  *
  * Invariants: (I1) a buffer is put on a list once at most: when "reached" is set,
  * or when its turn comes among those of which only the end is known.  (I2) a mark
  * only grows: an exact pointer met later adds its bit, without a second scan.
- * (I3) only roots and marked buffers are read: what a free buffer or the
+ * (I3) only roots and marked buffers are followed: what a free buffer or the
  * allocator itself holds keeps nothing alive.
  *
  * Cost: each word of roots and reachable buffers once; 4 bytes a buffer at most
  * for the lists.
  */
-#include <pthread.h>
 #include <string.h>
 #include "base/interrupt.h"
 #include "base/jobs.h"
-#include "base/mem.h"
 #include "base/progress.h"
-#include "graph/bufset.h"
-#include "graph/peek.h"
+#include "graph/mark_impl.h"
 
-#define WORD sizeof(uint64_t)
-/* buffers in each queue; a power of two */
-#define QUEUE 16u
-/* larger ones are cut into ranges */
-#define RANGE_BYTES 65536u
 /* a list longer than this is shared with those who have none */
 #define SHARE_MIN 64u
 /* at most so many change hands at a time */
 #define SHARE_MAX 4096u
-
-/* a mark while marking goes on; enum mark after it */
-enum {
-	REACHED = 1,
-	EXACT = 2,
-	PAST = 4,   /* a word points just behind it */
-	LISTED = 8, /* it was looked at for that */
-};
-
-struct piece {
-	taddr_t start, end;
-	size_t buf; /* whose words these are; BUFSET_NONE: a root's */
-};
-
-/* buffers on their way into the cache: their entries, or their words */
-struct stage {
-	uint32_t buf[QUEUE];
-	unsigned in, out;
-};
-
-struct hit {
-	uint32_t buf;
-	bool is_exact;
-};
-
-struct marker {
-	struct heap *heap;
-	struct bufset *set;
-	taddr_t lo, span; /* what points at a buffer is in [lo, lo + span) */
-	uint64_t ndone;   /* buffers looked at in earlier rounds */
-
-	/* what workers share */
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	unsigned nworkers, nwaiting;
-	bool is_over;
-	VEC(uint32_t) bufs;
-	VEC(struct piece) pieces;
-	VEC(struct piece) aside;
-	VEC(uint32_t) past;
-	struct mark_stats sum;
-};
-
-struct worker {
-	struct marker *m;
-	bool is_caller;     /* may tell of progress */
-	VEC(uint32_t) todo; /* (I1) */
-	struct stage entries, words;
-	/* pointers whose block is on its way, hits whose mark is */
-	struct {
-		uint64_t v[QUEUE];
-		unsigned in, out;
-	} values;
-	struct {
-		struct hit v[QUEUE];
-		unsigned in, out;
-	} hits;
-	const struct bufset_run *run; /* where the last pointer led */
-	struct peeker peeker;
-	VEC(struct piece) aside;
-	VEC(struct piece) pieces;
-	VEC(uint32_t) past;
-	uint64_t nwords, nhits, nbufs;
-};
+#define NAMES     1048576u /* marks that one thread names at a time */
 
 /* ---- one word -------------------------------------------------------- */
 
-static void mark_index(struct worker *w, uint32_t i, bool is_exact)
+/* sets bits of a mark; returns what it was */
+static unsigned char set_bits(const struct worker *w, uint32_t i,
+			      unsigned char bits)
 {
-	struct marker *m = w->m;
-	unsigned char bits = is_exact ? REACHED | EXACT : REACHED;
-	unsigned char *mark = &m->set->mark[i];
+	unsigned char *mark = &w->m->set->mark[i];
 	unsigned char old = __atomic_load_n(mark, __ATOMIC_RELAXED);
 
 	if ((old & bits) == bits)
-		return;
-	old = __atomic_fetch_or(mark, bits, __ATOMIC_RELAXED);
-	if (!(old & (REACHED | LISTED)))
-		VEC_PUSH(&w->todo, i);
+		return old;
+	if (!w->is_alone)
+		return __atomic_fetch_or(mark, bits, __ATOMIC_RELAXED);
+	*mark = old | bits;
+	return old;
 }
 
-static void mark_past(struct worker *w, uint32_t i)
+static void mark_hit(struct worker *w, struct hit hit)
 {
-	unsigned char *mark = &w->m->set->mark[i];
-
-	if (!(__atomic_load_n(mark, __ATOMIC_RELAXED) & PAST) &&
-	    !(__atomic_fetch_or(mark, PAST, __ATOMIC_RELAXED) & PAST))
-		VEC_PUSH(&w->past, i);
+	if (hit.where == JUST_BEHIND) {
+		if (!(set_bits(w, hit.buf, PAST) & PAST))
+			VEC_PUSH(&w->past, hit.buf);
+		return;
+	}
+	if (!(set_bits(w, hit.buf,
+		       hit.where == AT_START ? REACHED | EXACT : REACHED) &
+	      (REACHED | LISTED | LEAF)))
+		VEC_PUSH(&w->todo, hit.buf);
 }
 
 static void mark_oldest_hit(struct worker *w)
 {
-	struct hit hit = w->hits.v[w->hits.out++ % QUEUE];
+	mark_hit(w, w->hits.v[w->hits.out++ % QUEUE]);
+}
 
-	mark_index(w, hit.buf, hit.is_exact);
+static void add_hit(struct worker *w, struct hit hit)
+{
+	w->nhits += hit.where != JUST_BEHIND;
+	__builtin_prefetch(&w->m->set->mark[hit.buf], 1);
+	if (w->hits.in - w->hits.out == QUEUE)
+		mark_oldest_hit(w);
+	w->hits.v[w->hits.in++ % QUEUE] = hit;
 }
 
 static void find_oldest_value(struct worker *w)
 {
 	uint64_t value = w->values.v[w->values.out++ % QUEUE];
-	const struct bufset *set = w->m->set;
-	const struct bufset_run *run = bufset_run_near(set, &w->run, value);
-	bool is_exact = false;
-	size_t i = bufset_last_in(set, run, value, &is_exact);
+	struct hit hit;
 
-	if (!is_exact && value >= bufset_end(set, i)) {
-		if (bufset_is_past(set, i, value))
-			mark_past(w, (uint32_t)i);
-		return;
-	}
-	w->nhits++;
-	__builtin_prefetch(&set->mark[i], 1);
-	if (w->hits.in - w->hits.out == QUEUE)
-		mark_oldest_hit(w);
-	w->hits.v[w->hits.in++ % QUEUE] = (struct hit){(uint32_t)i, is_exact};
+	if (mark_find(w->m->set, &w->run, value, &hit))
+		add_hit(w, hit);
 }
 
 /* a word that may point at a buffer */
 static void add_value(struct worker *w, uint64_t value)
 {
-	const struct bufset_run *run =
-		bufset_run_near(w->m->set, &w->run, value);
-
-	if (!run)
+	if (!mark_foresee(w->m->set, &w->run, value))
 		return;
-	if (run->blocks && value < run->end)
-		__builtin_prefetch(bufset_block(run, value));
 	if (w->values.in - w->values.out == QUEUE)
 		find_oldest_value(w);
 	w->values.v[w->values.in++ % QUEUE] = value;
@@ -260,15 +188,31 @@ static void cut(struct worker *w, taddr_t start, taddr_t end, size_t buf)
 	}
 }
 
+/* looks into a buffer that is not in edges */
 static void mark_buf(struct worker *w, uint32_t i)
 {
 	struct bufset_buf b = bufset_at(w->m->set, i);
 
-	w->nbufs++;
 	if (b.size_bytes <= RANGE_BYTES)
 		mark_range(w, b.addr, b.addr + b.size_bytes, i);
 	else
 		cut(w, b.addr, b.addr + b.size_bytes, i);
+}
+
+static void follow(struct worker *w, uint32_t i)
+{
+	uint32_t n = 0;
+	const edge_t *edge = NULL;
+
+	w->nbufs++;
+	if (w->m->set->mark[i] & LATER) {
+		mark_buf(w, i);
+		return;
+	}
+	edge = edges_of(w->m->set->edges, i, &n);
+	for (; n; n--, edge++)
+		add_hit(w, (struct hit){(uint32_t)edge_buf(*edge),
+					edge_where(*edge)});
 }
 
 /* ---- the list of a worker -------------------------------------------- */
@@ -278,38 +222,62 @@ static unsigned held(const struct stage *s)
 	return s->in - s->out;
 }
 
+/* asks for the first that is needed of a buffer */
+static void foresee_entry(const struct worker *w, uint32_t i)
+{
+	const struct marker *m = w->m;
+
+	if (m->set->mark[i] & LATER)
+		__builtin_prefetch(&m->set->v[i]);
+	else
+		__builtin_prefetch(
+			&m->set->edges->first[(size_t)i + i / EDGE_SLICE]);
+}
+
+/* asks for what that leads to */
+static void foresee_words(struct worker *w, uint32_t i)
+{
+	const struct bufset *set = w->m->set;
+	uint64_t len = 0;
+	uint32_t n = 0;
+	const unsigned char *p = NULL;
+
+	if (!(set->mark[i] & LATER)) {
+		__builtin_prefetch(edges_of(w->m->set->edges, i, &n));
+		return;
+	}
+	p = peeker_at(&w->peeker, w->m->heap->target, bufset_addr(set, i),
+		      &len);
+	if (p) {
+		__builtin_prefetch(p);
+		__builtin_prefetch(p + (set->v[i] & SIZE_IS_LARGE) / 2);
+	}
+}
+
 /* takes buffers from the list through the stages; false: there are none */
 static bool advance(struct worker *w)
 {
 	struct stage *entries = &w->entries;
 	struct stage *words = &w->words;
-	const struct bufset *set = w->m->set;
 
 	while (w->todo.n && held(entries) < QUEUE) {
 		uint32_t i = w->todo.v[--w->todo.n];
 
-		__builtin_prefetch(&set->v[i]);
+		foresee_entry(w, i);
 		entries->buf[entries->in++ % QUEUE] = i;
 	}
 	while (held(entries) && held(words) < QUEUE &&
 	       (held(entries) > QUEUE / 2 || !w->todo.n)) {
 		uint32_t i = entries->buf[entries->out++ % QUEUE];
-		uint64_t len = 0;
-		const unsigned char *p =
-			peeker_at(&w->peeker, w->m->heap->target,
-				  bufset_addr(set, i), &len);
 
-		if (p) {
-			__builtin_prefetch(p);
-			__builtin_prefetch(p + (set->v[i] & SIZE_IS_LARGE) / 2);
-		}
+		foresee_words(w, i);
 		words->buf[words->in++ % QUEUE] = i;
 	}
 	if (!held(words)) {
 		flush(w);
 		return w->todo.n > 0;
 	}
-	mark_buf(w, words->buf[words->out++ % QUEUE]);
+	follow(w, words->buf[words->out++ % QUEUE]);
 	return true;
 }
 
@@ -424,7 +392,8 @@ static void finish(struct worker *w)
 static void work(void *arg, unsigned number)
 {
 	struct marker *m = arg;
-	struct worker w = {.m = m, .is_caller = number == 0};
+	struct worker w = {
+		.m = m, .is_caller = number == 0, .is_alone = m->nplanned == 1};
 	struct piece piece = {0};
 
 	(void)pthread_mutex_lock(&m->lock);
@@ -453,7 +422,7 @@ static struct err *mark_aside_word(void *arg, taddr_t at, uint64_t value)
 /* what workers could not read, in the order of addresses */
 static struct err *mark_aside(struct marker *m)
 {
-	struct worker w = {.m = m};
+	struct worker w = {.m = m, .is_alone = true};
 	struct err *err = NULL;
 
 	for (size_t i = 0; !err && i < m->aside.n; i++) {
@@ -483,7 +452,8 @@ static struct err *run(struct marker *m)
 	while (!err && (m->bufs.n || m->pieces.n)) {
 		m->is_over = false;
 		m->nworkers = 0;
-		jobs_run(jobs_for(m->set->n), work, m);
+		m->nplanned = jobs_for(m->set->n);
+		jobs_run(m->nplanned, work, m);
 		err = interrupt_check();
 		if (!err)
 			err = mark_aside(m);
@@ -493,7 +463,7 @@ static struct err *run(struct marker *m)
 
 static void add_roots(struct marker *m, const struct roots *roots)
 {
-	struct worker w = {.m = m};
+	struct worker w = {.m = m, .is_alone = true};
 
 	for (size_t i = 0; i < roots->n; i++) {
 		const struct root *r = &roots->v[i];
@@ -531,19 +501,35 @@ static struct err *run_past(struct marker *m)
 /* last: what is reached in another way as well is looked into */
 static void add_shallow(struct marker *m, const struct roots *roots)
 {
-	struct worker w = {.m = m};
+	struct worker w = {.m = m, .is_alone = true};
 
 	for (size_t i = 0; i < roots->n; i++) {
 		const struct root *r = &roots->v[i];
+		struct hit hit;
 
-		if (r->is_shallow && r->value - m->lo < m->span)
-			add_value(&w, r->value);
+		if (!r->is_shallow || r->value - m->lo >= m->span ||
+		    !mark_foresee(m->set, &w.run, r->value) ||
+		    !mark_find(m->set, &w.run, r->value, &hit))
+			continue;
+		w.nhits += hit.where != JUST_BEHIND;
+		/* no word of it was looked at */
+		if (!(m->set->mark[hit.buf] & (REACHED | LISTED)))
+			m->set->mark[hit.buf] |= LATER;
+		mark_hit(&w, hit);
 	}
 	w.todo.n = 0;
 	finish(&w);
 }
 
-#define SLICE 1048576u /* marks */
+/* what is counted of the words of buffers that edges told of */
+static uint64_t words_in(const struct bufset *set, size_t i)
+{
+	struct bufset_buf b = bufset_at(set, i);
+	taddr_t start = (b.addr + WORD - 1) & ~(taddr_t)(WORD - 1);
+	taddr_t end = b.addr + b.size_bytes;
+
+	return end > start ? (end - start) / WORD : 0;
+}
 
 static void name_marks(void *arg, size_t slice)
 {
@@ -554,13 +540,19 @@ static void name_marks(void *arg, size_t slice)
 		[REACHED | EXACT] = MARK_REACHABLE,
 		[REACHED | EXACT | PAST] = MARK_REACHABLE,
 	};
-	struct bufset *set = arg;
-	size_t i = slice * SLICE;
-	size_t end = set->n - i < SLICE ? set->n : i + SLICE;
+	struct marker *m = arg;
+	struct bufset *set = m->set;
+	size_t i = slice * NAMES;
+	size_t end = set->n - i < NAMES ? set->n : i + NAMES;
 	unsigned char *mark = set->mark;
+	uint64_t nwords = 0;
 
-	for (; i < end; i++)
+	for (; i < end; i++) {
+		if (mark[i] & (REACHED | LISTED) && !(mark[i] & LATER))
+			nwords += words_in(set, i);
 		mark[i] = names[mark[i] & (REACHED | EXACT | PAST)];
+	}
+	__atomic_fetch_add(&m->sum.nwords, nwords, __ATOMIC_RELAXED);
 }
 
 struct err *mark_all(struct heap *heap, const struct roots *roots,
@@ -580,20 +572,23 @@ struct err *mark_all(struct heap *heap, const struct roots *roots,
 		return NULL;
 	if (set->n > UINT32_MAX)
 		return err_new(ERR_NOSUP, "more than 4 billion buffers");
-	memset(set->mark, MARK_NONE, set->n);
+	memset(set->mark, 0, set->n);
 	m.lo = set->runs[0].start;
 	/* the address just behind them, too */
 	m.span = set->runs[set->nruns - 1].end - m.lo + 1;
-	add_roots(&m, roots);
-	err = run(&m);
+	err = edges_build(&m);
+	if (!err) {
+		add_roots(&m, roots);
+		err = run(&m);
+	}
 	if (!err)
 		err = run_past(&m);
 	if (!err)
 		add_shallow(&m, roots);
 	if (!err)
 		err = jobs_each("following pointers",
-				(set->n + SLICE - 1) / SLICE, SLICE, name_marks,
-				set);
+				(set->n + NAMES - 1) / NAMES, NAMES, name_marks,
+				&m);
 	if (stats)
 		*stats = m.sum;
 	VEC_FREE(&m.bufs);

@@ -17,7 +17,7 @@
 #include "heap/heap_kmem_impl.h"
 
 /* buckets that one thread does at a time */
-#define BUCKETS 8192u
+#define BUCKETS 2048u
 /* chains that one thread follows side by side */
 #define FOLLOWERS 16u
 /* slabs that were met lately, by page */
@@ -142,6 +142,7 @@ static void follow_some(void *arg, size_t item)
 		is_good = go_on(&c, i, head);
 	}
 	t->nentries[item] = is_good ? c.nentries : BAD;
+	target_passed_share(t->kh->t, 16);
 }
 
 /* how many buffers of a cache are known to be given out */

@@ -112,6 +112,7 @@ struct kmem_slab {
 	taddr_t addr;
 	taddr_t base; /* first buffer */
 	taddr_t head; /* first free bufctl */
+	taddr_t back; /* its link to the slab before it in the list */
 	uint32_t nbufs, nused;
 	uint32_t cache; /* in caches[] */
 	bool is_complete;

@@ -226,16 +226,15 @@ static void check_slabs(struct kmem_heap *kh, const struct kmem_cache *kc)
 		return;
 	for (size_t i = 0; i < kc->nslabs; i++) {
 		const struct kmem_slab *s = &kh->slabs.v[kc->first_slab + i];
-		taddr_t back = kmem_get_at(kh, F_kmem_slab_slab_prev, s->addr);
 
 		if (i && s[-1].is_complete != s->is_complete)
 			prev = 0;
-		if (back != prev)
+		if (s->back != prev)
 			kmem_damage(kh, s->addr, kc->pub.addr,
 				    "cache %s: slab 0x%" PRIx64
 				    ": previous slab is 0x%" PRIx64
 				    ", should be 0x%" PRIx64,
-				    kc->name, s->addr, back, prev);
+				    kc->name, s->addr, s->back, prev);
 		prev = s->addr;
 	}
 }

@@ -310,6 +310,7 @@ static void add_slab(struct kmem_heap *kh, size_t cache, const void *raw,
 		.addr = addr,
 		.base = kmem_get(kh, F_kmem_slab_slab_base, raw),
 		.head = kmem_get(kh, F_kmem_slab_slab_head, raw),
+		.back = kmem_get(kh, F_kmem_slab_slab_prev, raw),
 		.nbufs = (uint32_t)kmem_get(kh, F_kmem_slab_slab_chunks, raw),
 		.nused = (uint32_t)kmem_get(kh, F_kmem_slab_slab_refcnt, raw),
 		.cache = (uint32_t)cache,
@@ -342,7 +343,9 @@ static struct err *walk_slabs(struct kmem_heap *kh, size_t cache, taddr_t at,
 {
 	taddr_t prev = 0;
 	taddr_t owner = kh->caches.v[cache].pub.addr;
-	const char *name = kh->caches.v[cache].name;
+	const struct heap_cache *c = &kh->caches.v[cache].pub;
+	uint64_t nslabs = c->slabs_created - c->slabs_destroyed;
+	const char *name = c->name;
 
 	for (unsigned n = 0; at; n++) {
 		const void *raw = kmem_peek(kh, K_kmem_slab, at);
@@ -369,6 +372,7 @@ static struct err *walk_slabs(struct kmem_heap *kh, size_t cache, taddr_t at,
 		prev = at;
 		at = kmem_get(kh, F_kmem_slab_slab_next, raw);
 		add_slab(kh, cache, raw, prev, is_complete);
+		target_passed_share(kh->t, nslabs);
 		if ((n & 0xfff) == 0) {
 			struct err *err = interrupt_check();
 

@@ -351,8 +351,6 @@ struct err *kmem_sweep(struct kmem_heap *kh)
 
 	if (!find_words(&sw))
 		return NULL;
-	/* what was looked at so far are slabs and bufctls */
-	target_release(kh->t);
 	sw.stacks = mem_array(nitems + 1, sizeof(*sw.stacks));
 	struct err *err = jobs_each("checking slabs", nitems, SLABS * SLAB_BUFS,
 				    sweep_some, &sw);

@@ -467,8 +467,6 @@ struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 	struct err *err = kmem_load(kh);
 	size_t nfindings = 0;
 
-	/* what is looked at is not what the buffers hold */
-	target_release(kh->t);
 	if (!err && cache && !kmem_cache_at(kh, cache))
 		err = err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache",
 			      cache);

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,10 +12,14 @@
 #include "target/target_impl.h"
 
 #define PF_W 2u
-/* a smaller core may lie about; and so much of a larger one */
+/* a smaller core may lie about */
 #define RELEASE_MIN ((uint64_t)32 << 20)
-#define PASSED_MAX  ((uint64_t)72 << 20)
-#define PAGE_BYTES  ((uintptr_t)4096)
+/* when so much was passed it is looked how much there is: of the core this may be
+ * held in any case, and more while all memory is not more than that */
+#define PASSED_MIN ((uint64_t)8 << 20)
+#define FILES_MIN  ((uint64_t)32 << 20)
+#define HELD_MAX   ((uint64_t)88 << 20)
+#define PAGE_BYTES ((uintptr_t)4096)
 
 void target_incomplete(struct target *t, const char *fmt, ...)
 {
@@ -64,6 +69,8 @@ void target_close(struct target *t)
 		(void)munmap(t->zeros, t->zeros_bytes);
 	if (t->fd >= 0)
 		(void)close(t->fd);
+	if (t->statm_fd >= 0)
+		(void)close(t->statm_fd);
 	mem_free(t->path);
 	mem_free(t);
 }
@@ -127,44 +134,40 @@ void target_release(const struct target *t)
 			      MADV_DONTNEED);
 }
 
-/* maps of different advice are maps of their own, and none is mapped beyond its
- * end */
-void target_part(const struct target *t, taddr_t start, taddr_t end)
+/* Is too much of the core held?  How much comes with a byte that is looked at,
+ * 64 KB or 2 MB, is the system's choice: so it is asked. */
+static bool is_much_held(const struct target *t)
 {
-	const struct map_impl *map = map_at(t, start);
+	char text[128];
+	unsigned long all = 0;
+	unsigned long files = 0;
+	ssize_t n = pread(t->statm_fd, text, sizeof(text) - 1, 0);
 
-	if (!t->base || t->size_bytes < RELEASE_MIN || !map ||
-	    end > map->pub.core_end)
-		return;
-	uintptr_t base = (uintptr_t)t->base;
-	uintptr_t from = (uintptr_t)map->bytes + (start - map->pub.start);
-	uintptr_t to = from + (end - start);
-
-	from = (from + PAGE_BYTES - 1) & -PAGE_BYTES;
-	to &= -PAGE_BYTES;
-	/* not all bytes of maps are the file's */
-	if (from >= to || from < base || to > base + t->size_bytes)
-		return;
-	(void)madvise((void *)from, to - from, MADV_RANDOM);
-	(void)madvise((void *)from, to - from, MADV_DONTNEED);
-}
-
-void target_join(const struct target *t)
-{
-	if (t->base && t->size_bytes >= RELEASE_MIN)
-		(void)madvise((void *)(uintptr_t)t->base, t->size_bytes,
-			      MADV_NORMAL);
+	if (n <= 0)
+		return true;
+	text[n] = '\0';
+	/* pages: size, resident, of that in files */
+	return sscanf(text, "%*u %lu %lu", &all, &files) != 2 ||
+	       (files > FILES_MIN / PAGE_BYTES && all > HELD_MAX / PAGE_BYTES);
 }
 
 void target_passed(struct target *t, uint64_t bytes)
 {
-	uint64_t sum =
-		__atomic_add_fetch(&t->passed_bytes, bytes, __ATOMIC_RELAXED);
+	uint64_t sum = 0;
 
-	if (sum < PASSED_MAX)
+	if (!t->base || t->size_bytes < RELEASE_MIN)
+		return;
+	sum = __atomic_add_fetch(&t->passed_bytes, bytes, __ATOMIC_RELAXED);
+	if (sum < PASSED_MIN)
 		return;
 	__atomic_store_n(&t->passed_bytes, 0, __ATOMIC_RELAXED);
-	target_release(t);
+	if (is_much_held(t))
+		target_release(t);
+}
+
+void target_passed_share(struct target *t, uint64_t n)
+{
+	target_passed(t, t->size_bytes / (n ? n : 1));
 }
 
 static struct err *fault(const struct target *t, const struct map_impl *map,

@@ -201,16 +201,11 @@ const void *target_peek(const struct target *t, taddr_t addr, size_t *ret_len);
  * at again is had from the file.  Nothing for a small core, or a process.
  */
 void target_release(const struct target *t);
-/** The same after so many bytes were looked at, once it is worth it.  For any
- * thread. */
+/** The same after so many bytes were passed, looked at or not, once too much of
+ * it is held.  For any thread. */
 void target_passed(struct target *t, uint64_t bytes);
-/**
- * The same of [start, end) only, which from then on does not come along when
- * something beside it is looked at: the system maps 64 KB of a file at a time.
- * Until target_join().  For a few thousand ranges at most.
- */
-void target_part(const struct target *t, taddr_t start, taddr_t end);
-void target_join(const struct target *t);
+/** The same of one of n things that lie all over the core, mostly in order. */
+void target_passed_share(struct target *t, uint64_t n);
 
 /** Maps in ascending order. */
 size_t target_nmaps(const struct target *t);

@@ -493,7 +493,9 @@ static struct err *open_with(const char *path,
 	struct err *err;
 
 	t->fd = -1;
+	t->statm_fd = -1;
 	t->path = mem_strdup(path);
+	t->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	err = open_it(t);
 	if (err) {
 		target_close(t);

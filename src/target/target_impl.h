@@ -34,6 +34,7 @@ struct target {
 	const unsigned char *base; /* the mapped file */
 	uint64_t size_bytes;       /* of the file */
 	uint64_t passed_bytes;     /* see target_passed() */
+	int statm_fd;              /* for that; -1: not open */
 	void *zeros;               /* what a .bss reads as */
 	size_t zeros_bytes;
 

@@ -279,6 +279,7 @@ struct err *target_open_live(int pid, struct target **ret_target)
 	struct err *err = NULL;
 
 	t->fd = -1;
+	t->statm_fd = -1;
 	t->path = mem_printf("/proc/%d", pid);
 	t->live = mem_zalloc(sizeof(*t->live));
 	t->live->pid = pid;

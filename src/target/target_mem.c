@@ -12,6 +12,7 @@ struct target *target_mem_create(void)
 	struct target *t = mem_zalloc(sizeof(*t));
 
 	t->fd = -1;
+	t->statm_fd = -1;
 	t->path = mem_strdup("");
 	return t;
 }
