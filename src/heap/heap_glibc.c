@@ -410,7 +410,7 @@ static struct err *glibc_bufs(struct heap *heap, taddr_t cache, unsigned wanted,
 		struct heap_buf b;
 
 		fill_big(gh, &gh->bigs.v[i], &b);
-		if (b.state & wanted)
+		if ((b.state & wanted) && !gh->bigs.v[i].is_own)
 			err = fn(arg, &b);
 	}
 	return err;

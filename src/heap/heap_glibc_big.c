@@ -50,7 +50,8 @@ static bool is_big(struct glibc_heap *gh, taddr_t page, taddr_t at, taddr_t end,
 	size += 2ull * tail;
 	if ((at + size) % PAGE || size > end - at)
 		return false;
-	*ret = (struct glibc_big){at, at - before, at + size, tail, false};
+	*ret = (struct glibc_big){at,   at - before, at + size,
+				  tail, false,       false};
 	return true;
 }
 

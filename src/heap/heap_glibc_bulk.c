@@ -164,7 +164,7 @@ bool glibc_part(struct heap *heap, size_t part, bool is_alone, heap_run_fn *fn,
 		struct heap_run run = {big->chunk + CHUNK_HEAD, bytes, bytes,
 				       1};
 
-		if (!big->is_cached)
+		if (!big->is_cached && !big->is_own)
 			fn(arg, &run);
 	}
 	return true;

@@ -87,6 +87,7 @@ struct glibc_big {
 	taddr_t chunk, start, end; /* of the mapping */
 	unsigned tail;  /* bytes of its end that are not the buffer's */
 	bool is_cached; /* free, in a tcache */
+	bool is_own;    /* a thread's tcache */
 };
 
 /* a chunk: of a region, or with a mapping of its own */

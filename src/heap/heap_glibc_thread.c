@@ -27,11 +27,13 @@
 #include <string.h>
 #include "heap/heap_glibc_impl.h"
 
-#define TLS_BEFORE  0x2000u /* of a thread's variables, below its pointer */
-#define CHUNK_LEAST 0x200u  /* that a cache may be */
-#define CHUNK_MOST  (10u * TCACHE_MAX)
-#define REST_MAX    48u    /* of a chunk, behind the structure */
-#define LARGE_LEAST 0x400u /* sizes of the lists behind TCACHE_SMALL */
+#define TLS_BEFORE   0x2000u /* of a thread's variables, below its pointer */
+#define CHUNK_LEAST  0x200u  /* that a cache may be */
+#define CHUNK_MOST   (10u * TCACHE_MAX)
+#define TCACHE_SLOTS 76u /* lists, since what fits is counted */
+#define REST_MAX     48u /* of a chunk, behind the structure */
+#define PAGE         4096u
+#define LARGE_LEAST  0x400u /* sizes of the lists behind TCACHE_SMALL */
 
 void glibc_tcache_range(unsigned i, uint64_t *ret_min, uint64_t *ret_max)
 {
@@ -69,6 +71,8 @@ enum chunk_state glibc_place_state(const struct glibc_place *p)
 {
 	if (p->r)
 		return glibc_state(p->r, p->g);
+	if (p->big->is_own)
+		return CHUNK_OWN;
 	return p->big->is_cached ? CHUNK_TCACHE : CHUNK_USED;
 }
 
@@ -218,11 +222,16 @@ static void try_chunk(struct trial *t, taddr_t tcache)
 {
 	struct glibc_place p;
 
-	if (!glibc_place_of(t->gh, tcache, &p) || !p.r ||
-	    glibc_state(p.r, p.g) != CHUNK_USED || p.bytes < CHUNK_LEAST ||
-	    p.bytes > CHUNK_MOST)
+	if (!glibc_place_of(t->gh, tcache, &p) ||
+	    glibc_place_state(&p) != CHUNK_USED)
 		return;
 	t->tcache = tcache;
+	if (p.big && p.big->end - p.big->start == PAGE) {
+		try_layout(t, TCACHE_SMALL, false);
+		try_layout(t, TCACHE_SLOTS, true);
+	}
+	if (p.big || p.bytes < CHUNK_LEAST || p.bytes > CHUNK_MOST)
+		return;
 	for (unsigned bins = TCACHE_SMALL; bins <= TCACHE_MAX; bins++) {
 		uint64_t bytes = ((2ull * bins + 7) & ~7ull) + 8ull * bins;
 
@@ -273,14 +282,18 @@ static bool is_known(const struct glibc_heap *gh, taddr_t tcache)
 static bool add_tcache(struct glibc_heap *gh, taddr_t tcache, uint32_t tid)
 {
 	struct glibc_tcache t = {tcache, tid};
-	size_t g = 0;
-	struct glibc_region *r = glibc_chunk_at(gh, tcache - CHUNK_HEAD, &g);
+	struct glibc_place p;
 
-	if (!r || is_known(gh, tcache) ||
-	    (glibc_state(r, g) != CHUNK_USED &&
-	     !glibc_is_doubtful(glibc_state(r, g))))
+	if (!glibc_place_of(gh, tcache, &p) || is_known(gh, tcache))
 		return false;
-	glibc_set_state(r, g, CHUNK_OWN);
+	enum chunk_state state = glibc_place_state(&p);
+
+	if (state != CHUNK_USED && !glibc_is_doubtful(state))
+		return false;
+	if (p.r)
+		glibc_set_state(p.r, p.g, CHUNK_OWN);
+	else
+		p.big->is_own = true;
 	VEC_PUSH(&gh->tcaches, t);
 	return true;
 }
@@ -295,14 +308,25 @@ static bool is_tcache_size(const struct glibc_heap *gh, uint64_t chunk_bytes)
 	return chunk_bytes >= want && chunk_bytes < want + REST_MAX;
 }
 
+/* mapped like all else, where the user has malloc() map what is so small */
+static bool is_page_of_tcache(const struct glibc_heap *gh,
+			      const struct glibc_big *big)
+{
+	uint64_t want = CHUNK_HEAD + gh->lay.tcache_bytes + big->tail;
+
+	return big->end - big->start == ((want + PAGE - 1) & ~(PAGE - 1ull));
+}
+
 static bool is_chunk_of_tcache(struct glibc_heap *gh, taddr_t tcache)
 {
 	struct glibc_place p;
 
-	if (!glibc_place_of(gh, tcache, &p) || !p.r)
+	if (!glibc_place_of(gh, tcache, &p))
 		return false;
-	enum chunk_state state = glibc_state(p.r, p.g);
+	enum chunk_state state = glibc_place_state(&p);
 
+	if (p.big)
+		return is_page_of_tcache(gh, p.big) && state != CHUNK_TCACHE;
 	return glibc_is_doubtful(state) ||
 	       (is_tcache_size(gh, p.bytes) &&
 		(state == CHUNK_USED || state == CHUNK_OWN));
@@ -341,7 +365,8 @@ static void tcache_by_tls(struct glibc_heap *gh, taddr_t fs, uint32_t tid)
 
 	for (taddr_t at = fs - TLS_BEFORE; at < fs; at += 8)
 		if (glibc_read(gh, at, &word) && is_chunk_of_tcache(gh, word) &&
-		    is_tcache(gh, word, &n) && add_tcache(gh, word, tid))
+		    is_tcache(gh, word, &n) && (n || !glibc_big_at(gh, word)) &&
+		    add_tcache(gh, word, tid))
 			return;
 }
 

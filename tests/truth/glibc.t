@@ -10,6 +10,8 @@ import glibclib as G, truthlib as T
 
 # seed, threads, moments
 RUNS = ((1, 0, 2), (2, 4, 2), (3, 12, 2))
+# from how many bytes on all is mapped, the caches of threads, too
+SMALL = (1, 500)
 
 LISTS = ("tcache", "fastbin", "unsorted", "smallbin", "largebin")
 
@@ -43,7 +45,7 @@ def states(core, name):
          name + ": walked by state, " + kind)
 
 
-T.plan(sum(n for _, _, n in RUNS) + 5 * len(RUNS))
+T.plan(sum(n for _, _, n in RUNS) + 5 * len(RUNS) + 2 * len(SMALL))
 for seed, nthreads, n in RUNS:
     for i, m in enumerate(G.run("glibc_states", (seed, nthreads, n),
                                 "s%d" % seed)):
@@ -55,4 +57,15 @@ for seed, nthreads, n in RUNS:
             G.forget(m.core)
             why = G.why_not(m)
             T.ok(not why, "seed %d: the same without libc" % seed, why)
+        os.unlink(m.core)
+
+for least in SMALL:
+    for m in G.run("glibc_states", (4, 3, 1), "small%d" % least,
+                   {"MALLOC_MMAP_THRESHOLD_": str(least)}):
+        for how in ("", ", without libc"):
+            why = G.why_not(m)
+            T.ok(not why, "mapped from %d bytes on%s: %d buffers, %d leaked" %
+                 (least, how, len(m.allocated()), len(m.leak)), why)
+            if not how:
+                G.forget(m.core)
         os.unlink(m.core)
