@@ -16,7 +16,8 @@
  * left behind, have such structures, too; so all chunks of the size are looked
  * at, not only those that a thread points at.  One that is empty holds nothing
  * but zeros, and is taken for one only where a thread's own variables point at
- * it, or where it is the first of its arena.
+ * it, or where it is the first of its arena.  What threads that a fork has left
+ * behind had in theirs is in memory still: their descriptors are looked for.
  *
  * How many lists there are, and what is counted, is bound by name.  Where no
  * name tells, every number of lists that fits the chunk is tried, on what the
@@ -24,9 +25,12 @@
  * of which most lists hold what they should (T2) is it.  With a number that is
  * wrong, entries are looked for in the wrong places.
  */
+#include <elf.h>
 #include <string.h>
 #include "heap/heap_glibc_impl.h"
 
+#define FS_ALIGN     64u /* of a thread's descriptor */
+#define FS_SELF      0x10u
 #define TLS_BEFORE   0x2000u /* of a thread's variables, below its pointer */
 #define CHUNK_LEAST  0x200u  /* that a cache may be */
 #define CHUNK_MOST   (10u * TCACHE_MAX)
@@ -185,6 +189,74 @@ static bool is_tcache(struct glibc_heap *gh, taddr_t tcache, unsigned *ret_n)
 	return good >= 2 * bad;
 }
 
+/* ---- threads that a fork has left behind ----------------------------- */
+
+/* their descriptors, each of which holds its own address twice */
+struct dead {
+	bool is_found;
+	size_t n, cap;
+	taddr_t *v;
+};
+
+static bool is_alive(const struct glibc_heap *gh, taddr_t fs)
+{
+	for (size_t i = 0; i < target_nthreads(gh->t); i++)
+		if (target_thread(gh->t, i)->regs.fs_base == fs)
+			return true;
+	return false;
+}
+
+static void find_dead_in(struct glibc_heap *gh, struct dead *dead, taddr_t at,
+			 taddr_t end)
+{
+	at = (at + FS_ALIGN - 1) & ~(taddr_t)(FS_ALIGN - 1);
+	while (at < end) {
+		size_t len = 0;
+		const unsigned char *p = target_peek(gh->t, at, &len);
+
+		if (!p || len < FS_ALIGN)
+			return;
+		if (len > end - at)
+			len = end - at;
+		for (size_t i = 0; i + FS_ALIGN <= len; i += FS_ALIGN) {
+			uint64_t tcb = 0;
+			uint64_t self = 0;
+
+			memcpy(&tcb, p + i, sizeof(tcb));
+			memcpy(&self, p + i + FS_SELF, sizeof(self));
+			if (tcb == at + i && self == tcb && !is_alive(gh, tcb))
+				VEC_PUSH(dead, tcb);
+		}
+		at += len / FS_ALIGN * FS_ALIGN;
+		if (len < FS_ALIGN)
+			return;
+	}
+}
+
+/* in all memory that is no heap's */
+static void find_dead(struct glibc_heap *gh, struct dead *dead)
+{
+	if (dead->is_found)
+		return;
+	dead->is_found = true;
+	for (size_t i = 0; i < target_nmaps(gh->t); i++) {
+		const struct target_map *map = target_map(gh->t, i);
+		taddr_t at = map->start;
+
+		if (!(map->prot & PF_W) || map->path)
+			continue;
+		for (size_t k = 0; k < gh->regions.n; k++) {
+			const struct glibc_region *r = &gh->regions.v[k];
+
+			if (r->end <= at || r->base >= map->end)
+				continue;
+			find_dead_in(gh, dead, at, r->base);
+			at = r->end;
+		}
+		find_dead_in(gh, dead, at, map->end);
+	}
+}
+
 /* ---- how they are laid out ------------------------------------------- */
 
 /* what is tried on one chunk, and the best so far */
@@ -242,23 +314,31 @@ static void try_chunk(struct trial *t, taddr_t tcache)
 	}
 }
 
-static void learn(struct glibc_heap *gh)
+static void try_variables(struct trial *t, taddr_t fs)
+{
+	uint64_t word = 0;
+
+	for (taddr_t at = fs - TLS_BEFORE; at < fs; at += 8)
+		if (glibc_read(t->gh, at, &word))
+			try_chunk(t, word);
+}
+
+static void learn(struct glibc_heap *gh, struct dead *dead)
 {
 	struct trial t = {.gh = gh, .best = gh->lay};
-	uint64_t word = 0;
 
 	for (size_t i = 0; i < target_nthreads(gh->t); i++) {
 		const struct target_thread *th = target_thread(gh->t, i);
-		taddr_t fs = th->regs.fs_base;
 
-		if (!th->has_regs || th->regs_partial || !fs)
-			continue;
-		for (taddr_t at = fs - TLS_BEFORE; at < fs; at += 8)
-			if (glibc_read(gh, at, &word))
-				try_chunk(&t, word);
+		if (th->has_regs && !th->regs_partial && th->regs.fs_base)
+			try_variables(&t, th->regs.fs_base);
 	}
 	for (size_t i = 0; i < gh->regions.n; i++)
 		try_chunk(&t, gh->regions.v[i].start + CHUNK_HEAD);
+	if (t.best_n == 0)
+		find_dead(gh, dead);
+	for (size_t i = 0; i < dead->n; i++)
+		try_variables(&t, dead->v[i]);
 	gh->lay = t.best;
 	if (t.best_n)
 		return;
@@ -384,9 +464,12 @@ static void tcaches_of_threads(struct glibc_heap *gh)
 	}
 }
 
-/* those of nobody, and those whose thread is not told */
-static void tcaches_of_regions(struct glibc_heap *gh)
+/* those of nobody, and those whose thread is not told; true: there may be more,
+ * that are empty */
+static bool tcaches_of_regions(struct glibc_heap *gh)
 {
+	bool is_more = false;
+
 	for (size_t i = 0; i < gh->regions.n; i++) {
 		struct glibc_region *r = &gh->regions.v[i];
 		bool is_first = true;
@@ -398,20 +481,31 @@ static void tcaches_of_regions(struct glibc_heap *gh)
 
 			if (is_tcache_size(gh, (next - g) * GRANULE) &&
 			    glibc_state(r, g) == CHUNK_USED &&
-			    is_tcache(gh, tcache, &n) && (n || is_first))
-				(void)add_tcache(gh, tcache, 0);
+			    is_tcache(gh, tcache, &n)) {
+				if (n || is_first)
+					(void)add_tcache(gh, tcache, 0);
+				else
+					is_more = true;
+			}
 			is_first = false;
 			g = next;
 		}
 	}
+	return is_more;
 }
 
 void glibc_find_tcaches(struct glibc_heap *gh)
 {
+	struct dead dead = {0};
+
 	if (!gh->lay.tcache_bins)
-		learn(gh);
+		learn(gh, &dead);
 	gh->classes[0].pub.bufsize_bytes = gh->lay.tcache_bytes;
 	gh->classes[0].pub.chunk_bytes = gh->lay.tcache_bytes;
 	tcaches_of_threads(gh);
-	tcaches_of_regions(gh);
+	if (tcaches_of_regions(gh))
+		find_dead(gh, &dead);
+	for (size_t i = 0; i < dead.n; i++)
+		tcache_by_tls(gh, dead.v[i], 0);
+	VEC_FREE(&dead);
 }

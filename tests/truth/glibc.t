@@ -45,7 +45,7 @@ def states(core, name):
          name + ": walked by state, " + kind)
 
 
-T.plan(sum(n for _, _, n in RUNS) + 5 * len(RUNS) + 2 * len(SMALL))
+T.plan(sum(n for _, _, n in RUNS) + 5 * len(RUNS) + 2 * len(SMALL) + 4)
 for seed, nthreads, n in RUNS:
     for i, m in enumerate(G.run("glibc_states", (seed, nthreads, n),
                                 "s%d" % seed)):
@@ -66,6 +66,16 @@ for least in SMALL:
             why = G.why_not(m)
             T.ok(not why, "mapped from %d bytes on%s: %d buffers, %d leaked" %
                  (least, how, len(m.allocated()), len(m.leak)), why)
+            if not how:
+                G.forget(m.core)
+        os.unlink(m.core)
+
+for args in ((), (1,)):
+    for m in G.run("glibc_left", args, "left%d" % len(args)):
+        for how in ("", ", without libc"):
+            why = G.why_not(m)
+            T.ok(not why, "left behind by a fork, in %s%s" %
+                 ("one arena" if args else "many", how), why)
             if not how:
                 G.forget(m.core)
         os.unlink(m.core)
