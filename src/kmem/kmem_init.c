@@ -173,11 +173,26 @@ static vmem_t *data_arena(const char *name, size_t qcache_max)
 			   kmem_data_free, vmem_heap, qcache_max, VM_SLEEP);
 }
 
+struct kmem_peaks kmem_peaks;
+
+/** The source of kmem_default. */
+static void *default_alloc(vmem_t *va, size_t bytes, int vmflag)
+{
+	void *p = vmem_alloc(va, bytes, vmflag);
+
+	if (p)
+		kmem_peak(&kmem_peaks.pk_system,
+			  bytes + vmem_size(kmem_default_arena,
+					    VMEM_ALLOC | VMEM_FREE));
+	return p;
+}
+
 static void data_arenas_init(void)
 {
 	vmem_t *va = data_arena("kmem_va", 8 * KMEM_PAGE);
 
 	kmem_default_arena = page_arena("kmem_default", va, 0, 0);
+	kmem_default_arena->vm_source_alloc = default_alloc;
 	if (!(kmem_flags & KMF_CHECKED))
 		kmem_default_arena->vm_min_import = SLAB_IMPORT;
 	kmem_oversize_arena = data_arena("kmem_oversize", 0);

@@ -96,6 +96,21 @@ KM_HIDDEN kmem_cache_t *kmem_addr_cache(const void *p, kmem_slab_t **slab,
 /** Bytes asked for of the oversize buffer that starts at p; 0: none does. */
 KM_HIDDEN size_t kmem_addr_oversize(const void *p);
 
+/* the most there was of memory at any time; written without a lock, as good as
+ * that is */
+struct kmem_peaks {
+	uint64_t pk_system;           /* bytes of kmem_default */
+	uint64_t pk_nlarge, pk_large; /* of kmem_oversize: segments, bytes */
+};
+extern KM_HIDDEN struct kmem_peaks kmem_peaks;
+
+/** Raises a peak. */
+static inline void kmem_peak(uint64_t *peak, uint64_t value)
+{
+	if (value > KM_PEEK(*peak))
+		KM_POKE(*peak, value);
+}
+
 /* ---- large requests (kmem_oversize.c) --------------------------------- */
 
 /** Allocates a segment of kmem_oversize; NULL when it may fail. */

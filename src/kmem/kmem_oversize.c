@@ -151,6 +151,16 @@ static int is_guard_whole(const void *p, size_t bytes)
 
 /* ---- requests ---- */
 
+static void note_peak(void)
+{
+	size_t n = vmem_nallocated(kmem_oversize_arena);
+
+	kmem_peak(&kmem_peaks.pk_nlarge, n);
+	kmem_peak(&kmem_peaks.pk_large,
+		  vmem_size(kmem_oversize_arena, VMEM_ALLOC) -
+			  n * kmem_oversize_tag);
+}
+
 void *kmem_oversize_alloc(size_t bytes, size_t align, int kmflag, int kind)
 {
 	kmem_waiter_t w = {.kw_bytes = bytes};
@@ -174,6 +184,7 @@ void *kmem_oversize_alloc(size_t bytes, size_t align, int kmflag, int kind)
 		vmem_xfree(kmem_oversize_arena, p, total);
 		p = kmem_no_memory(bytes, kmflag);
 	}
+	note_peak();
 	if (!p)
 		kmem_log_event(kmem_failure_log, NULL, NULL, (void *)bytes,
 			       KMEM_WHAT_FAIL, kind);

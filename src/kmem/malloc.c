@@ -338,7 +338,7 @@ EXPORT int __posix_memalign(void **ret, size_t align, size_t size)
 	return get_aligned_posix(ret, align, size);
 }
 
-/* ---- tuning and statistics -------------------------------------------- */
+/* ---- tuning; statistics are in malloc_info.c ---------------------------- */
 
 /** Bytes of an arena in segments of some types; 0 before there is one. */
 static size_t arena_bytes(vmem_t *vmp, int types)
@@ -362,34 +362,4 @@ EXPORT int mallopt(int param, int value)
 	(void)param;
 	(void)value;
 	return 1;
-}
-
-EXPORT struct mallinfo2 mallinfo2(void)
-{
-	struct mallinfo2 info = {0};
-
-	info.uordblks = arena_bytes(kmem_default_arena, VMEM_ALLOC);
-	info.fordblks = arena_bytes(kmem_default_arena, VMEM_FREE);
-	info.arena = info.uordblks + info.fordblks;
-	info.hblkhd = arena_bytes(kmem_oversize_arena, VMEM_ALLOC);
-	return info;
-}
-
-/* as in glibc, whatever does not fit an int is cut */
-EXPORT struct mallinfo mallinfo(void)
-{
-	struct mallinfo2 wide = mallinfo2();
-	struct mallinfo info = {0};
-
-	info.arena = (int)wide.arena;
-	info.uordblks = (int)wide.uordblks;
-	info.fordblks = (int)wide.fordblks;
-	info.hblkhd = (int)wide.hblkhd;
-	return info;
-}
-
-/* glibc prints its arenas on stderr; ours are read from a snapshot, and a
- * guest prints nothing */
-EXPORT void malloc_stats(void)
-{
 }

@@ -250,7 +250,8 @@ static void test_tuning(void)
 	int pipes[2], saved = dup(2);
 	char c;
 
-	ok(info.uordblks <= info.arena, "mallinfo2: in use is part of all");
+	ok(info.uordblks + info.fordblks == info.arena,
+	   "mallinfo2: what is in use and what is free is all");
 	ok(mallopt(M_TRIM_THRESHOLD, 1 << 20) == 1, "mallopt: 1");
 	(void)malloc_trim(0);
 	if (pipe(pipes) != 0)
@@ -259,8 +260,7 @@ static void test_tuning(void)
 	malloc_stats();
 	dup2(saved, 2);
 	close(pipes[1]);
-	ok(getenv("LD_PRELOAD") == NULL || read(pipes[0], &c, 1) == 0,
-	   "malloc_stats: says nothing");
+	ok(read(pipes[0], &c, 1) == 1 && c == 'A', "malloc_stats: says it");
 	close(pipes[0]);
 	close(saved);
 }

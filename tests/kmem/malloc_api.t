@@ -42,7 +42,7 @@ done
 nm -D --defined-only "$B/libkmem_preload.so" | awk '{print $3}' | sort >have
 for s in malloc calloc realloc reallocarray free cfree memalign aligned_alloc \
 	posix_memalign valloc pvalloc malloc_usable_size malloc_trim mallopt \
-	mallinfo mallinfo2 malloc_stats _Znwm _Znam _ZdlPv _ZdaPv \
+	mallinfo mallinfo2 malloc_stats malloc_info _Znwm _Znam _ZdlPv _ZdaPv \
 	_ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZdlPvm _ZdaPvm \
 	_ZdlPvRKSt9nothrow_t _ZdaPvRKSt9nothrow_t _ZnwmSt11align_val_t \
 	_ZnamSt11align_val_t _ZdlPvSt11align_val_t _ZdaPvSt11align_val_t \
