@@ -3,8 +3,8 @@
  * The firewall: buffers behind which is a page that cannot be touched, nor can
  * they themselves once they were freed.
  *
- *   live    | page of nobody | ........ buffer | guard |
- *   walled  | page of nobody |########################|    # cannot be touched
+ *   live    | page of nobody | ........ buffer |#guard#|    # cannot be touched
+ *   walled  |##########################################|
  *
  * A slab of a firewalled cache is one buffer.  When that is freed its pages go
  * back to the system and their addresses stay, walled: whoever still uses the
@@ -18,10 +18,10 @@
  * is found there by next fit, again as late as can be.  When memory is short all
  * go, since it may be addresses that are limited.
  *
- * A guard, of a live buffer or a walled one, takes two mappings, of which a
- * process may have so many only (vm.max_map_count); with none left no memory can
- * be had at all, by nobody in the process.  So guards take three quarters of
- * them.  Live buffers come first: for theirs a walled one is given up.  When
+ * A guard takes two mappings, and so does a walled slab unless it lies beside
+ * another.  A process may have so many only (vm.max_map_count); with none left no
+ * memory can be had at all, by nobody in the process.  So they take three
+ * quarters of them.  Live buffers come first: for theirs a walled one is given up.  When
  * there is none, what is allocated has an ordinary page behind it and is not
  * walled.  The page map knows which: that page is KMEM_PAGE_FREED there, which
  * says as little about it as nothing does.
@@ -121,11 +121,13 @@ void kmem_firewall_keep(kmem_cache_t *cp, kmem_slab_t *sp)
 	char *memory = kmem_slab_memory(sp);
 	size_t bytes = cp->cache_slabsize;
 
+	/* with the page before, so that neighbours are one mapping */
 	if (!has_guard(memory, bytes) || bytes > KEPT_BYTES ||
-	    kmem_sys_wall(memory, bytes + KMEM_PAGE) != 0) {
+	    kmem_sys_protect(memory - KMEM_PAGE, bytes + KMEM_PAGE, 0) != 0) {
 		kmem_slab_unwall(cp, sp);
 		return;
 	}
+	(void)kmem_sys_zero(memory, bytes); /* refused: it stays, no harm */
 	(void)kmem_pagemap_set(memory, bytes, KMEM_PAGE_FREED);
 	kmem_mutex_enter(&kmem_firewall_lock);
 	while (ring_end - ring_first == KEPT || ring_bytes > KEPT_BYTES - bytes)
@@ -182,7 +184,12 @@ void *kmem_firewall_map(vmem_t *vmp, size_t bytes, int vmflag)
 	static int has_warned;
 	char *p = kmem_data_alloc(vmp, bytes + KMEM_PAGE, vmflag | VM_NEXTFIT);
 
-	if (!p || guard_take(p + bytes) || guard_take_over(p + bytes))
+	if (!p)
+		return NULL;
+	/* to the kernel, what was not written to before it was split stays
+	 * apart for ever: mappings beside each other would not be one again */
+	*(volatile char *)p = 0;
+	if (guard_take(p + bytes) || guard_take_over(p + bytes))
 		return p;
 	if (kmem_pagemap_set(p + bytes, KMEM_PAGE, KMEM_PAGE_FREED) != 0) {
 		kmem_data_free(vmp, p, bytes + KMEM_PAGE);
@@ -199,7 +206,8 @@ void kmem_firewall_unmap(vmem_t *vmp, void *addr, size_t bytes)
 
 	if (!has_guard(addr, bytes))
 		kmem_pagemap_clear(guard, KMEM_PAGE);
-	else if (kmem_sys_protect(addr, bytes + KMEM_PAGE, 1) == 0)
+	else if (kmem_sys_protect((char *)addr - KMEM_PAGE,
+				  bytes + 2 * KMEM_PAGE, 1) == 0)
 		__atomic_add_fetch(&guards_left, 1, __ATOMIC_RELAXED);
 	else
 		return; /* the pages cannot be used again: the range is lost */

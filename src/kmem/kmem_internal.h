@@ -737,8 +737,6 @@ KM_HIDDEN void *kmem_sys_map(size_t bytes);
 KM_HIDDEN int kmem_sys_unmap(void *addr, size_t bytes);
 /** Makes pages unreachable, or readable and writable again; 0 or -1. */
 KM_HIDDEN int kmem_sys_protect(void *addr, size_t bytes, int is_open);
-/** Gives the memory of a range back and makes its addresses unreachable. */
-KM_HIDDEN int kmem_sys_wall(void *addr, size_t bytes);
 /** Drops the content of anonymous pages: they read as zeros; 0 or -1. */
 KM_HIDDEN int kmem_sys_zero(void *addr, size_t bytes);
 /** Asks for huge pages where they fit. */

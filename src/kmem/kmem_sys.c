@@ -49,16 +49,6 @@ int kmem_sys_protect(void *addr, size_t bytes, int is_open)
 	return rc;
 }
 
-int kmem_sys_wall(void *addr, size_t bytes)
-{
-	int saved = errno;
-	void *p = mmap(addr, bytes, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-
-	errno = saved;
-	return p == MAP_FAILED ? -1 : 0;
-}
-
 int kmem_sys_zero(void *addr, size_t bytes)
 {
 	int saved = errno;

@@ -133,6 +133,39 @@ static void addresses_are_used_again_late(void **state)
 	assert_int_equal(check_all(), 0);
 }
 
+static int count_maps(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	int n = 0;
+
+	assert_non_null(f);
+	for (int c = getc(f); c != EOF; c = getc(f))
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+/* walled neighbours are one mapping, and so is what is open again */
+static void mappings_are_two_a_live_buffer(void **state)
+{
+	static char *p[1000];
+	unsigned seed = 9;
+	int before = count_maps();
+
+	(void)state;
+	for (int i = 0; i < 60000; i++) {
+		unsigned at = next_random(&seed) % 1000;
+
+		put(p[at]);
+		p[at] = get(2048 + next_random(&seed) % 2000);
+		*p[at] = 1;
+	}
+	assert_true(count_maps() - before < 4000);
+	for (int i = 0; i < 1000; i++)
+		put(p[i]);
+	kmem_reap();
+}
+
 static void a_cache_that_ends_leaves_nothing_behind(void **state)
 {
 	kmem_cache_t *cp = kmem_cache_create("walled", 3000, 0, NULL, NULL,
@@ -312,6 +345,7 @@ int main(void)
 		cmocka_unit_test(large_buffers_end_at_a_guard_page),
 		cmocka_unit_test(a_freed_buffer_cannot_be_touched),
 		cmocka_unit_test(addresses_are_used_again_late),
+		cmocka_unit_test(mappings_are_two_a_live_buffer),
 		cmocka_unit_test(a_cache_that_ends_leaves_nothing_behind),
 		cmocka_unit_test(a_large_buffer_freed_twice_is_reported),
 		cmocka_unit_test(a_pointer_into_a_large_buffer_is_reported),
