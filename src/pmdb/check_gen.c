@@ -3,6 +3,10 @@
  * Suppressions for what was found, as blocks that valgrind reads too.  One that
  * has many frames stops to match when any of them changes, so there are two: the
  * innermost functions that are of the project, with "..." for what is between.
+ *
+ * One function that has called the allocator itself stands beside that, without
+ * "...".  All that hangs below main(), or uses a library, is not meant: where no
+ * more is known than that, it is the fingerprint that is suppressed.
  */
 #include "pmdb/check_suppress.h"
 
@@ -36,6 +40,28 @@ static void add_rule(struct block *b, enum rule_kind kind, const char *pattern)
 	VEC_PUSH(&b->rules, rule);
 }
 
+static void block_fini(struct block *b)
+{
+	for (size_t i = 0; i < b->rules.n; i++)
+		mem_free(b->rules.v[i].pattern);
+	VEC_FREE(&b->rules);
+}
+
+/* of one function, what it has called; nothing if that is not the allocator */
+static void choose_callee(struct block *b, const struct check_stack *s,
+			  size_t caller)
+{
+	const struct check_frame *callee = caller == 1 ? s->v[0] : NULL;
+
+	block_fini(b);
+	if (!callee || !callee->is_own || !callee->linkname)
+		return;
+	add_rule(b, RULE_FUN, callee->linkname);
+	add_rule(b, RULE_FUN,
+		 s->v[caller]->linkname ? s->v[caller]->linkname
+					: s->v[caller]->function);
+}
+
 /* chooses the frames; none: there is none that says anything */
 static void choose_frames(struct block *b, const struct check_stack *s)
 {
@@ -53,13 +79,8 @@ static void choose_frames(struct block *b, const struct check_stack *s)
 		last = i;
 		n++;
 	}
-	for (size_t i = 0; n == 0 && i < s->n; i++) {
-		if (s->v[i]->is_own || !s->v[i]->object)
-			continue;
-		add_rule(b, RULE_ANY, NULL);
-		add_rule(b, RULE_OBJ, s->v[i]->object);
-		n++;
-	}
+	if (n == 1)
+		choose_callee(b, s, last);
 }
 
 static void print_block(FILE *out, const struct block *b,
@@ -80,13 +101,6 @@ static void print_block(FILE *out, const struct block *b,
 				rule->pattern);
 	}
 	fputs("}\n", out);
-}
-
-static void block_fini(struct block *b)
-{
-	for (size_t i = 0; i < b->rules.n; i++)
-		mem_free(b->rules.v[i].pattern);
-	VEC_FREE(&b->rules);
 }
 
 struct generator {

@@ -34,7 +34,7 @@ exe = compile_c("leaky", "-O1", "leaky.cc", cc="g++")
 lsan = compile_c("lsan", "-O1", "-fsanitize=leak", "leaky.cc", cc="g++")
 core = dump([exe], "leaky")
 PRINTS = {}
-plan(54)
+plan(58)
 
 
 def functions(g):
@@ -138,6 +138,28 @@ ok(q.returncode == 0, "valgrind takes them, too", q.stderr + text)
 rc, out, err = check("--gen-suppressions", core)
 ok(text in out and out.splitlines()[-1].startswith("pmdb: "), "on standard output",
    out[-500:])
+
+# leaks in main(), and without names: others of the program are not meant
+write("bare.c", """#include <stdlib.h>
+#include <string.h>
+void *volatile sink;
+__attribute__((noinline)) void other(int n) { sink = malloc(n); sink = 0; }
+int main(int argc, char **argv)
+{
+	if (argc > 2) other(50); else sink = malloc(60);
+	if (argc > 1) sink = strdup("some words");
+	sink = 0;
+	return 0;
+}
+""")
+for flag in ("-g", "-s"):
+    bare = compile_c("bare" + flag, "-O1", flag, "-fno-builtin", "bare.c")
+    known, later = dump([bare, "x"], "known" + flag), dump([bare, "x", "y"], "later" + flag)
+    check("--gen-suppressions=" + gen, known)
+    rc, out, err = check("--suppressions", gen, "--fail-on-unused-suppressions", known)
+    ok(rc == 0 and not err, "%s: nothing is left" % flag, (rc, err, out))
+    rc, w = verdict("--suppressions", gen, later)
+    ok(rc == 1 and w["failing"]["bytes"] == 50, "%s: a new one fails" % flag, w["failing"])
 
 # baselines
 base = os.path.join(WORK, "base")
