@@ -594,6 +594,7 @@ static void kmem_close(struct heap *heap)
 	kmem_logfile_close(kh->logfile);
 	mem_free(kh->log_path);
 	mem_free(kh->by_base);
+	mem_free(kh->by_page);
 	mem_free(kh->order);
 	names_fini(&kh->names);
 	mem_free(kh);

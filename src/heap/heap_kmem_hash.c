@@ -20,9 +20,6 @@
 #define BUCKETS 2048u
 /* chains that one thread follows side by side */
 #define FOLLOWERS 16u
-/* slabs that were met lately, by page */
-#define HINTS 2048u
-#define PAGE  4096u
 
 struct table {
 	struct kmem_heap *kh;
@@ -40,7 +37,6 @@ struct chains {
 	const struct kmem_cache *kc;
 	struct kmem_look look;
 	uint32_t next_off, addr_off; /* in a bufctl */
-	struct kmem_slab *hints[HINTS];
 	uint64_t nentries;
 	struct {
 		taddr_t ctl;
@@ -64,37 +60,17 @@ static bool go_on(struct chains *c, unsigned i, taddr_t ctl)
 	return true;
 }
 
-/* the slab that holds a buffer, which is met again for each other one in it */
-static struct kmem_slab *find_slab(struct chains *c, taddr_t buf)
-{
-	struct kmem_slab *s = NULL;
-	uint64_t bytes = 0;
-
-	if (!kmem_state_of(c->t->kh, c->t->cache, buf, &s))
-		return NULL;
-	bytes = s->nbufs * c->kc->chunk_bytes;
-	for (taddr_t at = s->base & -(taddr_t)PAGE;
-	     at < s->base + bytes && at - s->base + PAGE < HINTS * PAGE / 4;
-	     at += PAGE)
-		c->hints[at / PAGE % HINTS] = s;
-	return s;
-}
-
 /* a buffer that is in the table, with its bufctl; false: it is none */
 static bool take(struct chains *c, taddr_t buf, taddr_t ctl)
 {
 	struct kmem_heap *kh = c->t->kh;
-	struct kmem_slab *s = c->hints[buf / PAGE % HINTS];
-	uint64_t chunk = c->kc->chunk_bytes;
+	struct kmem_slab *s = NULL;
+	const uint8_t *state = kmem_state_of(kh, c->t->cache, buf, &s);
 
-	if (!s || buf - s->base >= s->nbufs * chunk)
-		s = find_slab(c, buf);
-	if (!s)
+	if (!state)
 		return false;
-	uint64_t i = (buf - s->base) / chunk;
+	uint64_t i = (uint64_t)(state - kh->state.v) - s->first_state;
 
-	if (s->base + i * chunk != buf)
-		return false;
 	/* one that is named twice is told by the sum */
 	__atomic_store_n(&kh->state.v[s->first_state + i], BUF_ALLOCATED,
 			 __ATOMIC_RELAXED);

@@ -162,6 +162,9 @@ struct kmem_heap {
 	uint32_t *by_base; /* slabs[] that are memory of clients or of the
 			    * allocator, not of arenas; ascending by base */
 	size_t nby_base;
+	uint32_t *by_page;   /* where in by_base[] to begin, of each page */
+	uint64_t first_page; /* which is not a page of the system, but 4 KB */
+	uint64_t npages;     /* 0: too many */
 	uint32_t *order; /* each cache's slabs ascending by base, in the places
 			  * they have in slabs[] */
 	VEC(uint8_t) state; /* enum buf_state of each buffer */

@@ -34,6 +34,9 @@
 #include "heap/heap_kmem_impl.h"
 
 #define CACHES_MAX 100000
+#define PAGE_BYTES 4096u
+/* pages to a slab for which there is an index */
+#define PAGES_MAX 64u
 
 /* ---- caches ---------------------------------------------------------- */
 
@@ -457,6 +460,31 @@ static size_t sort_slabs(struct kmem_heap *kh, struct key *keys, size_t n,
 	return kept;
 }
 
+/* where a search in by_base[] is to begin, by page: the first slab that ends
+ * behind the start of the page */
+static void index_pages(struct kmem_heap *kh)
+{
+	taddr_t end = 0;
+	size_t k = 0;
+
+	if (kh->nby_base == 0)
+		return;
+	kh->first_page = kh->slabs.v[kh->by_base[0]].base / PAGE_BYTES;
+	end = slab_end(kh, &kh->slabs.v[kh->by_base[kh->nby_base - 1]]);
+	kh->npages = (end - 1) / PAGE_BYTES - kh->first_page + 1;
+	/* slabs that lie far apart are searched for */
+	if (kh->npages / PAGES_MAX > kh->nby_base)
+		kh->npages = 0;
+	kh->by_page = mem_array(kh->npages + 1, sizeof(*kh->by_page));
+	for (uint64_t i = 0; i < kh->npages; i++) {
+		taddr_t at = (kh->first_page + i) * PAGE_BYTES;
+
+		while (slab_end(kh, &kh->slabs.v[kh->by_base[k]]) <= at)
+			k++;
+		kh->by_page[i] = (uint32_t)k;
+	}
+}
+
 static void index_slabs(struct kmem_heap *kh)
 {
 	struct key *keys = mem_array(kh->slabs.n + 1, sizeof(*keys));
@@ -488,6 +516,7 @@ static void index_slabs(struct kmem_heap *kh)
 			kh->order[kc->first_slab + i] = UINT32_MAX;
 	}
 	mem_free(keys);
+	index_pages(kh);
 }
 
 /* the slab of a sorted list that holds addr; UINT32_MAX ends the list */
@@ -514,17 +543,32 @@ static struct kmem_slab *search(const struct kmem_heap *kh,
 
 struct kmem_slab *kmem_slab_at(const struct kmem_heap *kh, taddr_t addr)
 {
-	return search(kh, kh->by_base, kh->nby_base, addr);
+	uint64_t page = addr / PAGE_BYTES - kh->first_page;
+
+	if (page >= kh->npages)
+		return search(kh, kh->by_base, kh->nby_base, addr);
+	for (size_t k = kh->by_page[page]; k < kh->nby_base; k++) {
+		struct kmem_slab *s = &kh->slabs.v[kh->by_base[k]];
+
+		if (addr < s->base)
+			return NULL;
+		if (addr < slab_end(kh, s))
+			return s;
+	}
+	return NULL;
 }
 
 uint8_t *kmem_state_of(struct kmem_heap *kh, size_t cache, taddr_t addr,
 		       struct kmem_slab **ret_slab)
 {
 	const struct kmem_cache *kc = &kh->caches.v[cache];
-	struct kmem_slab *s =
-		search(kh, kh->order + kc->first_slab, kc->nslabs, addr);
+	struct kmem_slab *s = NULL;
 
-	if (!s || (addr - s->base) % kc->chunk_bytes)
+	if (!kc->is_leaf)
+		s = search(kh, kh->order + kc->first_slab, kc->nslabs, addr);
+	else
+		s = kmem_slab_at(kh, addr);
+	if (!s || s->cache != cache || (addr - s->base) % kc->chunk_bytes)
 		return NULL;
 	if (ret_slab)
 		*ret_slab = s;
