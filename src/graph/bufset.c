@@ -10,8 +10,8 @@
  *   v        a buffer is one word: its address above, its size in the low 16
  *            bits.  A size that does not fit is in large[], a table beside.
  *   runs     buffers less than RUN_GAP apart form a run; one of large buffers is
- *            a run by itself.  A process has few, so a search over runs settles
- *            nearly all words that are no pointers.
+ *            a run by itself.  A process has few, so a search over runs, or over
+ *            those of a stretch, settles nearly all words that are no pointers.
  *   blocks   a run is cut into blocks of 3 KB.  A block is one cache line: a
  *            bit for every 8 bytes, set where a buffer begins, and how many
  *            begin before it.  Counting bits gives the index of the last buffer
@@ -61,6 +61,7 @@
 /* blocks are worth it when buffers are no farther apart, on average */
 #define SPACING_MAX 768u
 #define FILL_BLOCKS 8192u /* that one thread fills at a time */
+#define STRETCHES   4096u
 
 /* ---- packing --------------------------------------------------------- */
 
@@ -489,6 +490,30 @@ static void cut_runs(struct bufset *set)
 		add_run(set, first, set->n, &cap);
 }
 
+/* a search for a run begins and ends with those of a stretch of addresses */
+static void index_runs(struct bufset *set)
+{
+	uint64_t span = 0;
+	size_t n = 0;
+	size_t k = 0;
+
+	if (set->nruns == 0)
+		return;
+	span = set->runs[set->nruns - 1].end - set->runs[0].start;
+	while (span >> set->stretch_bits >= STRETCHES)
+		set->stretch_bits++;
+	n = (size_t)(span >> set->stretch_bits) + 2;
+	set->first_run = mem_array(n, sizeof(*set->first_run));
+	/* the first that ends behind the start of the stretch */
+	for (size_t i = 0; i < n; i++) {
+		while (k + 1 < set->nruns &&
+		       set->runs[k].end - set->runs[0].start <=
+			       (uint64_t)i << set->stretch_bits)
+			k++;
+		set->first_run[i] = (uint32_t)k;
+	}
+}
+
 /* a stretch of blocks to be filled */
 struct fill {
 	struct bufset_run *run;
@@ -578,6 +603,7 @@ static struct err *index_all(struct bufset *set)
 	struct filler f = {.set = set};
 
 	cut_runs(set);
+	index_runs(set);
 	plan_blocks(&f);
 	f.is_odd = mem_array(f.list.n + 1, sizeof(*f.is_odd));
 	struct err *err = jobs_each("indexing buffers", f.list.n, FILL_BLOCKS,
@@ -626,6 +652,7 @@ void bufset_free(struct bufset *set)
 	for (size_t i = 0; i < set->nruns; i++)
 		mem_free(set->runs[i].blocks);
 	mem_free(set->runs);
+	mem_free(set->first_run);
 	mem_free(set->large);
 	edges_free(set->edges);
 	mem_free(set->mark);
@@ -651,8 +678,15 @@ void bufset_get(struct heap *heap, const struct bufset *set, size_t i,
 const struct bufset_run *bufset_find_run(const struct bufset *set, taddr_t addr)
 {
 	size_t lo = 0;
-	size_t hi = set->nruns;
+	size_t hi = 0;
 
+	if (set->nruns == 0 || addr < set->runs[0].start ||
+	    addr >= set->runs[set->nruns - 1].end)
+		return NULL;
+	uint64_t at = (addr - set->runs[0].start) >> set->stretch_bits;
+
+	lo = set->first_run[at];
+	hi = set->first_run[at + 1];
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -661,9 +695,7 @@ const struct bufset_run *bufset_find_run(const struct bufset *set, taddr_t addr)
 		else
 			hi = mid;
 	}
-	if (lo == set->nruns || addr < set->runs[lo].start)
-		return NULL;
-	return &set->runs[lo];
+	return addr < set->runs[lo].start ? NULL : &set->runs[lo];
 }
 
 size_t bufset_last_in(const struct bufset *set, const struct bufset_run *run,

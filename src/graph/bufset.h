@@ -64,6 +64,16 @@ static inline size_t bufset_last(const struct bufset_run *run, taddr_t addr,
 	       count_bits(below) - 1;
 }
 
+/* bufset_at() for loops: sizes are mostly small */
+static inline struct bufset_buf bufset_at_fast(const struct bufset *set,
+					       size_t i)
+{
+	struct bufset_buf b = {set->v[i] >> SIZE_BITS,
+			       set->v[i] & SIZE_IS_LARGE};
+
+	return b.size_bytes == SIZE_IS_LARGE ? bufset_at(set, i) : b;
+}
+
 /** The run that holds an address, or NULL. */
 const struct bufset_run *bufset_find_run(const struct bufset *set,
 					 taddr_t addr);

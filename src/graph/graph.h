@@ -27,6 +27,8 @@ struct bufset {
 	size_t nlarge;
 	struct bufset_run *runs;
 	size_t nruns;
+	uint32_t *first_run; /* where to look for one, of each stretch */
+	unsigned stretch_bits;
 	struct edges *edges; /* for edges_of(), from mark_all() to edges_free();
 			      * else NULL */
 };

@@ -236,7 +236,7 @@ static void collect_lost(struct finder *f)
 	const struct bufset *set = l->set;
 
 	for (size_t i = 0; i < set->n; i++) {
-		uint64_t bytes = bufset_at(set, i).size_bytes;
+		uint64_t bytes = bufset_at_fast(set, i).size_bytes;
 
 		l->nlive++;
 		l->live_bytes += bytes;

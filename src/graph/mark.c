@@ -524,7 +524,7 @@ static void add_shallow(struct marker *m, const struct roots *roots)
 /* what is counted of the words of buffers that edges told of */
 static uint64_t words_in(const struct bufset *set, size_t i)
 {
-	struct bufset_buf b = bufset_at(set, i);
+	struct bufset_buf b = bufset_at_fast(set, i);
 	taddr_t start = (b.addr + WORD - 1) & ~(taddr_t)(WORD - 1);
 	taddr_t end = b.addr + b.size_bytes;
 

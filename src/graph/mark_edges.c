@@ -151,7 +151,7 @@ static void list_slice(void *arg, size_t slice)
 	};
 
 	for (uint32_t i = 0; i < n; i++)
-		if (!list_buf(&l, bufset_at(set, start + i), i)) {
+		if (!list_buf(&l, bufset_at_fast(set, start + i), i)) {
 			leave(&l, i);
 			mark[i] = LATER;
 		}

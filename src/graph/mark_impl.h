@@ -83,7 +83,9 @@ static inline bool mark_find(const struct bufset *set,
 {
 	const struct bufset_run *run = bufset_run_near(set, last, value);
 	bool is_exact = false;
-	size_t i = bufset_last_in(set, run, value, &is_exact);
+	size_t i = run->blocks && value != run->end
+			   ? bufset_last(run, value, &is_exact)
+			   : bufset_last_in(set, run, value, &is_exact);
 
 	ret->buf = (uint32_t)i;
 	ret->where = AT_START;
