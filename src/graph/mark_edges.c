@@ -25,22 +25,21 @@
 /* that one table has room for */
 #define TABLE_EDGES ((size_t)4 << 20)
 
-/* a word that may point at a buffer, and the place of whose it is in its slice
+/* words that are looked up side by side, and that are looked through at a time
  */
-struct value {
-	uint64_t value;
-	uint32_t from;
-};
+#define BATCH 256u
+#define STEP  64u
 
 struct lister {
 	struct marker *m;
 	uint32_t *first; /* of the slice's buffers */
 	uint32_t next;   /* of which it is to be set */
 	VEC(edge_t) edges;
-	struct {
-		struct value v[QUEUE];
-		unsigned in, out;
-	} values; /* whose block is on its way into the cache */
+	/* words that may point at a buffer, and the place of whose they are in
+	 * the slice */
+	uint64_t value[BATCH + STEP];
+	uint32_t from[BATCH + STEP];
+	unsigned n;
 	const struct bufset_run *run;
 	struct peeker peeker;
 };
@@ -52,37 +51,53 @@ static void go_to(struct lister *l, uint32_t to)
 		l->first[l->next++] = (uint32_t)l->edges.n;
 }
 
-static void find_oldest(struct lister *l)
+/* looks up what was gathered; what is needed for all is asked for first */
+static void look_up(struct lister *l)
 {
-	struct value v = l->values.v[l->values.out++ % QUEUE];
-	struct hit hit;
+	const struct bufset *set = l->m->set;
+	unsigned n = 0;
 
-	if (!mark_find(l->m->set, &l->run, v.value, &hit))
-		return;
-	go_to(l, v.from);
-	VEC_PUSH(&l->edges, hit.buf | (edge_t)hit.where << EDGE_BITS);
+	for (unsigned i = 0; i < l->n; i++) {
+		l->value[n] = l->value[i];
+		l->from[n] = l->from[i];
+		n += mark_foresee(set, &l->run, l->value[i]);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct hit hit;
+
+		if (!mark_find(set, &l->run, l->value[i], &hit))
+			continue;
+		go_to(l, l->from[i]);
+		VEC_PUSH(&l->edges, hit.buf | (edge_t)hit.where << EDGE_BITS);
+	}
+	l->n = 0;
 }
 
-static void flush(struct lister *l)
+/* which of the words at p may be a pointer is not to be foreseen: so there is
+ * no branch on it */
+static void gather(struct lister *l, const unsigned char *p, uint64_t nwords,
+		   uint32_t from)
 {
-	while (l->values.in != l->values.out)
-		find_oldest(l);
-}
+	taddr_t lo = l->m->lo;
+	taddr_t span = l->m->span;
+	unsigned n = l->n;
 
-static void add_value(struct lister *l, uint64_t value, uint32_t from)
-{
-	if (!mark_foresee(l->m->set, &l->run, value))
-		return;
-	if (l->values.in - l->values.out == QUEUE)
-		find_oldest(l);
-	l->values.v[l->values.in++ % QUEUE] = (struct value){value, from};
+	for (uint64_t i = 0; i < nwords; i++) {
+		uint64_t value = 0;
+
+		memcpy(&value, p + i * WORD, WORD);
+		l->value[n] = value;
+		l->from[n] = from;
+		n += value - lo < span;
+	}
+	l->n = n;
+	if (n >= BATCH)
+		look_up(l);
 }
 
 /* false: it is to be left for later */
 static bool list_buf(struct lister *l, struct bufset_buf b, uint32_t from)
 {
-	taddr_t lo = l->m->lo;
-	taddr_t span = l->m->span;
 	taddr_t at = (b.addr + WORD - 1) & ~(taddr_t)(WORD - 1);
 	uint64_t nwords = 0;
 	uint64_t len = 0;
@@ -98,13 +113,9 @@ static bool list_buf(struct lister *l, struct bufset_buf b, uint32_t from)
 	p = peeker_at(&l->peeker, l->m->heap->target, at, &len);
 	if (!p || len / WORD < nwords)
 		return false;
-	for (uint64_t i = 0; i < nwords; i++) {
-		uint64_t value = 0;
-
-		memcpy(&value, p + i * WORD, WORD);
-		if (value - lo < span)
-			add_value(l, value, from);
-	}
+	for (; nwords > STEP; nwords -= STEP, p += STEP * WORD)
+		gather(l, p, STEP, from);
+	gather(l, p, nwords, from);
 	return true;
 }
 
@@ -132,7 +143,7 @@ static edge_t *keep(struct edges *e, const edge_t *v, size_t n)
 /* for later; words of it may be on their way */
 static void leave(struct lister *l, uint32_t i)
 {
-	flush(l);
+	look_up(l);
 	go_to(l, i);
 	VEC_PUSH(&l->edges, (edge_t)UNTOLD << EDGE_BITS);
 }
@@ -155,7 +166,7 @@ static void list_slice(void *arg, size_t slice)
 			leave(&l, i);
 			mark[i] = LATER;
 		}
-	flush(&l);
+	look_up(&l);
 	go_to(&l, n);
 	for (uint32_t i = 0; i < n; i++)
 		if (l.first[i] == l.first[i + 1])

@@ -10,7 +10,7 @@
 
 #define WORD sizeof(uint64_t)
 /* buffers in each queue; a power of two */
-#define QUEUE 16u
+#define QUEUE 32u
 /* larger ones are cut into ranges */
 #define RANGE_BYTES 65536u
 

@@ -27,6 +27,8 @@
 #define SLABS 64u
 /* buffers that a slab stands for */
 #define SLAB_BUFS 16u
+/* so many bufctls ahead of the one that is looked at */
+#define AHEAD 8u
 /* stacks that were met lately; a power of two */
 #define LATELY 256u
 
@@ -238,6 +240,18 @@ static bool is_slab_guarded(const struct swept *s)
 	return true;
 }
 
+/* asks for a bufctl, which may be two lines of the cache */
+static void foresee_ctl(struct swept *s, taddr_t ctl)
+{
+	uint64_t n = s->sw->ctl_bytes;
+	const unsigned char *raw = ctl ? kmem_look(&s->ctls, ctl, n) : NULL;
+
+	if (!raw)
+		return;
+	__builtin_prefetch(raw);
+	__builtin_prefetch(raw + n - 1);
+}
+
 static bool are_ctls_whole(struct swept *s, size_t item, uint32_t *lately)
 {
 	const struct kmem_heap *kh = s->sw->kh;
@@ -247,6 +261,8 @@ static bool are_ctls_whole(struct swept *s, size_t item, uint32_t *lately)
 	for (uint32_t i = 0; i < s->slab->nbufs; i++) {
 		uint32_t stack = 0;
 
+		if (i + AHEAD < s->slab->nbufs)
+			foresee_ctl(s, ctl[i + AHEAD]);
 		if (!ctl[i])
 			continue;
 		if (!is_ctl_whole(s, ctl[i], state[i], &stack))
