@@ -43,7 +43,7 @@ void *mem_array(size_t n, size_t bytes)
  * free() knows nothing of it: the page before it says that it is one. */
 #define HUGE_BYTES ((size_t)2 << 20)
 #define PAGE_BYTES ((size_t)4096)
-#define TABLE_MIN  ((size_t)1 << 20)
+#define TABLE_MIN  ((size_t)1 << 19)
 #define TABLE_WORD 0x7461626c65206f66u
 
 struct table_page {

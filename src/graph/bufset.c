@@ -387,7 +387,7 @@ static void check_slice(void *arg, size_t slice)
 	taddr_t last = i ? bufset_end(c->set, i - 1) : 0;
 
 	for (; i < end; i++) {
-		taddr_t next = bufset_end(c->set, i);
+		taddr_t next = bufset_end_fast(c->set, i);
 		taddr_t addr = bufset_addr(c->set, i);
 
 		if (addr < last ||

@@ -74,6 +74,14 @@ static inline struct bufset_buf bufset_at_fast(const struct bufset *set,
 	return b.size_bytes == SIZE_IS_LARGE ? bufset_at(set, i) : b;
 }
 
+/* bufset_end() for loops */
+static inline taddr_t bufset_end_fast(const struct bufset *set, size_t i)
+{
+	struct bufset_buf b = bufset_at_fast(set, i);
+
+	return b.addr + (b.size_bytes ? b.size_bytes : 1);
+}
+
 /** The run that holds an address, or NULL. */
 const struct bufset_run *bufset_find_run(const struct bufset *set,
 					 taddr_t addr);

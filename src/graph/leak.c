@@ -418,12 +418,12 @@ static struct err *sort_out(struct heap *heap, struct leaks *leaks)
 {
 	size_t n = count_unmarked(leaks->set);
 	struct finder f = {.heap = heap, .leaks = leaks};
-	_free_ bool *is_direct = mem_array(leaks->set->n + 1, sizeof(bool));
+	_free_ bool *is_direct = mem_table(leaks->set->n + 1, sizeof(bool));
 
-	f.lost = mem_array(n + 1, sizeof(*f.lost));
+	f.lost = mem_table(n + 1, sizeof(*f.lost));
 	f.path = mem_array(n + 1, sizeof(*f.path));
 	f.finished = mem_array(n + 1, sizeof(*f.finished));
-	f.seen = mem_array(leaks->set->n + 1, sizeof(*f.seen));
+	f.seen = mem_table(leaks->set->n + 1, sizeof(*f.seen));
 	collect_lost(&f);
 	if (n)
 		qsort(f.lost, f.nlost, sizeof(*f.lost), by_age);
