@@ -14,12 +14,14 @@
 #define PF_W 2u
 /* a smaller core may lie about */
 #define RELEASE_MIN ((uint64_t)32 << 20)
-/* when so much was passed it is looked how much there is: of the core this may be
- * held in any case, and more while all memory is not more than that */
-#define PASSED_MIN ((uint64_t)8 << 20)
-#define FILES_MIN  ((uint64_t)32 << 20)
-#define HELD_MAX   ((uint64_t)88 << 20)
-#define PAGE_BYTES ((uintptr_t)4096)
+/* when so much was passed it is looked how much there is: of the core this, or
+ * one in so many of its bytes, may be held in any case, and more while all memory
+ * is not more than that */
+#define PASSED_MIN  ((uint64_t)8 << 20)
+#define FILES_MIN   ((uint64_t)16 << 20)
+#define FILES_SHARE 16u
+#define HELD_MAX    ((uint64_t)84 << 20)
+#define PAGE_BYTES  ((uintptr_t)4096)
 
 void target_incomplete(struct target *t, const char *fmt, ...)
 {
@@ -138,6 +140,7 @@ void target_release(const struct target *t)
  * 64 KB or 2 MB, is the system's choice: so it is asked. */
 static bool is_much_held(const struct target *t)
 {
+	uint64_t least = t->size_bytes / FILES_SHARE;
 	char text[128];
 	unsigned long all = 0;
 	unsigned long files = 0;
@@ -148,7 +151,8 @@ static bool is_much_held(const struct target *t)
 	text[n] = '\0';
 	/* pages: size, resident, of that in files */
 	return sscanf(text, "%*u %lu %lu", &all, &files) != 2 ||
-	       (files > FILES_MIN / PAGE_BYTES && all > HELD_MAX / PAGE_BYTES);
+	       (files > (least > FILES_MIN ? least : FILES_MIN) / PAGE_BYTES &&
+		all > HELD_MAX / PAGE_BYTES);
 }
 
 void target_passed(struct target *t, uint64_t bytes)
