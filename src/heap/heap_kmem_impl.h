@@ -212,6 +212,7 @@ static inline uint64_t kmem_get(const struct kmem_heap *kh, enum kmem_field f,
 {
 	const struct view_row *row = &kh->names.row[f];
 	uint64_t word = 0;
+	uint32_t half = 0;
 
 	if (!row->is_bound)
 		return 0;
@@ -219,6 +220,12 @@ static inline uint64_t kmem_get(const struct kmem_heap *kh, enum kmem_field f,
 		memcpy(&word, (const char *)raw + row->offset_bytes,
 		       sizeof(word));
 		return word;
+	}
+	if (row->elem_bytes == sizeof(half) && !row->bit_size &&
+	    !row->is_signed) {
+		memcpy(&half, (const char *)raw + row->offset_bytes,
+		       sizeof(half));
+		return half;
 	}
 	/* bits within a byte */
 	if (row->size_bytes == 1 && row->bit_size && !row->is_signed)
