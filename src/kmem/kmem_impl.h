@@ -504,6 +504,9 @@ extern uint32_t kmem_oversize_tag;  /* its segments are so much longer than what
 /* large and seldom written: together behind what is, so that a small program
  * does not have a page for each small thing between them (the linker sorts) */
 #define KM_SELDOM __attribute__((section(".bss.seldom")))
+/* run at each start, though what is beside it in its file is not: linked among the
+ * first, since text is brought in 64 KiB at a time */
+#define KM_STARTUP __attribute__((section(".text.startup")))
 
 /**
  * Captures the calling thread's stack.

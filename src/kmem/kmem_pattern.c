@@ -24,7 +24,7 @@
 /* written while starting; asm below reads it */
 uint8_t kmem_has_avx2;
 
-void kmem_pattern_init(void)
+KM_STARTUP void kmem_pattern_init(void)
 {
 	unsigned a, b, c, d;
 	uint32_t low, high;
