@@ -25,32 +25,23 @@
 
 #include <string.h>
 
-#define MAXBUF          ((size_t)131072)
-#define NCLASSES        KMEM_NCLASSES
+#define MAXBUF          KMEM_SIZE_LAST
 #define MAX_ALIGN_CACHE KMEM_PAGE
 #define MIN_ALIGN_SHIFT 5 /* 32: the first alignment with caches of its own */
 #define NALIGNS         8
 #define MALLOC_ALIGN    ((size_t)16)
+#define NO_BIN          (KMEM_NCLASSES - 1)
 #define AUDITED_SLAB    ((size_t)16384)
-
-static const uint32_t class_bytes[NCLASSES] = {
-	8,     16,    32,     48,     64,     80,     96,    112,
-	128,   160,   192,    224,    256,    320,    384,   448,
-	512,   640,   768,    896,    1152,   1344,   1600,  2048,
-	2304,  2688,  4096,   4544,   8192,   9216,   12288, 16384,
-	24576, 32768, 40960,  49152,  57344,  65536,  73728, 81920,
-	90112, 98304, 106496, 114688, 122880, 131072,
-};
 
 /* set while starting: the class of a size, by (size - 1) / 8 and, for those
  * above SMALL, whose classes are multiples of 64, by (size - 1) / 64; and each
  * class's cache */
-#define SMALL ((size_t)1024)
+#define SMALL KMEM_SIZE_SMALL
 static uint8_t class_of_small[SMALL / 8];
 static uint8_t class_of_large[MAXBUF / 64];
-static kmem_cache_t *class_cache[NCLASSES];
+static kmem_cache_t *class_cache[KMEM_SIZES_MAX];
 /* published once under align_lock, never removed */
-static kmem_cache_t *align_cache[NALIGNS][NCLASSES] KM_SELDOM;
+static kmem_cache_t *align_cache[NALIGNS][KMEM_SIZES_MAX] KM_SELDOM;
 kmem_mutex_t kmem_align_lock;
 
 /* malloc.c's, when it is linked in */
@@ -86,12 +77,38 @@ static inline unsigned class_of(size_t size)
 					: class_of_large[(size - 1) / 64];
 }
 
-/** Do threads keep objects of a class?  Not if any is to be looked at. */
-static int has_bins(size_t bytes)
+/** Is a class one that threads may keep objects of?  There is room for so many,
+ * and the last of those stays empty: it is what has no bin. */
+static int may_have_bins(unsigned class)
 {
-	return bytes <= KMEM_BIN_BYTES && kmem_options.thread_cache != 0 &&
+	return kmem_sizes[class] <= KMEM_BIN_BYTES && class < NO_BIN;
+}
+
+/** Do threads keep objects of a class?  Not if any is to be looked at. */
+static int has_bins(unsigned class)
+{
+	return may_have_bins(class) && kmem_options.thread_cache != 0 &&
 	       !(kmem_flags & (KMF_DEBUG | KMF_RANDOMIZE)) &&
 	       kmem_options.mtbf == 0;
+}
+
+static kmem_cache_t *create_class(unsigned class)
+{
+	struct kmem_spec spec = {
+		.bufsize = kmem_sizes[class],
+		.align = class_align(kmem_sizes[class]),
+		.cflags = KMC_KMEM_ALLOC,
+		.vmflag = VM_SLEEP,
+		.audited_slab = is_packed ? AUDITED_SLAB : 0,
+	};
+	char name[KMEM_CACHE_NAMELEN + 1];
+
+	(void)kmem_format(name, sizeof(name), "kmem_alloc_%u",
+			  kmem_sizes[class]);
+	spec.name = name;
+	if (has_bins(class))
+		spec.size_class = class + 1;
+	return kmem_cache_create_spec(&spec);
 }
 
 void kmem_alloc_init(void)
@@ -100,38 +117,31 @@ void kmem_alloc_init(void)
 
 	is_packed = (kmem_flags & KMF_BUFTAG) && &kmem_serves_malloc;
 	is_audited = 1;
-	for (int i = 0; i < NCLASSES; i++) {
-		struct kmem_spec spec = {
-			.bufsize = class_bytes[i],
-			.align = class_align(class_bytes[i]),
-			.cflags = KMC_KMEM_ALLOC,
-			.vmflag = VM_SLEEP,
-			.audited_slab = is_packed ? AUDITED_SLAB : 0,
-		};
-		char name[KMEM_CACHE_NAMELEN + 1];
+	for (unsigned i = 0; i < kmem_nsizes; i++) {
+		size_t bytes = kmem_sizes[i];
+		kmem_cache_t *cp = create_class(i);
 
-		(void)kmem_format(name, sizeof(name), "kmem_alloc_%u",
-				  class_bytes[i]);
-		spec.name = name;
-		if (has_bins(class_bytes[i]))
-			spec.size_class = (uint32_t)i + 1;
-		class_cache[i] = kmem_cache_create_spec(&spec);
-		if (kmem_audited_is_short(class_cache[i]))
-			class_cache[i]->cache_class = (uint32_t)i + 1;
-		else if (class_bytes[i] <= KMEM_BIN_BYTES)
+		class_cache[i] = cp;
+		if (kmem_audited_is_short(cp) && may_have_bins(i))
+			cp->cache_class = i + 1;
+		else if (bytes <= KMEM_BIN_BYTES)
 			is_audited = 0;
-		kmem_thread_class((unsigned)i, class_cache[i]);
-		for (; size <= class_bytes[i] && size <= SMALL; size += 8)
+		if (may_have_bins(i))
+			kmem_thread_class(i, cp);
+		for (; size <= bytes && size <= SMALL; size += 8)
 			class_of_small[(size - 1) / 8] = (uint8_t)i;
-		for (; size <= class_bytes[i]; size += 64)
+		for (; size <= bytes; size += 64)
 			class_of_large[(size - 1) / 64] = (uint8_t)i;
 	}
 	/* malloc's smallest is the class of 16; bins of buffers to be checked
-	 * are not for it to see: the largest class has none */
-	for (size_t i = 0; i <= KMEM_BIN_BYTES / 8; i++)
-		kmem_malloc_class[i] = kmem_flags & KMF_DEBUG
-					       ? NCLASSES - 1
-					       : class_of(i < 2 ? 16 : i * 8);
+	 * are not for it to see */
+	for (size_t i = 0; i <= KMEM_BIN_BYTES / 8; i++) {
+		unsigned class = class_of(i < 2 ? 16 : i * 8);
+
+		if ((kmem_flags & KMF_DEBUG) || !may_have_bins(class))
+			class = NO_BIN;
+		kmem_malloc_class[i] = (uint8_t) class;
+	}
 }
 
 static inline kmem_cache_t *size_cache(size_t bytes)
@@ -146,7 +156,7 @@ static kmem_cache_t *align_cache_get(int shift, int class, size_t align)
 {
 	kmem_cache_t **slot = &align_cache[shift - MIN_ALIGN_SHIFT][class];
 	kmem_cache_t *cp = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-	size_t bytes = (class_bytes[class] + align - 1) & -align;
+	size_t bytes = (kmem_sizes[class] + align - 1) & -align;
 	struct kmem_spec spec = {
 		.bufsize = bytes,
 		.align = align,
@@ -183,20 +193,21 @@ static kmem_cache_t *align_cache_get(int shift, int class, size_t align)
 static kmem_cache_t *aligned_cache(size_t bytes, size_t align)
 {
 	int class = (int)class_of(bytes);
-	size_t enough = (class_bytes[class] + align - 1) & -align;
+	size_t enough = (kmem_sizes[class] + align - 1) & -align;
 	int i;
 
 	/* sizes that round up to the same share one cache */
 	if (enough <= MAXBUF && (int)class_of(enough) > class)
 		class = (int)class_of(enough);
-	enough = (class_bytes[class] + align - 1) & -align;
+	enough = (kmem_sizes[class] + align - 1) & -align;
 
-	for (i = class; i < NCLASSES && class_bytes[i] <= 2 * enough; i++)
+	for (i = class; i < (int)kmem_nsizes && kmem_sizes[i] <= 2 * enough;
+	     i++)
 		if (class_cache[i]->cache_align >= align)
 			return class_cache[i];
 	if (align <= MAX_ALIGN_CACHE && enough <= MAXBUF)
 		return align_cache_get(__builtin_ctzl(align), class, align);
-	for (; i < NCLASSES; i++)
+	for (; i < (int)kmem_nsizes; i++)
 		if (class_cache[i]->cache_align >= align)
 			return class_cache[i];
 	return NULL;

@@ -30,7 +30,10 @@ enum value_kind {
 	SIZE,       /* required; suffix k, m, g or t allowed */
 	SIZE_OPT,
 	SIZE_OR_FILE, /* the same, or file:PATH */
-	UNSUPPORTED,  /* of umem, and known */
+	ADD_SIZE,     /* required; of size classes, as are these: */
+	REMOVE_SIZE,
+	CLEAR_SIZES, /* no value */
+	UNSUPPORTED, /* of umem, and known */
 };
 
 struct option {
@@ -117,9 +120,9 @@ static const struct option other_options[] = {
 	{"backend=sbrk", UNSUPPORTED, 0, 0, 0, 0, NULL},
 	{"sbrk_minalloc", UNSUPPORTED, 0, 0, 0, 0, NULL},
 	{"sbrk_pagesize", UNSUPPORTED, 0, 0, 0, 0, NULL},
-	{"size_add", UNSUPPORTED, 0, 0, 0, 0, NULL},
-	{"size_remove", UNSUPPORTED, 0, 0, 0, 0, NULL},
-	{"size_clear", UNSUPPORTED, 0, 0, 0, 0, NULL},
+	{"size_add", ADD_SIZE, 0, 0, 0, SIZE_MAX, NULL},
+	{"size_remove", REMOVE_SIZE, 0, 0, 0, SIZE_MAX, NULL},
+	{"size_clear", CLEAR_SIZES, 0, 0, 0, 0, NULL},
 	{NULL, NO_VALUE, 0, 0, 0, 0, NULL},
 };
 
@@ -203,9 +206,10 @@ static const char *apply(const struct option *opt, const char *value)
 
 	if (opt->kind == UNSUPPORTED)
 		return "not supported";
-	if (value && opt->kind == NO_VALUE)
+	if (value && (opt->kind == NO_VALUE || opt->kind == CLEAR_SIZES))
 		return "does not take a value. ignored";
-	if (!value && (opt->kind == NUMBER || opt->kind == SIZE))
+	if (!value && (opt->kind == NUMBER || opt->kind == SIZE ||
+		       opt->kind == ADD_SIZE || opt->kind == REMOVE_SIZE))
 		return "Required value missing";
 	if (value && opt->kind == SIZE_OR_FILE &&
 	    strncmp(value, FILE_PREFIX, strlen(FILE_PREFIX)) == 0)
@@ -217,6 +221,12 @@ static const char *apply(const struct option *opt, const char *value)
 		if (number < opt->min || number > opt->max)
 			return "out of range";
 	}
+	if (opt->kind == ADD_SIZE)
+		return kmem_sizes_add(number);
+	if (opt->kind == REMOVE_SIZE)
+		return kmem_sizes_remove(number);
+	if (opt->kind == CLEAR_SIZES)
+		kmem_sizes_clear();
 	if (opt->kind == SIZE_OR_FILE)
 		kmem_options.log_file[0] = '\0';
 	if (opt->target)
@@ -351,6 +361,8 @@ void kmem_env_init(void)
 	if (mtbf_value)
 		kmem_warn("mtbf=%lu,seed=%lu", mtbf_value, seed_value);
 	/* once more: only now is known that somebody wants to hear it */
+	if (kmem_options.is_verbose)
+		kmem_sizes_reset();
 	for (size_t i = 0; i < n && kmem_options.is_verbose; i++)
 		read_list(&lists[i], 1);
 }

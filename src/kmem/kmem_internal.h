@@ -648,6 +648,25 @@ KM_HIDDEN void kmem_firewall_reap(void);
 KM_HIDDEN void *kmem_data_alloc(vmem_t *vmp, size_t bytes, int vmflag);
 KM_HIDDEN void kmem_data_free(vmem_t *vmp, void *addr, size_t bytes);
 
+/* ---- size classes (kmem_sizes.c) --------------------------------------- */
+
+#define KMEM_SIZE_LAST  ((size_t)131072)
+#define KMEM_SIZE_SMALL ((size_t)1024)
+#define KMEM_SIZES_MAX  (KMEM_NCLASSES + 24) /* that many can be added */
+
+/* bytes of each, ascending; set while starting */
+extern KM_HIDDEN const uint32_t *kmem_sizes;
+extern KM_HIDDEN unsigned kmem_nsizes;
+
+/** Adds a size to the table, rounded up; NULL, or why not. */
+KM_HIDDEN const char *kmem_sizes_add(size_t bytes);
+/** Removes one; NULL, or why not. */
+KM_HIDDEN const char *kmem_sizes_remove(size_t bytes);
+/** Removes all but the largest. */
+KM_HIDDEN void kmem_sizes_clear(void);
+/** Makes the table the usual one again. */
+KM_HIDDEN void kmem_sizes_reset(void);
+
 /* ---- address to slab (kmem_pagemap.c) --------------------------------- */
 
 /** Sets the entry of every page of a range; 0, or -1 for want of memory. */

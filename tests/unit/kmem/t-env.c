@@ -316,10 +316,21 @@ static void names_of_umem_are_known(void **state)
 	assert_int_equal(found->options.reap_interval, 60);
 	assert_int_equal(found->options.heap_policy, VM_BESTFIT);
 	assert_int_equal(found->options.thread_cache, 0);
-	env[0] = "UMEM_OPTIONS=size_clear";
+	env[0] = "UMEM_OPTIONS=backend=sbrk";
 	start_with(env);
-	assert_string_equal(found->said,
-			    "kmem: UMEM_OPTIONS: 'size_clear' not supported\n");
+	assert_string_equal(
+		found->said,
+		"kmem: UMEM_OPTIONS: 'backend=sbrk' not supported\n");
+	env[0] = "UMEM_OPTIONS=size_add=24,size_remove=24,size_clear";
+	start_with(env);
+	assert_string_equal(found->said, "");
+	env[0] = "UMEM_OPTIONS=size_add=16,size_remove=17,size_clear=1";
+	start_with(env);
+	assert_string_equal(
+		found->said,
+		"kmem: UMEM_OPTIONS: 'size_add' is a size already\n"
+		"kmem: UMEM_OPTIONS: 'size_remove' is no size\n"
+		"kmem: UMEM_OPTIONS: 'size_clear' does not take a value. ignored\n");
 	env[0] = "UMEM_OPTIONS=allocator=worst";
 	start_with(env);
 	assert_string_equal(found->said,
