@@ -7,8 +7,9 @@
  *               (it asked for the dump, or is in a system call of libc's) hold
  *               what libc's last copy left there, and are left out.  A thread
  *               interrupted elsewhere may have its only pointer in one.
- *   memory      all that is writable, and what is read-only but private to the
- *               process (relro); minus what is listed below
+ *   memory      all that is writable, and what is not but private to the
+ *               process (relro; what mprotect() closed); minus what is listed
+ *               below
  *
  * Left out, because no pointer in it is the program's any more, or ever was:
  *
@@ -457,10 +458,8 @@ static bool is_root_map(const struct target_map *map)
 {
 	if (map->prot & PF_W)
 		return true;
-	if (!(map->prot & PF_R))
-		return false;
-	/* unwritable: only what the process has a copy of its own of.  Code
-	 * of a file is never that. */
+	/* unwritable, or closed for now: only what the process has a copy of its
+	 * own of.  Code of a file is never that. */
 	if (map->path && (map->prot & PF_X))
 		return false;
 	return map->presence == MAP_IN_CORE || map->presence == MAP_PARTLY;

@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #define PAGE          4096u
+#define MAX_CLOSED    ((uint64_t)1 << 30)  /* that is looked for pages in */
 #define MAX_UNWRITTEN ((uint64_t)64 << 20) /* of a writable map of a file */
 #define MAPS_MAX      ((size_t)1 << 22)
 #define RECORDS       8192 /* of pagemap, read at once */
@@ -251,9 +252,19 @@ static enum proc_take take_shared(const struct proc *p,
 	return PROC_NOTHING;
 }
 
+/* memory that was written and then closed; not what was only set aside */
+static bool is_closed(const struct proc *p, const struct proc_map *map)
+{
+	return p->pagemap_fd >= 0 && !(map->prot & (PF_R | PF_W | PF_X)) &&
+	       !map->is_shared && !is_file(map) &&
+	       map->end - map->start <= MAX_CLOSED && is_written(p, map);
+}
+
 static void decide(const struct proc *p, struct proc_map *map)
 {
 	map->take = PROC_NOTHING;
+	if (is_closed(p, map))
+		map->take = if_bit(p, FILTER_ANON_PRIVATE, PROC_PRESENT);
 	if ((map->prot & PF_R) && !begins(map->name, "[vvar") &&
 	    strcmp(map->name, "[vsyscall]") != 0)
 		map->take = map->is_shared ? take_shared(p, map)

@@ -8,12 +8,14 @@ import truthlib as T
 
 NAMES = ("leak_one", "leak_tree", "interior", "registers", "tls",
          "thread_specific", "other_stack", "below_sp", "thread_exited",
-         "magazines", "oversize", "cxx")
+         "magazines", "oversize", "cxx", "no_access")
 PLAIN = ("leak_tree", "magazines", "cxx")
-T.plan((len(NAMES) + len(PLAIN)) * T.COMPARE)
+T.plan((len(NAMES) + len(PLAIN) + 1) * T.COMPARE)
 for name in NAMES:
     T.compare(T.gcore(name), name + " (gcore)")
 for name in PLAIN:
     r = T.gcore(name, env={"KMEM_DEBUG": None, "KMEM_LOGGING": None},
                 tag="gcore-plain")
     T.compare(r, name + " (gcore, plain)", exact=False)
+T.compare(T.gcore("no_access", tag="snap", how=T.BY_PMDB),
+          "no_access (pmdb snap)")

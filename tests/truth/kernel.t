@@ -7,7 +7,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import truthlib as T
 
 NAMES = ("leak_one", "leak_ring", "registers", "tls", "other_stack",
-         "data_bss", "magazines", "oversize", "cxx")
+         "data_bss", "magazines", "oversize", "cxx",
+         "no_access")
 T.plan(len(NAMES) * T.COMPARE)
 why_not = T.kernel_core_why_not()
 for name in NAMES:

@@ -150,10 +150,10 @@ BY_GCORE = ("gdb", "-nx", "-batch", "-p", "PID", "-ex", "gcore CORE")
 BY_PMDB = (PMDB, "snap", "-p", "PID", "-o", "CORE")
 
 
-def gcore(name, env=None, tag="gcore"):
+def gcore(name, env=None, tag="gcore", how=BY_GCORE):
     """Runs a fixture under the library alone and has gdb write its core."""
     core, truth = _paths(name, tag)
-    rc, out, err = dump_by(BY_GCORE, [fixture(name)],
+    rc, out, err = dump_by(how, [fixture(name)],
                            _plain_env(truth, "wait", env), core)
     return Run(rc, out, err, core, truth)
 
