@@ -154,11 +154,12 @@ static void *call_source(vmem_t *vmp, size_t *bytes, size_t align, int vmflag)
  * heap does with less when there is not so much. */
 static void *import(vmem_t *vmp, size_t *bytes, size_t align, int vmflag)
 {
+	size_t min = KM_PEEK(vmp->vm_min_import);
 	size_t least = *bytes;
 	void *addr = NULL;
 
-	if (*bytes < vmp->vm_min_import)
-		*bytes = vmp->vm_min_import;
+	if (*bytes < min)
+		*bytes = min;
 	if (vmp == vmem_heap && *bytes < vmem_heap_import()) {
 		*bytes = vmem_heap_import();
 		addr = call_source(vmp, bytes, align, vmflag | VM_NOSLEEP);

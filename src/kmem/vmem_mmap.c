@@ -25,7 +25,9 @@
  * pages, if it is large enough to have one.  The most that costs is what was
  * not yet used of the last growth.  The span of a large buffer is not, since the
  * program may use a page of it; and nothing is without auditing, where memory
- * counts for more.
+ * counts for more.  In front of each import of the program's memory is a page of
+ * nobody (kmem_init.c), which is resident, too, when it is part of a huge one: so
+ * there are fewer imports from then on.
  */
 #include "kmem_internal.h"
 #include "kmem_sandbox.h"
@@ -35,6 +37,8 @@
 #define KEEP       ((size_t)32 << 20)
 #define IMPORT_MAX ((size_t)64 << 20)
 #define HUGE_PAGE  ((size_t)2 << 20)
+
+#define DATA_IMPORT ((size_t)1 << 20)
 
 /* bytes freed and, as far as is known, not given out since; vm_lock of the
  * heap */
@@ -87,9 +91,16 @@ size_t vmem_heap_import(void)
 
 void vmem_heap_grew(void *addr, size_t bytes)
 {
-	if ((kmem_flags & KMF_AUDIT) && bytes >= HUGE_PAGE &&
-	    !kmem_is_sandboxed())
-		kmem_sys_huge(addr, bytes);
+	vmem_t *data =
+		kmem_default_arena ? kmem_default_arena->vm_source : NULL;
+
+	if (!(kmem_flags & KMF_AUDIT) || bytes < HUGE_PAGE ||
+	    kmem_is_sandboxed())
+		return;
+	kmem_sys_huge(addr, bytes);
+	if (data)
+		__atomic_store_n(&data->vm_min_import, DATA_IMPORT,
+				 __ATOMIC_RELAXED);
 }
 
 void vmem_heap_took(size_t bytes)
