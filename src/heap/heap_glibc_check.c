@@ -5,10 +5,11 @@
  *
  * (C1) An arena has as much memory as it counts, and never had less than it has.
  * (C2) What is free for other threads is an arena; no more threads share one than
- * there are.  (C3) A bin that is not empty is marked so.  (C4) A heap of 64 MB
- * other than the first of its arena leads to one made before; what of it can be
- * written is no less than what is used.  (C5) There were never more mapped chunks
- * than there are.
+ * a system can have: those that ended by a system call, or that the parent of a
+ * vfork() has, count, but are not in the dump.  (C3) A bin that is not empty is
+ * marked so.  (C4) A heap of 64 MB other than the first of its arena leads to one
+ * made before; what of it can be written is no less than what is used.  (C5) There
+ * were never more mapped chunks than there are.
  *
  * An arena that is locked is in the middle of something, and is passed over.
  */
@@ -18,6 +19,7 @@
 #define ALIGN_MASK    ((taddr_t)CHUNK_ALIGN - 1)
 #define USER_END      ((taddr_t)1 << 47)
 #define PAGE          4096u
+#define THREADS_MAX   ((uint64_t)1 << 22) /* the kernel's limit of pids */
 #define FLAGS_MAX     3u
 #define NONCONTIGUOUS 2u
 /* members of an arena that follow "next" */
@@ -80,7 +82,7 @@ static void check_sharing(struct glibc_heap *gh, const struct glibc_arena *a)
 	    (word == a->addr || !is_arena(gh, word)))
 		tell(gh, a, next + NEXT_FREE, "next_free", word);
 	if (glibc_read(gh, a->addr + next + ATTACHED, &word) &&
-	    target_nthreads(gh->t) > 0 && word > target_nthreads(gh->t))
+	    word > THREADS_MAX)
 		tell(gh, a, next + ATTACHED, "attached_threads", word);
 }
 

@@ -45,7 +45,7 @@ def states(core, name):
          name + ": walked by state, " + kind)
 
 
-T.plan(sum(n for _, _, n in RUNS) + 5 * len(RUNS) + 2 * len(SMALL) + 4)
+T.plan(sum(n for _, _, n in RUNS) + 5 * len(RUNS) + 2 * len(SMALL) + 5)
 for seed, nthreads, n in RUNS:
     for i, m in enumerate(G.run("glibc_states", (seed, nthreads, n),
                                 "s%d" % seed)):
@@ -79,3 +79,8 @@ for args in ((), (1,)):
             if not how:
                 G.forget(m.core)
         os.unlink(m.core)
+
+for m in G.run("glibc_uncounted", (), "uncounted"):
+    T.ok(not G.why_not(m), "threads that malloc was not told of the end of",
+         G.why_not(m))
+    os.unlink(m.core)
