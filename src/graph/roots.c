@@ -43,6 +43,9 @@
  *
  *      A+8 -> dtv[0]   dtv[-1] = length   dtv[i] = { block's TLS, block }
  *
+ * A descriptor with a tid whose thread is not in the dump is one of another process
+ * with this memory: what that has in its registers is not known.
+ *
  * A living thread whose sp is elsewhere (alternate signal stack, coroutine) has
  * its whole stack scanned: where it was left cannot be known.
  *
@@ -350,6 +353,29 @@ static bool db_offset(struct roots_ctx *c, const char *name, uint32_t *ret)
 	}
 	*ret = desc[2];
 	return desc[2] < (1u << 20);
+}
+
+/* Threads that run and are not in the dump: they are of a process that has lent its
+ * memory to this one (vfork).  The kernel leaves 0 as the tid of one that ended,
+ * pthread_join() -1. */
+static void count_elsewhere(struct roots_ctx *c)
+{
+	uint32_t off = 0;
+	unsigned n = 0;
+
+	if (!c->heap->types || c->roots->nthreads_lost ||
+	    !db_offset(c, "_thread_db_pthread_tid", &off))
+		return;
+	for (size_t i = 0; i < c->stacks.n; i++) {
+		const struct pstack *s = &c->stacks.v[i];
+		uint64_t word = word_at(c->t, s->tcb + (off & ~7u));
+
+		if (!s->thread && (int32_t)(word >> (off & 7) * 8) > 0)
+			n++;
+	}
+	c->roots->nthreads_lost = n;
+	if (n)
+		doubt(c->roots, "%u threads run, and are not in the dump", n);
 }
 
 /* lists the descriptors of threads that run or wait to be joined */
@@ -668,6 +694,7 @@ static struct err *collect(struct roots_ctx *c)
 		doubt_zeros(c, target_thread(c->t, i));
 	sort_exclusions(c);
 	find_stacks(c);
+	count_elsewhere(c);
 	read_used(c);
 	for (size_t i = 0; i < c->stacks.n; i++)
 		exclude_stack(c, &c->stacks.v[i]);

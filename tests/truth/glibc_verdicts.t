@@ -10,7 +10,7 @@ import glibclib as G, truthlib as T
 
 NAMES = ("awkward", "interior", "tls", "other_stack", "leak_ring",
          "magazines")
-T.plan(3 * len(NAMES) + 9)
+T.plan(3 * len(NAMES) + 10)
 
 
 def addresses(text):
@@ -84,4 +84,17 @@ for where, steps in MOMENTS.items():
     G.forget(core)
     rc, out, err = T.check(core, json_out=False)
     T.ok(rc == 3, name + ", of one not there",
+         "status %s %s %s" % (rc, out, err))
+
+# of a program that shares its memory, not all threads are in the dump
+name = "child of a vfork(): no verdict"
+why_not = T.kernel_core_why_not()
+if why_not:
+    T.skip(name, why_not)
+else:
+    core = os.path.join(T.WORK, "vfork.core")
+    T.dump_by_kernel([T.fixture("vfork_abort")],
+                     {"PATH": os.environ["PATH"]}, core)
+    rc, out, err = T.check(core, json_out=False)
+    T.ok(rc == 3 and "4 threads run, and are not in the dump" in err, name,
          "status %s %s %s" % (rc, out, err))
