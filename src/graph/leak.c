@@ -38,6 +38,7 @@
 
 /* that a record stands for, which lies anywhere */
 #define RECORD_BYTES 65536u
+#define BATCH        32u
 
 /* a leaked buffer and what it is grouped by */
 struct lost {
@@ -214,32 +215,57 @@ static struct err *find_direct(struct finder *f, bool *is_direct)
 	return err;
 }
 
-static void add_lost(struct finder *f, size_t i)
+/* a few leaked buffers, as the heap knows them, whose records are on their way
+ * into the cache */
+struct batch {
+	size_t i[BATCH];
+	struct heap_buf b[BATCH];
+	unsigned n;
+};
+
+static void add_lost(struct finder *f, size_t i, const struct heap_buf *b)
 {
 	struct lost *lost = &f->lost[f->nlost++];
 	struct heap_audit a = {0};
-	struct heap_buf b;
 
-	bufset_get(f->heap, f->leaks->set, i, &b);
 	lost->buf = i;
-	lost->cache = b.cache ? b.cache : b.arena;
-	if (f->heap->ops->audit && f->heap->ops->audit(f->heap, &b, &a)) {
+	lost->cache = b->cache ? b->cache : b->arena;
+	if (f->heap->ops->audit && f->heap->ops->audit(f->heap, b, &a)) {
 		lost->stamp_ns = a.stamp_ns;
 		lost->stack = a.stack;
 		target_passed(f->heap->target, RECORD_BYTES);
 	}
 }
 
+static void add_batch(struct finder *f, struct batch *batch)
+{
+	bool is_live = target_info(f->heap->target)->is_live;
+
+	for (unsigned k = 0; k < batch->n; k++) {
+		struct heap_buf *b = &batch->b[k];
+		size_t len = 0;
+
+		bufset_get(f->heap, f->leaks->set, batch->i[k], b);
+		if (b->ctl && !is_live)
+			__builtin_prefetch(
+				target_peek(f->heap->target, b->ctl, &len));
+	}
+	for (unsigned k = 0; k < batch->n; k++)
+		add_lost(f, batch->i[k], &batch->b[k]);
+	batch->n = 0;
+}
+
 static void collect_lost(struct finder *f)
 {
 	struct leaks *l = f->leaks;
 	const struct bufset *set = l->set;
+	struct batch batch = {.n = 0};
+	uint64_t live_bytes = 0;
 
 	for (size_t i = 0; i < set->n; i++) {
 		uint64_t bytes = bufset_at_fast(set, i).size_bytes;
 
-		l->nlive++;
-		l->live_bytes += bytes;
+		live_bytes += bytes;
 		if (set->mark[i] == MARK_INTERIOR) {
 			l->ninterior++;
 			l->interior_bytes += bytes;
@@ -248,8 +274,13 @@ static void collect_lost(struct finder *f)
 			continue;
 		l->nbufs++;
 		l->bytes += bytes;
-		add_lost(f, i);
+		batch.i[batch.n++] = i;
+		if (batch.n == BATCH)
+			add_batch(f, &batch);
 	}
+	add_batch(f, &batch);
+	l->nlive = set->n;
+	l->live_bytes = live_bytes;
 }
 
 static void add_member(struct leak *leak, const struct bufset *set,
