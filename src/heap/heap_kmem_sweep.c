@@ -27,8 +27,10 @@
 #define SLABS 64u
 /* buffers that a slab stands for */
 #define SLAB_BUFS 16u
-/* so many bufctls ahead of the one that is looked at */
-#define AHEAD 8u
+/* what is asked for ahead of the one that is looked at: so many bufctls, and the
+ * buffer so far on, wherever that is */
+#define AHEAD       24u
+#define AHEAD_BYTES 1024
 /* stacks that were met lately; a power of two */
 #define LATELY 256u
 
@@ -229,6 +231,8 @@ static bool is_slab_guarded(const struct swept *s)
 
 		uint16_t n = 0;
 
+		__builtin_prefetch(buf + AHEAD_BYTES);
+		__builtin_prefetch(buf + AHEAD_BYTES + 64);
 		if (!is_guarded(s, buf, state[i], ctl ? ctl[i] : 0, &n))
 			return false;
 		if (is_asked)
