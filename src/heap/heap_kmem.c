@@ -613,23 +613,15 @@ static struct err *kmem_caches(struct heap *heap, heap_cache_fn *fn, void *arg)
 	return err;
 }
 
-static struct err *no_cache(taddr_t addr)
-{
-	return err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache", addr);
-}
-
 static struct err *kmem_slabs(struct heap *heap, taddr_t cache, bool partial,
 			      heap_slab_fn *fn, void *arg)
 {
 	struct kmem_heap *kh = heap->priv;
-	struct err *err = kmem_load(kh);
+	const struct kmem_cache *kc = NULL;
+	struct err *err = kmem_load_cache(kh, cache, &kc);
 
 	if (err)
 		return err;
-	const struct kmem_cache *kc = kmem_cache_at(kh, cache);
-
-	if (!kc)
-		return no_cache(cache);
 	for (size_t i = 0; !err && i < kc->nslabs; i++) {
 		const struct kmem_slab *s = &kh->slabs.v[kc->first_slab + i];
 		struct heap_slab pub = {
@@ -653,12 +645,9 @@ static struct err *kmem_cpu_caches(struct heap *heap, taddr_t cache,
 				   heap_addr_fn *fn, void *arg)
 {
 	struct kmem_heap *kh = heap->priv;
-	struct err *err = kmem_load(kh);
+	const struct kmem_cache *kc = NULL;
+	struct err *err = kmem_load_cache(kh, cache, &kc);
 
-	if (err)
-		return err;
-	if (!kmem_cache_at(kh, cache))
-		return no_cache(cache);
 	for (uint32_t i = 0; !err && i < kh->ncpus; i++)
 		err = fn(arg,
 			 cache +
@@ -672,14 +661,11 @@ static struct err *kmem_thread_bufs(struct heap *heap, taddr_t cache,
 				    heap_addr_fn *fn, void *arg)
 {
 	struct kmem_heap *kh = heap->priv;
-	struct err *err = kmem_load(kh);
+	const struct kmem_cache *kc = NULL;
+	struct err *err = kmem_load_cache(kh, cache, &kc);
 
 	if (err)
 		return err;
-	const struct kmem_cache *kc = kmem_cache_at(kh, cache);
-
-	if (!kc)
-		return no_cache(cache);
 	for (size_t i = 0; !err && i < kc->in_threads.n; i++)
 		err = fn(arg, kc->in_threads.v[i]);
 	return err;
@@ -773,16 +759,14 @@ static struct err *kmem_bufs(struct heap *heap, taddr_t cache, unsigned states,
 			     heap_buf_fn *fn, void *arg)
 {
 	struct kmem_heap *kh = heap->priv;
-	struct err *err = kmem_load(kh);
+	const struct kmem_cache *kc = NULL;
+	struct err *err =
+		cache ? kmem_load_cache(kh, cache, &kc) : kmem_load(kh);
 
 	if (err)
 		return err;
-	if (cache) {
-		const struct kmem_cache *kc = kmem_cache_at(kh, cache);
-
-		return kc ? cache_bufs(kh, kc, states, fn, arg)
-			  : no_cache(cache);
-	}
+	if (kc)
+		return cache_bufs(kh, kc, states, fn, arg);
 	for (size_t i = 0; !err && i < kh->caches.n; i++)
 		if (!kh->caches.v[i].pub.is_internal)
 			err = cache_bufs(kh, &kh->caches.v[i], states, fn, arg);

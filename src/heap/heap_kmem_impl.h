@@ -300,6 +300,9 @@ bool kmem_loop_seen(struct kmem_loop *loop, taddr_t addr);
 
 /** Reads every cache, slab and free list, once. */
 struct err *kmem_load(struct kmem_heap *kh) must_use;
+/** The same, and the cache at an address; ERR_NOTFOUND: there is none. */
+struct err *kmem_load_cache(struct kmem_heap *kh, taddr_t addr,
+			    const struct kmem_cache **ret) must_use;
 /** The cache at an address, or NULL. */
 const struct kmem_cache *kmem_cache_at(const struct kmem_heap *kh,
 				       taddr_t addr);

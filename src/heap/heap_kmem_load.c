@@ -936,3 +936,16 @@ struct err *kmem_load(struct kmem_heap *kh)
 	}
 	return err;
 }
+
+struct err *kmem_load_cache(struct kmem_heap *kh, taddr_t addr,
+			    const struct kmem_cache **ret)
+{
+	struct err *err = kmem_load(kh);
+
+	if (err)
+		return err;
+	*ret = kmem_cache_at(kh, addr);
+	return *ret ? NULL
+		    : err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache",
+			      addr);
+}

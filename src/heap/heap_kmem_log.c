@@ -547,15 +547,11 @@ struct err *kmem_hash(struct heap *heap, taddr_t cache, heap_audit_fn *fn,
 		      void *arg)
 {
 	struct kmem_heap *kh = heap->priv;
-	struct err *err = kmem_load(kh);
+	const struct kmem_cache *kc = NULL;
+	struct err *err = kmem_load_cache(kh, cache, &kc);
 
 	if (err)
 		return err;
-	const struct kmem_cache *kc = kmem_cache_at(kh, cache);
-
-	if (!kc)
-		return err_new(ERR_NOTFOUND,
-			       "0x%" PRIx64 " is not a kmem_cache", cache);
 	if (!kc->pub.has_hash || kc->hash_mask >= kh->total_bytes / 8)
 		return NULL;
 	for (uint64_t i = 0; !err && i <= kc->hash_mask; i++) {

@@ -464,14 +464,13 @@ struct err *kmem_verify(struct heap *heap, taddr_t cache, heap_finding_fn *fn,
 {
 	struct kmem_heap *kh = heap->priv;
 	struct verifier v = {kh, fn, arg};
-	struct err *err = kmem_load(kh);
+	const struct kmem_cache *kc = NULL;
+	struct err *err =
+		cache ? kmem_load_cache(kh, cache, &kc) : kmem_load(kh);
 	size_t nfindings = 0;
 
-	if (!err && cache && !kmem_cache_at(kh, cache))
-		err = err_new(ERR_NOTFOUND, "0x%" PRIx64 " is not a kmem_cache",
-			      cache);
 	for (size_t i = 0; !err && i < kh->caches.n; i++)
-		if (!cache || kh->caches.v[i].pub.addr == cache)
+		if (!kc || kc == &kh->caches.v[i])
 			err = verify_cache(&v, &kh->caches.v[i]);
 	for (size_t i = 0; !err && !cache && i < kh->bigs.n; i++)
 		err = verify_big(&v, &kh->bigs.v[i]);
