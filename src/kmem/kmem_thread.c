@@ -339,7 +339,11 @@ void kmem_thread_class(unsigned class, kmem_cache_t *cp)
 		limit = BIN_LARGE / cp->cache_chunksize;
 	if (limit > BIN_ROUNDS)
 		limit = BIN_ROUNDS;
-	if (!has_key || nrounds + limit > KMEM_NROUNDS)
+	if (kmem_options.thread_cache / KMEM_NCLASSES <
+	    limit * cp->cache_chunksize)
+		limit = kmem_options.thread_cache / KMEM_NCLASSES /
+			cp->cache_chunksize;
+	if (!has_key || limit < BIN_LEAST || nrounds + limit > KMEM_NROUNDS)
 		return;
 	bin->tb_cache = cp;
 	bin->tb_first = nrounds;

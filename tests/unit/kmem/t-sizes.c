@@ -141,11 +141,64 @@ static void so_many_can_be_added(void **state)
 	run(&t, "guards");
 }
 
+/* what this thread keeps in its bins, in bytes */
+static size_t kept(void)
+{
+	size_t sum = 0;
+
+	for (kmem_thread_t *th = kmem_threads; th; th = th->th_next)
+		for (int i = 0; i < KMEM_NCLASSES; i++)
+			if (th->th_bin[i].tb_cache)
+				sum += th->th_bin[i].tb_rounds *
+				       th->th_bin[i].tb_cache->cache_chunksize;
+	return sum;
+}
+
+static void keep(size_t size, const char *option)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		void *p[500];
+		size_t most = 0;
+
+		setenv("KMEM_OPTIONS", option, 1);
+		kmem_init();
+		for (size_t n = 8; n <= 32768; n += n / 4) {
+			for (int i = 0; i < 500; i++)
+				p[i] = kmem_malloc_impl(n, 0, KMEM_KIND_MALLOC);
+			for (int i = 0; i < 500; i++)
+				kmem_free_impl(p[i], KMEM_KIND_MALLOC);
+			if (kept() > most)
+				most = kept();
+		}
+		use();
+		_exit(check_all()                ? 2
+		      : most > size              ? 3
+		      : size && most < size / 10 ? 4
+						 : 0);
+	}
+	waitpid(pid, &status, 0);
+	if (status)
+		fail_msg("%s: status %x", option, (unsigned)status);
+}
+
+static void threads_keep_no_more_than_they_may(void **state)
+{
+	(void)state;
+	keep(0, "perthread_cache=0");
+	keep(16384, "perthread_cache=16k");
+	keep(100000, "perthread_cache=100000");
+	keep(1 << 20, "perthread_cache=1m");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_get_the_smallest_that_holds_them),
 		cmocka_unit_test(so_many_can_be_added),
+		cmocka_unit_test(threads_keep_no_more_than_they_may),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
