@@ -145,6 +145,8 @@ static uint64_t locked_stat(kmem_cache_t *cp, const char *name)
 		{"move_later", KM_PEEK(kmd->kmd_later)},
 		{"move_dont_need", KM_PEEK(kmd->kmd_dont_need)},
 		{"move_dont_know", KM_PEEK(kmd->kmd_dont_know)},
+		{"move_hunt_found", 0}, /* who says DONT_KNOW is believed:
+					 * magazines are not hunted through */
 		{"move_slabs_freed", KM_PEEK(kmd->kmd_slabs_freed)},
 		{"move_reclaimable", reclaimable(cp, magsize)},
 	};

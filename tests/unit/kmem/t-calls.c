@@ -369,6 +369,56 @@ static void a_prefilled_cache_has_its_slab_in_magazines(void **state)
 	kmem_cache_destroy(cp);
 }
 
+static void every_statistic_has_its_name(void **state)
+{
+	static const char *const names[] = {
+		"buf_size",
+		"align",
+		"chunk_size",
+		"slab_size",
+		"alloc",
+		"alloc_fail",
+		"free",
+		"depot_alloc",
+		"depot_free",
+		"depot_contention",
+		"slab_alloc",
+		"slab_free",
+		"buf_constructed",
+		"buf_avail",
+		"buf_inuse",
+		"buf_total",
+		"buf_max",
+		"slab_create",
+		"slab_destroy",
+		"vmem_source",
+		"hash_size",
+		"hash_lookup_depth",
+		"hash_rescale",
+		"full_magazines",
+		"empty_magazines",
+		"magazine_size",
+		"reap",
+		"defrag",
+		"scan",
+		"move_callbacks",
+		"move_yes",
+		"move_no",
+		"move_later",
+		"move_dont_need",
+		"move_dont_know",
+		"move_hunt_found",
+		"move_slabs_freed",
+		"move_reclaimable",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (kmem_cache_stat(kmem_slab_cache, names[i]) == UINT64_MAX)
+			fail_msg("no %s", names[i]);
+	assert_true(kmem_cache_stat(kmem_slab_cache, "hunt") == UINT64_MAX);
+}
+
 static int construct(void *buf, void *priv, int kmflag)
 {
 	(void)buf;
@@ -590,6 +640,7 @@ static void requests_can_be_made_to_fail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_statistic_has_its_name),
 		cmocka_unit_test(tryhard_takes_what_there_is),
 		cmocka_unit_test(tryhard_takes_a_larger_class),
 		cmocka_unit_test(rezalloc_keeps_the_contents),
