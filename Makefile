@@ -46,7 +46,8 @@ KSANFLAGS := $(if $(filter tsan,$(KSAN)),-fsanitize=thread -Wno-tsan) \
 KMEM_CFLAGS := $(COMMON) $(OPT) -fPIC -fvisibility=hidden -fno-builtin \
 	-fno-omit-frame-pointer -fno-eliminate-unused-debug-types \
 	-ftls-model=initial-exec -fno-plt -fcf-protection=none \
-	-mgeneral-regs-only -Isrc -Isrc/kmem $(KSANFLAGS)
+	-mgeneral-regs-only -ffunction-sections -Isrc -Isrc/kmem \
+	$(KSANFLAGS)
 # product 2: the debugger; only src/ is on the path, so "floor/file.h" is said
 PMDB_CFLAGS := $(COMMON) $(OPT) $(SANFLAGS) -Isrc -DPMDB_VERSION='"$(VERSION)"'
 PMDB_LIBS := -ldw -lelf -lcapstone -liberty -lreadline -ljansson -lsqlite3 -lz -llzma -lzstd \
@@ -58,7 +59,8 @@ objs = $(patsubst %.c,$(B)/%.o,$(1))
 
 PRELOAD_SRC := $(sort $(wildcard src/kmem/malloc*.c src/kmem/preload*.c))
 # What a program without debugging never runs is linked last, after the bit of
-# libc that comes with each library: text is brought in 64 KiB at a time.
+# libc that comes with each library: files are brought in 64 KiB at a time.  The
+# order of functions is in src/kmem/text.ld.
 KMEM_COLD := $(wildcard $(patsubst %,src/kmem/%.c,depot kmalloc kmem_audit \
 	kmem_audited kmem_debug kmem_error kmem_logfile kmem_move kmem_pattern kmem_symbol \
 	rmap umem unwind unwind_*)) $(call floor_src,snap)
@@ -66,7 +68,7 @@ KMEM_WARM := $(filter-out $(PRELOAD_SRC) $(KMEM_COLD),\
 	$(sort $(wildcard src/kmem/*.c)))
 KMEM_SRC := $(KMEM_WARM) $(KMEM_COLD)
 KMEM_LINK = $(call objs,$(KMEM_WARM)) -lpthread -lc $(call objs,$(KMEM_COLD)) \
-	-Wl,-fini=none -Wl,--sort-section=name
+	-Wl,-fini=none -Wl,--sort-section=name -Wl,-T,$(B)/kmem.ld
 KMEM_OBJ := $(call objs,$(KMEM_SRC))
 PRELOAD_OBJ := $(call objs,$(PRELOAD_SRC))
 DCMD_OBJ := $(call objs,$(sort $(wildcard dcmds/*.c)))
@@ -186,14 +188,22 @@ $(B)/lib$(1).a: $$(call objs,$$(call floor_src,$(1))) $$(gen_$(1)) $(B)/.link-or
 endef
 $(foreach f,$(FLOORS),$(eval $(call FLOOR_RULE,$(f))))
 
-$(B)/libkmem.so.1: $(KMEM_OBJ) src/kmem/libkmem.map $(B)/.link-order
+# the linker's own script, with our order of functions in it
+$(B)/kmem.ld: src/kmem/text.ld
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)$(CC) -shared -o /dev/null -Wl,-z,now -Wl,--verbose | sed -n \
+		-e '/^=====/,/^=====/!d; /^=====/d; p' \
+		-e '/^  \.text  *:/{n;p;r $<' -e '}' > $@
+$(B)/libkmem.so.1: $(KMEM_OBJ) src/kmem/libkmem.map $(B)/kmem.ld \
+		$(B)/.link-order
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ -Wl,-soname,libkmem.so.1 -Wl,-z,now -Wl,-z,defs \
 		-Wl,-z,nodelete -Wl,--build-id=sha1 \
 		-Wl,--version-script=src/kmem/libkmem.map $(KMEM_LINK)
 	$(Q)ln -sf libkmem.so.1 $(B)/libkmem.so
 $(B)/libkmem_preload.so: $(KMEM_OBJ) $(PRELOAD_OBJ) src/kmem/preload.map \
-		$(B)/.link-order
+		$(B)/kmem.ld $(B)/.link-order
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -o $@ -Wl,-soname,libkmem_preload.so -Wl,-z,now \
 		-Wl,-z,defs -Wl,-z,nodelete -Wl,--build-id=sha1 \
