@@ -172,7 +172,7 @@ static void mark_range(struct worker *w, taddr_t start, taddr_t end, size_t buf)
 	}
 }
 
-static void cut(struct worker *w, taddr_t start, taddr_t end, size_t buf)
+static void cut_data(struct worker *w, taddr_t start, taddr_t end, size_t buf)
 {
 	while (start < end) {
 		struct piece piece = {start, end, buf};
@@ -185,6 +185,21 @@ static void cut(struct worker *w, taddr_t start, taddr_t end, size_t buf)
 			piece.end +=
 				end - start < WORD - 1 ? end - start : WORD - 1;
 		VEC_PUSH(&w->pieces, piece);
+	}
+}
+
+/* makes pieces of a range, without what nobody ever touched */
+static void cut(struct worker *w, taddr_t start, taddr_t end, size_t buf)
+{
+	taddr_t stop = 0;
+
+	for (taddr_t at = start; at < end; at = stop) {
+		at = target_past_zeros(w->m->heap->target, at, end, &stop);
+		/* of a word across the border the first bytes may be zeros */
+		if (w->m->set->is_bytewise && at - start >= WORD)
+			cut_data(w, at - (WORD - 1), stop, buf);
+		else
+			cut_data(w, at, stop, buf);
 	}
 }
 

@@ -297,7 +297,7 @@ static const struct target_thread *owner_of(const struct target *t,
 	return NULL;
 }
 
-static void find_stacks_in(struct roots_ctx *c, taddr_t start, taddr_t end)
+static void find_stacks_at(struct roots_ctx *c, taddr_t start, taddr_t end)
 {
 	taddr_t at = (start + TCB_ALIGN - 1) & ~(taddr_t)(TCB_ALIGN - 1);
 
@@ -325,6 +325,16 @@ static void find_stacks_in(struct roots_ctx *c, taddr_t start, taddr_t end)
 		at += len / TCB_ALIGN * TCB_ALIGN;
 		if (len < TCB_ALIGN)
 			return;
+	}
+}
+
+static void find_stacks_in(struct roots_ctx *c, taddr_t start, taddr_t end)
+{
+	taddr_t stop = 0;
+
+	for (taddr_t at = start; at < end; at = stop) {
+		at = target_past_zeros(c->t, at, end, &stop);
+		find_stacks_at(c, at, stop);
 	}
 }
 

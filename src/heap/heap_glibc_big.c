@@ -102,9 +102,14 @@ static void find_bigs_in(struct glibc_heap *gh, struct big_search *s,
 			 taddr_t start, taddr_t end)
 {
 	struct glibc_big big = {.end = end};
+	taddr_t stop = start;
 	size_t len = 0;
 
 	for (taddr_t page = start; page < end && !is_all_found(gh, s);) {
+		if (page >= stop) { /* a header is not all zeros */
+			page = target_past_zeros(gh->t, page, end, &stop);
+			continue;
+		}
 		big.end = end;
 		if (!target_peek(gh->t, page, &len) ||
 		    !big_at_page(gh, page, end, &big)) {

@@ -332,6 +332,7 @@ static void add_heaps(struct glibc_heap *gh)
 {
 	taddr_t at = 0;
 	taddr_t end = 0;
+	taddr_t stop = 0;
 
 	if (!gh->lay.heap_info_bytes)
 		return;
@@ -340,6 +341,12 @@ static void add_heaps(struct glibc_heap *gh)
 			at = (at + HEAP_ALIGN - 1) & ~(HEAP_ALIGN - 1);
 			if (at >= end)
 				break;
+			taddr_t next = target_past_zeros(gh->t, at, end, &stop);
+
+			if (next > at) { /* a heap_info is not all zeros */
+				at = next;
+				continue;
+			}
 			uint64_t bytes = add_heap(gh, at, end);
 
 			at += bytes ? bytes : HEAP_ALIGN;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What every kind of target answers in the same way: reads, maps, facts. */
+#define _GNU_SOURCE
 #include "target/target.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@
 #define FILES_SHARE 16u
 #define HELD_MAX    ((uint64_t)84 << 20)
 #define PAGE_BYTES  ((uintptr_t)4096)
+#define HOLE_MIN    ((uint64_t)1 << 20) /* a shorter range is not worth a call */
 
 void target_incomplete(struct target *t, const char *fmt, ...)
 {
@@ -126,6 +129,44 @@ const void *target_peek(const struct target *t, taddr_t addr, size_t *ret_len)
 	if (*ret_len == 0)
 		return NULL;
 	return map->bytes + (addr - map->pub.start);
+}
+
+/* where the core's file goes on with data, or with a hole; the end if it does not
+ * say */
+static uint64_t seek(const struct target *t, uint64_t off, int what)
+{
+	off_t to = lseek(t->fd, (off_t)off, what);
+
+	if (to >= 0)
+		return (uint64_t)to;
+	return what == SEEK_DATA && errno != ENXIO ? off : t->size_bytes;
+}
+
+taddr_t target_past_zeros(const struct target *t, taddr_t at, taddr_t end,
+			  taddr_t *ret_stop)
+{
+	const struct map_impl *map = map_at(t, at);
+	uint64_t off = 0;
+	uint64_t n = 0;
+
+	*ret_stop = end;
+	if (end - at < HOLE_MIN || !map || at >= map->pub.core_end || t->live ||
+	    !t->base || map->bytes < t->base ||
+	    map->bytes >= t->base + t->size_bytes)
+		return at;
+	if (end > map->pub.core_end)
+		end = map->pub.core_end;
+	off = (uint64_t)(map->bytes - t->base) + (at - map->pub.start);
+	n = (seek(t, off, SEEK_DATA) - off) & -PAGE_BYTES;
+	if (n >= end - at)
+		return end;
+	at += n;
+	n = seek(t, off + n, SEEK_HOLE) - (off + n);
+	*ret_stop =
+		n < end - at ? at + ((n + PAGE_BYTES - 1) & -PAGE_BYTES) : end;
+	if (*ret_stop > end || *ret_stop <= at)
+		*ret_stop = end;
+	return at;
 }
 
 void target_release(const struct target *t)

@@ -196,6 +196,16 @@ struct err *target_read_str(const struct target *t, taddr_t addr, size_t max,
 const void *target_peek(const struct target *t, taddr_t addr, size_t *ret_len);
 
 /**
+ * The first address from at on, below end, that may read as other than zero, or
+ * end: what nobody ever touched is a hole in the core's file, and of a large map
+ * it may be nearly all.  Told by pages from at on.
+ *
+ * @ret_stop:  up to there nothing more is left out
+ */
+taddr_t target_past_zeros(const struct target *t, taddr_t at, taddr_t end,
+			  taddr_t *ret_stop);
+
+/**
  * What was looked at of the core will not be soon: the memory of this process
  * that holds it is given back.  Every pointer into it stays good; what is looked
  * at again is had from the file.  Nothing for a small core, or a process.
