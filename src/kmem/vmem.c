@@ -150,25 +150,27 @@ static void *call_source(vmem_t *vmp, size_t *bytes, size_t align, int vmflag)
 		       : func.alloc(vmp->vm_source, *bytes, vmflag);
 }
 
-/** Memory of the source: *bytes, or the more an arena imports at a time.  The
- * heap does with less when there is not so much. */
+/** Memory of the source: the more than *bytes that an arena imports at a time or,
+ * when there is not so much, *bytes. */
 static void *import(vmem_t *vmp, size_t *bytes, size_t align, int vmflag)
 {
-	size_t min = KM_PEEK(vmp->vm_min_import);
+	size_t more = KM_PEEK(vmp->vm_min_import);
 	size_t least = *bytes;
-	void *addr = NULL;
+	void *addr;
 
-	if (*bytes < min)
-		*bytes = min;
-	if (vmp == vmem_heap && *bytes < vmem_heap_import()) {
-		*bytes = vmem_heap_import();
-		addr = call_source(vmp, bytes, align, vmflag | VM_NOSLEEP);
-		if (addr)
-			vmem_heap_grew(addr, *bytes);
-		else
-			*bytes = least;
-	}
-	return addr ? addr : call_source(vmp, bytes, align, vmflag);
+	if (vmp == vmem_heap && more < vmem_heap_import())
+		more = vmem_heap_import();
+	if (least >= more)
+		return call_source(vmp, bytes, align, vmflag);
+	*bytes = more;
+	addr = call_source(vmp, bytes, align,
+			   vmflag | VM_NOSLEEP | VM_NORMALPRI);
+	if (addr && vmp == vmem_heap)
+		vmem_heap_grew(addr, *bytes);
+	if (addr)
+		return addr;
+	*bytes = least;
+	return call_source(vmp, bytes, align, vmflag);
 }
 
 /**
