@@ -26,12 +26,12 @@ struct many {
 
 static void merge_one(struct heap_health *to, const struct heap_health *from)
 {
-	if (from->is_quiescent_known) {
-		to->is_quiescent =
-			from->is_quiescent &&
-			(to->is_quiescent || !to->is_quiescent_known);
-		to->is_quiescent_known = true;
-	}
+	/* all rest if each does; of one that does not, it is enough to know */
+	if (from->is_quiescent_known && !from->is_quiescent)
+		to->is_quiescent = false;
+	to->is_quiescent_known =
+		!to->is_quiescent ||
+		(to->is_quiescent_known && from->is_quiescent_known);
 	if (from->now_ns)
 		to->now_ns = from->now_ns;
 	if (to->nthreads_lost < from->nthreads_lost)
@@ -62,7 +62,7 @@ static void merge(struct heap *heap)
 	struct heap_health *h = &heap->health;
 	uint64_t found = 0;
 
-	h->is_quiescent_known = h->is_quiescent = false;
+	h->is_quiescent_known = h->is_quiescent = m->n > 0;
 	for (size_t i = 0; i < m->n; i++) {
 		merge_one(h, &m->part[i]->health);
 		take_untold(h, &m->part[i]->health);

@@ -81,7 +81,7 @@ static bool is_damage_certain(const struct verdict *v, const struct evidence *e)
 	if (target_info(e->target)->incomplete)
 		return false;
 	return h->has_panic || v->nmismatches > 0 ||
-	       (h->is_quiescent && e->findings.n > 0);
+	       (h->is_quiescent_known && h->is_quiescent && e->findings.n > 0);
 }
 
 /* the first file of the program that is not there, or of another build */
