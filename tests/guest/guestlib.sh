@@ -35,7 +35,7 @@ in_mode() { # mode, program, arguments...
 same() { # status, text, program, arguments...
 	local status=$1 text=$2 mode rc
 	shift 2
-	timeout 100 "$@" >want 2>want.err
+	timeout "${LONG:+2}100" "$@" >want 2>want.err
 	rc=$?
 	if [ $rc != "$status" ] || ! grep -q "$text" want; then
 		echo "# without libkmem: status $rc: $(cat want want.err)"
