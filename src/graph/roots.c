@@ -367,13 +367,17 @@ static bool db_offset(struct roots_ctx *c, const char *name, uint32_t *ret)
 
 /* Threads that run and are not in the dump: they are of a process that has lent its
  * memory to this one (vfork).  The kernel leaves 0 as the tid of one that ended,
- * pthread_join() -1. */
+ * pthread_join() -1.  Of a child made by clone(), past libc, its parent's are there,
+ * too, with a copy of the memory: no matter to libkmem, which takes no snapshot on
+ * memory that was lent. */
 static void count_elsewhere(struct roots_ctx *c)
 {
+	const struct target_info *info = target_info(c->t);
 	uint32_t off = 0;
 	unsigned n = 0;
 
 	if (!c->heap->types || c->roots->nthreads_lost ||
+	    (info->is_snapshot && !info->is_outside) ||
 	    !db_offset(c, "_thread_db_pthread_tid", &off))
 		return;
 	for (size_t i = 0; i < c->stacks.n; i++) {
