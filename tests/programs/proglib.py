@@ -188,6 +188,16 @@ def verdicts(dumps):
     return text
 
 
+def remove(where):
+    """of a process that outlives the program a dump may come meanwhile"""
+    for _ in range(100):
+        try:
+            return shutil.rmtree(where)
+        except OSError:
+            time.sleep(0.1)
+    return shutil.rmtree(where)
+
+
 def same(name, argv, dumps=1, rc=0, **how):
     """CHECKS checks of one program.
 
@@ -215,4 +225,4 @@ def same(name, argv, dumps=1, rc=0, **how):
         why = verdicts(where)
         ok(left and not why, "%s: %s: a verdict on every dump" % (name, mode),
            why or "no dump")
-        shutil.rmtree(where)
+        remove(where)
